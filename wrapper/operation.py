@@ -1,0 +1,177 @@
+"""What a catalogue file says, as data: one Operation per endpoint file. No behaviour, no I/O.
+
+The loader (`catalogue.py`) makes these; everything else only reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from adapters.base import Target
+from adapters.errors import ErrorRule
+
+Effect = Literal["read", "idempotent", "write"]
+FieldType = Literal["string", "integer", "decimal", "date", "datetime", "boolean", "list", "object"]
+Where = Literal["path", "query", "header", "body"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named value of a request or a response.
+
+    Decimals carry `scale` digits after the point (from `currency`, or `scale`); a `list` or `object` has its fields in `of`.
+    """
+
+    name: str
+    type: FieldType
+    optional: bool = False
+    key: bool = False
+    currency: str | None = None
+    scale: int | None = None
+    one_of: tuple[str, ...] = ()
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    most: int | None = None  # a list's longest length
+    pii: str | None = None
+    mask: str | None = None
+    summary: str = ""
+    source: str | None = None  # a join's response: an expression over its parts, `sum(accounts.balance)`
+    of: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A request value and where the caller puts it."""
+
+    where: Where
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRule:
+    """How one canonical value is made from a raw record: take `raw` (a path, `Result/Ref`; default: the field's name), turn sentinels
+    to None, map codes by `values`, convert by `convert` (the YAML key is `from`)."""
+
+    raw: str
+    convert: str | None = None
+    values: Mapping[str, str] | None = None
+    none_when: tuple[str, ...] = ()
+    window: int | None = None
+    of: Mapping[str, ReadRule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One side of an operation. `target` is the adapter kind's own compiled form of the block."""
+
+    system: str
+    kind: str
+    target: Target
+    read: Mapping[str, ReadRule]
+    errors: tuple[ErrorRule, ...] = ()
+    repeat: Literal["allowed", "never"] = "allowed"
+    deferred: bool = False  # a file drop: 202 and a job
+    expect_within: float = 0.0  # seconds until a deferred answer is overdue
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A joined operation: `params` are templates over the join's own parameters and over earlier parts (`{customer.national_id}`)."""
+
+    name: str
+    operation: str
+    params: Mapping[str, str]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """`scope` None is `auth: any` with its `reason`. `object` binds a parameter to a claim of the caller: {"customer_id": "customer"}."""
+
+    scope: str | None
+    reason: str = ""
+    purposes: tuple[str, ...] = ()
+    object: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Gate over an answer's rows: share of rejected rows allowed (0..1) and fields that must not be None."""
+
+    rejected_at_most: float = 0.0
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """`features`: model feature -> expression over the answer (`balance`) or the parts (`sum(accounts.balance)`)."""
+
+    model: str
+    version: str
+    features: Mapping[str, str]
+    on_missing: Literal["as_trained", "refuse"] = "as_trained"
+    per_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request with what its answer must be; `expect` has status, and may have count, data (a subset), score."""
+
+    request: Mapping[str, Any]
+    expect: Mapping[str, Any]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One endpoint. A join has `parts` and neither `legacy` nor `modern`. `hash` is of the file's content and all that it refers to."""
+
+    name: str
+    summary: str
+    owner: str
+    group: str
+    method: str
+    path: str
+    auth: Auth
+    effect: Effect
+    params: tuple[Param, ...]
+    shape: Literal["items", "object"]
+    fields: tuple[Field, ...]
+    legacy: Source | None
+    modern: Source | None
+    parts: tuple[Part, ...]
+    deadline: float
+    quality: Quality
+    scoring: Scoring | None
+    migration: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    examples: tuple[Example, ...]
+    file: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A block of systems.yaml: references (`env:NAME`, `file:PATH`) are unresolved here."""
+
+    name: str
+    kind: str
+    block: Mapping[str, Any]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All of it: what the facade serves. `notes` are things declared that this version checks but does not enforce yet."""
+
+    folder: str
+    systems: Mapping[str, System]
+    operations: Mapping[str, Operation]
+    hash: str
+    notes: tuple[str, ...] = ()

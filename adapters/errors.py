@@ -131,8 +131,7 @@ def matching(rules: Sequence[ErrorRule], facts: Mapping[str, str], *, contains: 
     """The first rule whose every `when` holds in `facts`: equal after stripping, or contained (screens)."""
     for rule in rules:
         if all(
-            name in facts and (text in facts[name] if contains else text.strip() == facts[name].strip())
-            for name, text in rule.when.items()
+            name in facts and (text in facts[name] if contains else text.strip() == facts[name].strip()) for name, text in rule.when.items()
         ):
             return rule
     return None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from adapters.errors import DeadlineExceeded
+from adapters.errors import AdapterError, DeadlineExceeded
 
 Record = Mapping[str, Any]
 
@@ -99,8 +99,9 @@ class Deferred(Protocol):
         whether the next act has happened. Any other AdapterError means that the back end has nothing of it.
         """
 
-    def collect(self, tickets: Sequence[Ticket], deadline: float) -> Iterable[tuple[Ticket, Reply]]:
-        """Answers that have arrived for any of `tickets`; looks once, does not wait for more."""
+    def collect(self, tickets: Sequence[Ticket], deadline: float) -> Iterable[tuple[Ticket, Reply | AdapterError]]:
+        """Answers that have arrived for any of `tickets`; looks once, does not wait for more. An error beside a ticket is that
+        ticket's final answer (a refused batch, a reply that can't be read); an error raised is the back end's, for all of them."""
 
     def archive(self, ticket: Ticket, deadline: float) -> None:
         """Clear an answer away once it is stored; doing it twice is harmless."""

@@ -1,0 +1,11 @@
+# One-line targets for developers. What they need is set up by ./figway.
+.PHONY: setup check test demo bench lock
+LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --no-cache --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+
+setup: ; ./figway setup test
+check: ; ./figway lint
+test: ; ./figway test $(ARGS)
+demo: ; ./figway demo $(ARGS)
+bench: setup ; .venv/bin/python -m tests.bench $(ARGS)
+# Keeps every version that still fits; `make lock ARGS=--upgrade` takes the newest.
+lock: ; $(LOCK) --extra demo --extra build -o requirements.lock && $(LOCK) --extra demo --extra build --extra dev -c requirements.lock -o tests/requirements.lock

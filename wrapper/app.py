@@ -1,0 +1,61 @@
+"""create_app(settings): the only place where the parts are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from scoring.store import Store as Models
+from wrapper import catalogue, http, log, settings
+from wrapper.jobs import Runner
+from wrapper.operation import Catalogue
+from wrapper.score import Scorer
+from wrapper.service import Service
+from wrapper.settings import Settings
+from wrapper.state.store import Store
+from wrapper.systems import FileLeases, Systems
+
+
+@dataclass(frozen=True, slots=True)
+class Figway:
+    """One process's live parts. close() signs off everywhere."""
+
+    catalogue: Catalogue
+    service: Service
+    systems: Systems
+    store: Store
+
+    def runner(self) -> Runner:
+        """The job worker over these parts."""
+        return Runner(self.service, self.systems, self.store)
+
+    def close(self) -> None:
+        self.service.close()
+        self.systems.close()
+        self.store.close()
+
+
+def assemble(given: Settings) -> Figway:
+    """Raises CatalogueError, BadSettings, BadStore or a ScoringError: whoever starts Figway sees what is wrong at once."""
+    loaded = catalogue.load(given.catalogue, given.models)
+    store = Store(given.state)
+    systems = Systems(loaded, given, catalogue.Folder(given.catalogue), FileLeases(store.folder / "leases"))
+    scorer = Scorer(loaded, Models(given.models))
+    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages), systems, store)
+
+
+def create_app(given: Settings) -> Flask:
+    """The WSGI application. Made in the worker, after the fork: sessions, sockets and threads must not be inherited."""
+    log.configure(given.log_level)
+    parts = assemble(given)
+    parts.systems.open_all()
+    app = Flask("figway", static_folder=None)
+    http.install(app, parts.service, parts.systems, parts.store)
+    app.extensions["figway"] = parts
+    return app
+
+
+def from_environment() -> Flask:
+    """What gunicorn calls: `wrapper.app:from_environment()`."""
+    return create_app(settings.from_environment())

@@ -1,0 +1,250 @@
+"""The `figway` command. Every subcommand is a thin face of a module; `demo` and `test` are prepared by the launcher at the root."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapters.errors import AdapterError
+from scoring.errors import ScoringError
+from wrapper import catalogue as catalogues
+from wrapper import live, log
+from wrapper.policy import keys
+from wrapper.settings import BadSettings, Settings, from_environment
+from wrapper.state.database import BadStore
+from wrapper.state.store import Store
+
+CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
+STATE = click.option("--state", help="The state store, sqlite:///PATH (FIGWAY_STATE).")
+
+
+class _Group(click.Group):
+    """Errors that a person can act on are one line and exit 1, not a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except catalogues.CatalogueError as error:
+            for fault in error.faults:
+                click.echo(str(fault), err=True)
+            sys.exit(1)
+        except (BadSettings, BadStore, ScoringError, AdapterError) as error:
+            click.echo(f"figway: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Group)
+def figway() -> None:
+    """The strangler-fig front door to legacy systems."""
+
+
+@figway.command()
+@click.argument("folder", type=click.Path(file_okay=False, exists=True))
+@click.option("--live", "ask", is_flag=True, help="Ask the back ends each endpoint's examples and compare.")
+@click.option("--writes", is_flag=True, help="With --live: also the examples that write.")
+@STATE
+def check(folder: str, ask: bool, writes: bool, state: str | None) -> None:
+    """Check a catalogue: every fault as file:line: message, exit 1."""
+    settings = from_environment(catalogue=folder, state=state)
+    faults, notes = catalogues.check(settings.catalogue, settings.models)
+    for line in [*notes, *faults]:
+        click.echo(str(line))
+    if faults:
+        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}")
+        sys.exit(1)
+    click.echo(f"{folder}: {len(catalogues.load(settings.catalogue, settings.models).operations)} endpoints, no faults")
+    if ask and not _check_live(settings, writes):
+        sys.exit(1)
+
+
+def _check_live(settings: Settings, writes: bool) -> bool:
+    parts = _assemble(settings)
+    wrong = asked = 0
+    try:
+        for outcome in live.run(parts.service, writes):
+            said = "skipped: it writes (--writes)" if outcome.skipped else outcome.wrong or "as expected"
+            click.echo(f"{outcome.file}:{outcome.line}: {outcome.operation}: {said} ({outcome.elapsed * 1000:.0f} ms)")
+            asked += not outcome.skipped
+            wrong += bool(outcome.wrong)
+    finally:
+        parts.close()
+    click.echo(f"examples: {asked - wrong} of {asked} as expected")
+    return not wrong
+
+
+@figway.command()
+@CATALOGUE
+def routes(catalogue: str | None) -> None:
+    """List the endpoints: method, path, name, effect, where each side lives."""
+    settings = from_environment(catalogue=catalogue)
+    for op in catalogues.load(settings.catalogue, settings.models).operations.values():
+        legacy = op.legacy.system if op.legacy else "join of " + ", ".join(p.operation for p in op.parts)
+        modern = f" -> {op.modern.system}" if op.modern else ""
+        click.echo(f"{op.method:6} {op.path:45} {op.name:20} {op.effect:10} {legacy}{modern}")
+
+
+@figway.command()
+def schema() -> None:
+    """Print the JSON Schema of the catalogue's files, for editors."""
+    click.echo(json.dumps(catalogues.json_schema(), indent=2))
+
+
+@figway.command()
+@click.argument("endpoint")
+@click.argument("values", nargs=-1)
+@click.option("--side", type=click.Choice(["legacy", "modern"]), default="legacy", show_default=True)
+@click.option("--wait", default=0.0, help="Seconds to wait for a deferred answer.")
+@CATALOGUE
+@STATE
+def call(endpoint: str, values: Sequence[str], side: str, wait: float, catalogue: str | None, state: str | None) -> None:
+    """Call one endpoint without HTTP: name=value for text, name:=JSON for anything else."""
+    settings = from_environment(catalogue=catalogue, state=state)
+    parts = _assemble(settings)
+    stop = threading.Event()
+    try:
+        operation = parts.catalogue.operations.get(endpoint)
+        if operation is None:
+            raise click.ClickException(f"there is no endpoint {endpoint}; `figway routes` lists them")
+        if operation.legacy is not None and operation.legacy.deferred:
+            threading.Thread(target=parts.runner().run, args=(stop,), daemon=True).start()
+        answer = live.ask(parts.service, operation, _values(values), side=side, wait=wait)
+    finally:
+        stop.set()
+        parts.close()
+    click.echo(json.dumps(answer.body, indent=2, ensure_ascii=False))
+    sys.exit(0 if answer.status < 400 else 1)
+
+
+def _values(pairs: Sequence[str]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"'{pair}' is not name=value or name:=JSON")
+        try:
+            made[name.removesuffix(":")] = json.loads(value) if name.endswith(":") else value
+        except json.JSONDecodeError as error:
+            raise click.UsageError(f"'{name}' is not JSON: {error.msg}") from None
+    return made
+
+
+@figway.command()
+@CATALOGUE
+@STATE
+@click.option("--bind", help="HOST:PORT (FIGWAY_BIND; default 127.0.0.1:8080).")
+@click.option("--workers", type=int, help="gunicorn workers (FIGWAY_WORKERS; default 1).")
+@click.option("--threads", type=int, help="Threads a worker (FIGWAY_THREADS; default 32).")
+def serve(**given: Any) -> None:
+    """Serve a catalogue: gunicorn and one job worker. TERM stops gracefully, HUP reloads."""
+    settings = from_environment(**given)
+    _assemble(settings).close()  # refuse a bad catalogue, setting or store here, in words, rather than in a worker
+    from wrapper import server
+
+    sys.exit(server.serve(settings))
+
+
+@figway.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("new")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help="May be given more than once.")
+@click.option("--purpose", "purposes", multiple=True)
+@click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="customer=0000012345, or customer=* for every one.")
+@STATE
+def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
+    """Make a key and print it: this once."""
+    bound: dict[str, frozenset[str]] = {}
+    for claim in claims:
+        subject, equals, value = claim.partition("=")
+        if not equals or not value:
+            raise click.UsageError(f"'{claim}' is not NAME=VALUE")
+        bound[subject] = bound.get(subject, frozenset()) | {value}
+    made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
+    _store(state).put_key(row)
+    click.echo(made)
+
+
+@key.command("list")
+@STATE
+def list_keys(state: str | None) -> None:
+    """List keys: id, name, scopes; never the key itself."""
+    for row in _store(state).all_keys():
+        claims = " ".join(f"{n}={','.join(sorted(v))}" for n, v in sorted(row.caller.claims.items()))
+        click.echo(
+            f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {' '.join(sorted(row.caller.scopes))} {claims}"
+        )
+
+
+@key.command("revoke")
+@click.argument("name")
+@STATE
+def revoke_key(name: str, state: str | None) -> None:
+    """Revoke every key of NAME."""
+    count = _store(state).revoke(name)
+    click.echo(f"{count} revoked")
+    sys.exit(0 if count else 1)
+
+
+@figway.group()
+def jobs() -> None:
+    """Deferred requests."""
+
+
+@jobs.command("list")
+@click.option("--limit", default=50, show_default=True)
+@STATE
+def list_jobs(limit: int, state: str | None) -> None:
+    """List jobs, the newest first: id, state, last step, attempts, endpoint, caller."""
+    for job in _store(state).jobs(limit):
+        click.echo(f"{job.id} {job.state:10} {job.step or '-':12} {job.attempts} {job.operation} {job.caller}")
+
+
+@jobs.command("work")
+@CATALOGUE
+@STATE
+def work(catalogue: str | None, state: str | None) -> None:
+    """Run the job worker in the foreground; `serve` does this by itself."""
+    settings = from_environment(catalogue=catalogue, state=state)
+    parts = _assemble(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        parts.runner().run(stop)
+    finally:
+        parts.close()
+
+
+@figway.command()
+@click.option("--once", is_flag=True, help="Stop after the tour: exit 0 when every call was as expected.")
+@click.option("--bind", default="127.0.0.1:8080", show_default=True)
+def demo(once: bool, bind: str) -> None:
+    """The main job against the embedded estate: a tour of calls, then it keeps serving."""
+    from wrapper import demo as tour
+
+    sys.exit(tour.run(once, bind))
+
+
+def _assemble(settings: Settings) -> Any:
+    from wrapper import app
+
+    log.configure(settings.log_level if "FIGWAY_LOG_LEVEL" in settings.environ else "warning")
+    return app.assemble(settings)
+
+
+def _store(state: str | None) -> Store:
+    return Store(from_environment(catalogue=str(Path.cwd()), state=state).state)
+
+
+if __name__ == "__main__":
+    figway(prog_name="figway")

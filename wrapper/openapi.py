@@ -1,0 +1,179 @@
+"""Operations -> OpenAPI 3.1. Amounts are strings with a decimal pattern: a JSON number would be a float in most clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wrapper.operation import Catalogue, Field, Operation
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_SCORE = {
+    "type": ["object", "null"],
+    "properties": {"model": {"type": "string"}, "version": {"type": "string"}, "value": {"type": "number"}},
+}
+_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+}
+_REFUSALS = {
+    "400": "not understood",
+    "401": "no valid API key",
+    "403": "not allowed",
+    "404": "no such thing",
+    "422": "values not acceptable",
+}
+_FAILURES = {"500": "Figway failed", "502": "the back end failed or was misread", "503": "unavailable, ask later", "504": "not in time"}
+
+
+def document(catalogue: Catalogue) -> dict[str, Any]:
+    """The whole description, JSON-ready."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in catalogue.operations.values():
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    paths["/jobs/{id}"] = {"get": _jobs()}
+    paths["/health/live"] = {"get": _health("live", "The process runs")}
+    paths["/health/ready"] = {"get": _health("ready", "The facade takes requests; asks no back end")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Figway", "version": catalogue.hash[:12], "description": "A REST facade. Amounts are strings."},
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": _PROBLEM, "Score": _SCORE},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "an API key, fw_..."}},
+        },
+        "security": [{"key": []}],
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.group or operation.owner],
+        "parameters": [_parameter(p.where, p.field) for p in operation.params if p.where != "body"] + _own_headers(operation),
+        "responses": _responses(operation),
+    }
+    body = [p.field for p in operation.params if p.where == "body"]
+    if body:
+        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _object(body)}}}
+    if operation.auth.scope:
+        made["description"] = f"Needs the scope `{operation.auth.scope}`."
+    return made
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    row = _object(operation.fields)
+    data = {"type": "array", "items": row} if operation.shape == "items" else row
+    deferred = operation.legacy is not None and operation.legacy.deferred
+    ok = {"200": {"description": "the answer", "content": {"application/json": {"schema": _envelope(data)}}}}
+    later = {"202": {"description": "taken; the answer will be at Location", "content": {"application/json": {"schema": _envelope({})}}}}
+    conflict = {"409": "in flight, or changed by somebody else", "412": "not as expected"} if operation.effect == "write" else {}
+    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **_FAILURES}.items()}
+    return {**ok, **(later if deferred else {}), **problems}
+
+
+def _envelope(data: Mapping[str, Any]) -> dict[str, Any]:
+    score = {"$ref": "#/components/schemas/Score"}
+    return {
+        "type": "object",
+        "required": ["data", "score", "meta"],
+        "properties": {"data": data, "score": score, "meta": {"type": "object"}},
+    }
+
+
+def _parameter(where: str, field: Field) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": field.name, "in": where, "required": not field.optional, "schema": _schema(field, nullable=False)}
+    return {**made, "description": field.summary} if field.summary else made
+
+
+def _own_headers(operation: Operation) -> list[dict[str, Any]]:
+    headers = []
+    if operation.effect == "write":
+        headers.append(("Idempotency-Key", True, "a new value for each write, the same for a repeat"))
+    if operation.legacy is not None and operation.legacy.deferred:
+        headers.append(("Prefer", False, "wait=5 waits up to 5 seconds for the answer"))
+    if operation.auth.purposes:
+        headers.append(("Figway-Purpose", False, f"one of {', '.join(operation.auth.purposes)}"))
+    return [{"name": n, "in": "header", "required": r, "description": d, "schema": {"type": "string"}} for n, r, d in headers]
+
+
+def _object(fields: Sequence[Field]) -> dict[str, Any]:
+    required = [f.name for f in fields if not f.optional]
+    made: dict[str, Any] = {"type": "object", "properties": {f.name: _schema(f) for f in fields}, "additionalProperties": False}
+    return {**made, "required": required} if required else made
+
+
+def _schema(field: Field, nullable: bool = True) -> dict[str, Any]:
+    made = _bare(field)
+    if field.summary:
+        made["description"] = field.summary
+    if nullable and field.optional:
+        made["type"] = [made["type"], "null"]
+        if "enum" in made:
+            made["enum"] = [*made["enum"], None]
+    return made
+
+
+def _bare(field: Field) -> dict[str, Any]:
+    match field.type:
+        case "list":
+            return {"type": "array", "items": _object(field.of), **_given(maxItems=field.most)}
+        case "object":
+            return _object(field.of)
+        case "decimal":
+            digits = r"\.\d{" + str(field.scale) + "}" if field.scale else "" if field.scale == 0 else r"(\.\d+)?"
+            said = {"description": f"an amount in {field.currency}"} if field.currency else {}
+            return {"type": "string", "format": "decimal", "pattern": rf"^-?\d+{digits}$", **said}
+    pattern = f"^(?:{field.pattern})$" if field.pattern and not field.mask else None
+    limits = _given(pattern=pattern, minLength=field.min_length, maxLength=field.max_length)
+    bounds = _given(minimum=_whole(field.minimum), maximum=_whole(field.maximum)) if field.type == "integer" else {}
+    return {**_TYPES[field.type], **_given(enum=list(field.one_of) or None), **limits, **bounds}
+
+
+def _given(**said: Any) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _whole(number: Any) -> int | None:
+    return None if number is None else int(number)
+
+
+def _problem(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+def _jobs() -> dict[str, Any]:
+    return {
+        "operationId": "jobs",
+        "summary": "A deferred request's state, and its answer once there is one",
+        "tags": ["jobs"],
+        "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {
+            "200": {"description": "the job", "content": {"application/json": {"schema": _envelope({})}}},
+            "401": _problem("no valid API key"),
+            "404": _problem("no such job of yours"),
+        },
+    }
+
+
+def _health(name: str, summary: str) -> dict[str, Any]:
+    return {
+        "operationId": f"health.{name}", "summary": summary, "tags": ["health"], "security": [],
+        "responses": {"200": {"description": name}},
+    }  # fmt: skip

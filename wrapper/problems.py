@@ -1,0 +1,108 @@
+"""Every exception as an RFC 9457 problem: one place where an error becomes an HTTP answer.
+
+A problem says what was expected, what was met and what to do; it never carries a customer's value, a secret, a library's text or a path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.errors import AdapterError, OutcomeUnknown
+
+
+class RequestError(Exception):
+    """The caller's request can't be served as it stands; nothing was asked of any back end."""
+
+    status = 400
+    title = "The request can't be understood"
+
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, str]] = (), headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+class Unauthenticated(RequestError):
+    status = 401
+    title = "Who are you?"
+
+
+class Forbidden(RequestError):
+    status = 403
+    title = "You may not do this"
+
+
+class NoSuchThing(RequestError):
+    status = 404
+    title = "There is no such thing"
+
+
+class InFlight(RequestError):
+    status = 409
+    title = "The same request is being served right now"
+
+
+class Invalid(RequestError):
+    status = 422
+    title = "The request's values are not acceptable"
+
+
+class NotReady(RequestError):
+    status = 503
+    title = "The facade can't take this now"
+
+
+class Inadequate(RequestError):
+    """The answer arrived and its quality gate refused it."""
+
+    status = 502
+    title = "The back end's data is not good enough to answer with"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An application/problem+json body with its headers."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def problem(error: Exception, trace: str) -> Problem:
+    """What the caller sees of `error`. Anything unknown is a bare 500: its text stays in the log."""
+    match error:
+        case RequestError():
+            return _problem(error.status, _slug(error), error.title, error.detail, trace, error.errors, error.headers)
+        case AdapterError():
+            extra: dict[str, Any] = {"outcome": "unknown"} if isinstance(error, OutcomeUnknown) else {}
+            if error.code:
+                extra["code"] = error.code
+            if error.backend:
+                extra["backend"] = error.backend
+            headers = {"Retry-After": "5"} if error.status == 503 else {}
+            return _problem(error.status, _slug(error), error.title, error.detail, trace, (), headers, extra)
+    return _problem(500, "internal", "Figway failed", "An error of our own; the log has it under this request id.", trace)
+
+
+def _problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    trace: str,
+    errors: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Problem:
+    body: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "request_id": trace}
+    if errors:
+        body["errors"] = list(errors)
+    return Problem(status, {**body, **(extra or {})}, headers or {})
+
+
+def _slug(error: Exception) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()

@@ -1,0 +1,44 @@
+"""A request and its answer, free of any transport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wrapper.policy.keys import Caller
+
+Side = Literal["legacy", "modern"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the caller sent, by place: path, query and headers are text, the body is parsed JSON."""
+
+    path: Mapping[str, Any]
+    query: Mapping[str, Any]
+    header: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`wait` is how long the caller would wait for a deferred answer; `timeout` can only shorten the endpoint's own deadline."""
+
+    caller: Caller
+    given: Given
+    trace: str
+    purpose: str | None = None
+    idempotency_key: str | None = None
+    wait: float = 0.0
+    timeout: float | None = None
+    side: Side = "legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets. `body` is JSON-ready."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)

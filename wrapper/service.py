@@ -1,0 +1,179 @@
+"""Service.serve: one request, top to bottom. READ THIS FIRST.
+
+    authorise -> load params -> authorise the object -> [write: reserve the idempotency key] -> decide the side
+        -> fetch (adapter call -> read schema -> echo check -> quality gate) -> score -> mask -> Answer
+
+One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from adapters.base import Adapter, Call, Reply
+from adapters.errors import AdapterError, Misread, Missing, OutcomeUnknown
+from wrapper import log
+from wrapper.join import Join
+from wrapper.operation import Catalogue, Operation, Source
+from wrapper.params import Params
+from wrapper.policy.keys import authorise, authorise_object
+from wrapper.policy.mask import masked
+from wrapper.problems import NoSuchThing, RequestError
+from wrapper.quality import gate
+from wrapper.request import Answer, Given, Request, Side
+from wrapper.rows import Reader, Rows
+from wrapper.score import Scorer
+from wrapper.state.store import Store
+from wrapper.writes import Writes
+
+
+class Adapters(Protocol):
+    """Live adapters by system name."""
+
+    def __getitem__(self, name: str) -> Adapter: ...
+
+
+class Service:
+    """Everything of a catalogue that is compiled once: parameter loaders, readers, scorers. Thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, adapters: Adapters, store: Store, scorer: Scorer, packages: Sequence[str] = ()) -> None:
+        self.catalogue = catalogue
+        self._adapters, self._scorer = adapters, scorer
+        self._params = {op.name: Params(op) for op in catalogue.operations.values()}
+        self._readers = {
+            (op.name, side): Reader(op.fields, source.read, packages) for op in catalogue.operations.values() for side, source in _sides(op)
+        }
+        self._join = Join(self._rows_of)
+        self.writes = Writes(store)
+
+    def serve(self, operation: Operation, request: Request) -> Answer:
+        """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
+        authorise(operation.auth, request.caller, request.purpose)
+        params = self._params[operation.name].load(request.given)
+        authorise_object(operation.auth, request.caller, params)
+        deadline = time.monotonic() + min(operation.deadline, request.timeout or operation.deadline)
+        if operation.effect == "write":
+            return self._write(operation, request, params, deadline)
+        return self._answer(operation, request, params, deadline)
+
+    def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
+        """A write is reserved under its idempotency key first, and never done twice."""
+        write = self.writes.begin(operation, request.caller, request.idempotency_key, request.given, deadline)
+        if isinstance(write, Answer):
+            return write
+        if operation.legacy is not None and operation.legacy.deferred:
+            return self.writes.defer(write, operation.legacy, request)
+        with write:
+            return write.done(self._answer(operation, request, params, deadline))
+
+    def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
+        if operation.parts:
+            facts, sources, missing = self._join.facts(operation, params, deadline, request.trace)
+            data: Any = self._join.data(operation, params, facts)
+            meta: dict[str, Any] = {"sources": sources, **({"missing": missing} if missing else {})}
+        else:
+            rows = self.fetch(operation, request.side, params, deadline, request.trace)
+            facts = {"": rows.good if operation.shape == "items" else rows.good[0]}
+            data = self._dumped(operation, request.side, rows)
+            meta = _meta(operation, request.side, rows)
+        score, notes = self._scorer.score(operation, facts)
+        shown = masked(data if operation.shape == "items" else [data], operation.fields, request.caller)
+        body = {"data": shown if operation.shape == "items" else shown[0], "score": score, "meta": {**meta, **notes}}
+        return Answer(200, body)
+
+    def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float, trace: str) -> Rows:
+        """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
+        source = _source(operation, side)
+        call = Call(operation.name, source.target, params, deadline, trace, operation.effect)
+        reply = _called(self._adapters[source.system], call, source)
+        try:
+            return self._canonical(operation, side, params, reply)
+        except (RequestError, AdapterError) as error:
+            if operation.effect == "read":
+                raise
+            raise OutcomeUnknown("the back end took the write, but its answer can't be read", backend=source.system) from error
+
+    def _canonical(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
+        rows = self._readers[operation.name, side].read(reply)
+        gate(rows, operation.quality)
+        _echo(operation, params, rows)
+        if operation.shape == "object" and not rows.good:
+            raise Missing(f"{operation.name} has nothing under this key", backend=reply.backend)
+        if operation.shape == "object" and len(rows.good) > 1:
+            raise Misread(f"{operation.name} expected one record, met {len(rows.good)}", backend=reply.backend)
+        return rows
+
+    def _rows_of(self, name: str, values: Mapping[str, Any], deadline: float, trace: str) -> tuple[Operation, Rows]:
+        """A join's part: the same fetch, with parameters loaded by the part's own rules."""
+        operation = self.catalogue.operations[name]
+        loader = self._params[name]
+        return operation, self.fetch(operation, "legacy", loader.load(loader.place(values)), deadline, trace)
+
+    def read_reply(self, operation: Operation, reply: Reply) -> dict[str, Any]:
+        """A deferred reply as an answer's body, for the job that asked for it."""
+        rows = self._readers[operation.name, "legacy"].read(reply)
+        gate(rows, operation.quality)
+        data = self._dumped(operation, "legacy", rows)
+        return {"data": data, "score": None, "meta": _meta(operation, "legacy", rows)}
+
+    def place(self, operation: Operation, values: Mapping[str, Any]) -> Given:
+        """Values by name, put where the operation wants them (command line, examples)."""
+        return self._params[operation.name].place(values)
+
+    def load(self, operation: Operation, given: Given) -> dict[str, Any]:
+        """Typed parameters, for the job runner. Raises Invalid."""
+        return self._params[operation.name].load(given)
+
+    def _dumped(self, operation: Operation, side: Side, rows: Rows) -> Any:
+        dumped = self._readers[operation.name, side].dump(rows.good)
+        return dumped if operation.shape == "items" else dumped[0]
+
+    def close(self) -> None:
+        self._join.close()
+
+
+def _sides(operation: Operation) -> list[tuple[Side, Source]]:
+    both: list[tuple[Side, Source | None]] = [("legacy", operation.legacy), ("modern", operation.modern)]
+    return [(side, source) for side, source in both if source is not None]
+
+
+def _source(operation: Operation, side: Side) -> Source:
+    for name, source in _sides(operation):
+        if name == side:
+            return source
+    raise NoSuchThing(f"{operation.name} has no {side} side")
+
+
+def _called(adapter: Adapter, call: Call, source: Source) -> Reply:
+    """The one place that asks a back end: one event per call, whatever comes of it."""
+    began = time.monotonic()
+    outcome = "internal"
+    try:
+        reply = adapter.call(call)
+        outcome = "ok"
+        return reply
+    except AdapterError as error:
+        outcome = type(error).__name__
+        error.backend = error.backend or source.system
+        raise
+    finally:
+        elapsed = round(time.monotonic() - began, 4)
+        log.get().info("backend", operation=call.operation, system=source.system, outcome=outcome, elapsed=elapsed, request_id=call.trace)
+
+
+def _echo(operation: Operation, params: Mapping[str, Any], rows: Rows) -> None:
+    """A field that bears a path parameter's name must show the value asked for: another customer's answer is never passed on."""
+    keys = [p.field.name for p in operation.params if p.where == "path" and any(f.name == p.field.name for f in operation.fields)]
+    for name in keys:
+        if any(row[name] != params[name] for row in rows.good):
+            raise Misread(f"the answer's {name} is not the one asked for", backend=rows.backend)
+
+
+def _meta(operation: Operation, side: Side, rows: Rows) -> dict[str, Any]:
+    source: dict[str, Any] = {"system": rows.backend, "side": side, **({"as_of": rows.as_of} if rows.as_of else {})}
+    counts: dict[str, Any] = {"count": len(rows.good)} if operation.shape == "items" else {}
+    if rows.bad:
+        counts["rejected"] = [{"row": bad.index, "reasons": list(bad.reasons)} for bad in rows.bad]
+    return {"sources": [source], **counts}

@@ -1,0 +1,106 @@
+"""The environment, read once: the only module that looks at os.environ.
+
+Catalogue files hold references (`env:NAME`, `file:/run/secrets/name`), never hosts or secrets; `resolve` turns a system's block into
+plain strings for its adapter. A value that came from a reference never appears in an error: only its reference does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class BadSettings(Exception):
+    """A setting or a reference that can't be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a Figway process is told from outside. `environ` is for resolving references only and prints as ***."""
+
+    catalogue: Path
+    state: str
+    models: Path
+    threads: int = 32
+    workers: int = 1
+    bind: str = "127.0.0.1:8080"
+    log_level: str = "info"
+    packages: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """FIGWAY_* variables, overridden by `given` (command-line options; None is not given). Raises BadSettings."""
+    env = dict(os.environ if environ is None else environ)
+    read = {name: env.get(f"FIGWAY_{name.upper()}") for name in ("catalogue", "state", "models", "threads", "workers", "bind", "log_level")}
+    said = {k: v for k, v in {**read, **{k: v for k, v in given.items() if v is not None}}.items() if v not in (None, "")}
+    if "catalogue" not in said:
+        raise BadSettings("no catalogue: give --catalogue DIR or set FIGWAY_CATALOGUE")
+    folder = Path(said["catalogue"]).resolve()
+    return Settings(
+        catalogue=folder,
+        state=str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")),
+        models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
+        threads=_number("threads", said.get("threads", 32), 2, 512),
+        workers=_number("workers", said.get("workers", 1), 1, 64),
+        bind=str(said.get("bind", "127.0.0.1:8080")),
+        log_level=_level(str(said.get("log_level", "info"))),
+        packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
+        environ=env,
+    )
+
+
+def models_beside(catalogue: Path) -> Path:
+    """Where models are looked for when nobody says: `models/` in the catalogue, else next to it."""
+    inside = catalogue / "models"
+    return inside if inside.is_dir() else catalogue.parent / "models"
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a child process that is to see the same settings."""
+    names = ("catalogue", "state", "models", "threads", "workers", "bind", "log_level")
+    return {**settings.environ, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in names}}
+
+
+def resolve(value: Any, environ: Mapping[str, str], where: str) -> Any:
+    """A block with every `env:` and `file:` reference replaced by what it refers to. Raises BadSettings with the reference's name."""
+    match value:
+        case str() if value.startswith("env:"):
+            name = value[4:]
+            if not environ.get(name):
+                raise BadSettings(f"{where}: the environment variable {name} is not set")
+            return environ[name]
+        case str() if value.startswith("file:"):
+            return _secret_file(value[5:], where)
+        case Mapping():
+            return {k: resolve(v, environ, f"{where}.{k}") for k, v in value.items()}
+        case list() | tuple():
+            return [resolve(v, environ, f"{where}[{n}]") for n, v in enumerate(value)]
+    return value
+
+
+def _secret_file(name: str, where: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{where}: the file {name} can't be read ({type(error).__name__})") from None
+
+
+def _number(name: str, value: Any, low: int, high: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise BadSettings(f"{name} must be a whole number from {low} to {high}, met {value!r}")
+    return number
+
+
+def _level(value: str) -> str:
+    levels = ("debug", "info", "warning", "error")
+    if value.lower() not in levels:
+        raise BadSettings(f"log_level must be one of {', '.join(levels)}, met {value!r}")
+    return value.lower()

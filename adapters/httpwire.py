@@ -1,0 +1,270 @@
+"""One bounded HTTP exchange, shared by the kinds that speak HTTP: kept-alive connections, one deadline over everything, no surprises.
+
+It takes no redirect, proxy, cookie or netrc from anybody, decodes no content encoding, and hands status and media type back
+beside the raw bytes, so that a kind looks at them before it parses anything. http.client because it does this and no more, at a third
+of urllib3's CPU. Knows nothing of SOAP or JSON.
+
+A request is never sent twice. A kept connection is looked at before use and dropped when the peer has closed it or has said something
+unasked; once a byte is out, whatever goes wrong is the caller's to hear.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapters import watchdog
+from adapters.base import Call
+from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
+from adapters.pool import Pool
+
+Address = tuple[socket.AddressFamily, Any]
+MOST = 16 * 2**20  # bytes of an answer's body
+IDLE = 50.0  # seconds a connection is kept; servers and firewalls commonly forget one after 60
+
+SYSTEM_KEYS: Mapping[str, Any] = {
+    "tls": {"type": "object", "properties": {"ca": {"type": "string"}}, "required": ["ca"], "additionalProperties": False},
+    "pool": {
+        "type": "object",
+        "properties": {"max": {"type": "integer", "minimum": 1}},
+        "required": ["max"],
+        "additionalProperties": False,
+    },
+}
+"""JSON Schema of what every HTTP-speaking system may say: a private CA's file, and how many connections at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, nothing of it parsed. `media` is the media type in lower case without parameters, '' when there is none."""
+
+    status: int
+    media: str
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Wire:
+    """The way to one base URL. Thread-safe; opens connections when they are needed."""
+
+    def __init__(self, name: str, url: str, system: Mapping[str, Any]) -> None:
+        """`system` is the system's block (SYSTEM_KEYS). Raises Misconfigured for a URL that is not plain http(s)://host[:port][/path]."""
+        self.name = name
+        self._host, self._port, self.path, secure = _parts(name, url)
+        self._tls = _tls(name, system.get("tls", {}).get("ca")) if secure else None
+        self._authority = urlsplit(url).netloc
+        size = system.get("pool", {}).get("max", 32)
+        self._pool: Pool[http.client.HTTPConnection] = Pool(name, self._open, _close, size=size, idle=IDLE, fit=_quiet)
+
+    def send(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """One request and its whole answer within the call's deadline. `path` is what follows the base URL, already percent-encoded."""
+        call.left()
+        with self._pool.lease(call.deadline) as line:
+            held = line.sock  # http.client lets go of it as soon as a peer says that it will close
+            with self._bounded(line, lambda: held, call.deadline, write=call.effect == "write"):
+                line.request(method, self.path + path or "/", body, {"Host": self._authority, **headers})
+                with closing(line.getresponse()) as response:
+                    return self._receive(response)
+
+    def probe(self, timeout: float) -> None:
+        """Return when a connection (with its TLS handshake) can be had; sends no request, since even a HEAD may cost something."""
+        deadline = time.monotonic() + timeout
+        with self._pool.lease(deadline):
+            pass
+
+    def close(self) -> None:
+        """Close what is idle now and the rest as it comes back."""
+        self._pool.close()
+
+    def _receive(self, response: http.client.HTTPResponse) -> Answer:
+        if response.length is not None and response.length > MOST:
+            raise self._too_long()
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Misread(f"{self.name} answered with a content encoding that was not asked for", backend=self.name)
+        body = response.read(MOST + 1)
+        if len(body) > MOST:
+            raise self._too_long()
+        if response.length:  # http.client is silent about a body that ends early when it is read by size
+            raise http.client.IncompleteRead(b"", response.length)
+        media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return Answer(response.status, media, response.headers, body)
+
+    def _too_long(self) -> Misread:
+        return Misread(f"{self.name} answered with more than {MOST} bytes", backend=self.name)
+
+    def _open(self, deadline: float) -> http.client.HTTPConnection:
+        line = http.client.HTTPConnection(self._host, self._port)
+        line.auto_open = 0  # it would connect by itself, without TLS and without our deadline
+        with self._bounded(line, lambda: line.sock, deadline):
+            for left, (family, address) in _last_first(_resolve(self._host, self._port, deadline)):
+                try:
+                    line.sock = socket.socket(family, socket.SOCK_STREAM)
+                    self._connect(line, address, time.monotonic() + (deadline - time.monotonic()) / (left + 1))
+                except OSError:
+                    _close(line)
+                    if not left:
+                        raise
+                else:
+                    break
+        return line
+
+    def _connect(self, line: http.client.HTTPConnection, address: Any, deadline: float) -> None:
+        """The handshake is a step of its own so that the watchdog sees the wrapped socket while it goes on."""
+        assert line.sock is not None
+        line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        line.sock.connect(address)
+        line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            line.sock = secured = self._tls.wrap_socket(line.sock, server_hostname=self._host, do_handshake_on_connect=False)
+            secured.do_handshake()
+
+    @contextmanager
+    def _bounded(
+        self, line: http.client.HTTPConnection, held: Callable[[], socket.socket | None], deadline: float, *, write: bool = False
+    ) -> Iterator[None]:
+        """Whatever happens inside ends by `deadline`, as an AdapterError: the one place where the library's exceptions are mapped.
+
+        A socket's own time-out bounds one read, and a peer that trickles never reaches it; the watchdog's shutdown ends the whole.
+        """
+        if line.sock is not None:
+            line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            with watchdog.limit(deadline, lambda: _shut(held())) as alarm:
+                try:
+                    yield
+                except (OSError, http.client.HTTPException, ValueError) as error:
+                    raise self._error(error, late=alarm.fired) from None
+                if alarm.fired:
+                    raise self._error(TimeoutError(), late=True)
+        except AdapterError as error:
+            _close(line)
+            if write:
+                raise OutcomeUnknown(f"the write was sent; {error.detail}", backend=self.name) from None
+            raise
+
+    def _error(self, error: Exception, *, late: bool) -> AdapterError:
+        name = self.name
+        if late or isinstance(error, TimeoutError):
+            return DeadlineExceeded(f"{name} did not answer in time", backend=name)
+        match error:
+            case ssl.SSLCertVerificationError():
+                return Misconfigured(f"the TLS certificate of {name} is not one that it may be trusted by", backend=name)
+            case socket.gaierror():
+                return Unavailable(f"the host name of {name} could not be resolved", backend=name)
+            case ConnectionRefusedError():
+                return Unavailable(f"{name} refused the connection", backend=name)
+            case OSError() | http.client.IncompleteRead():  # RemoteDisconnected is a ConnectionResetError
+                return Unavailable(f"{name} ended the connection before its answer was complete", backend=name)
+        return Misread(f"{name} did not answer in HTTP", backend=name)
+
+
+def refusal(backend: str, answer: Answer) -> AdapterError:
+    """The error that a status is when the kind has no more particular meaning for it. Nothing of the body is shown."""
+    said = f"{backend} answered with HTTP status {answer.status}"
+    match answer.status:
+        case 429 | 502 | 503 | 504:
+            return Unavailable(said, backend=backend)
+        case 401 | 403 | 407:
+            return BadLogon(f"{said}: it does not accept the facade's credential", backend=backend)
+        case status if 300 <= status < 400:
+            return Misread(f"{said}: redirects are not followed", backend=backend)
+        case status if status >= 400:
+            return Failed(said, backend=backend)
+    return Misread(said, backend=backend)
+
+
+def settled(call: Call, error: AdapterError) -> AdapterError:
+    """What an answer that can't be used means: for a write, that nobody knows whether it happened."""
+    if call.effect != "write":
+        return error
+    return OutcomeUnknown(f"the write was sent; {error.detail}", backend=error.backend)
+
+
+def _parts(name: str, url: str) -> tuple[str, int, str, bool]:
+    """Host, port, path without its last slash, and whether it is https."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        host = host and host.encode("idna").decode()
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https") or parts.username is not None or parts.query or parts.fragment:
+        raise Misconfigured(f"the URL of {name} must look like https://host:port/path, without user, query or fragment", backend=name)
+    secure = parts.scheme == "https"
+    return host, port or (443 if secure else 80), parts.path.rstrip("/"), secure
+
+
+def _tls(name: str, ca: str | None) -> ssl.SSLContext:
+    """Verification is always on: by `ca` alone when it is given, by the machine's authorities otherwise."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if ca is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cafile=ca)
+    except OSError:
+        raise Misconfigured(f"tls.ca of {name} is not a file of PEM certificates", backend=name) from None
+    return context
+
+
+def _resolve(host: str, port: int, deadline: float) -> list[Address]:
+    """Addresses of `host`. getaddrinfo takes no time-out, so a name (not a number) is looked up on a thread that may be left behind."""
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return [(socket.AF_INET if number.version == 4 else socket.AF_INET6, (host, port))]
+    found: list[Address] = []
+    failed: list[OSError] = []
+
+    def look() -> None:
+        try:
+            found.extend((family, address) for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError):
+            failed.append(socket.gaierror())
+
+    thread = threading.Thread(target=look, name="figway-resolver", daemon=True)
+    thread.start()
+    thread.join(max(deadline - time.monotonic(), 0))
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError
+    return list(found)
+
+
+def _last_first(addresses: list[Address]) -> Iterator[tuple[int, Address]]:
+    """Each address with how many come after it."""
+    return zip(range(len(addresses) - 1, -1, -1), addresses, strict=True)
+
+
+def _quiet(line: http.client.HTTPConnection, _idle: float) -> bool:
+    """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer."""
+    if line.sock is None:
+        return False
+    poll = select.poll()
+    poll.register(line.sock, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _shut(sock: socket.socket | None) -> None:
+    """End whatever blocks on it. Past SSLSocket's own shutdown, which would drop the encryption under a reader."""
+    if sock is not None:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _close(line: http.client.HTTPConnection) -> None:
+    with suppress(OSError):
+        line.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown
+from scoring.errors import ScoringError
 
 
 class RequestError(Exception):
@@ -85,6 +86,8 @@ def problem(error: Exception, trace: str) -> Problem:
                 extra["backend"] = error.backend
             headers = {"Retry-After": "5"} if error.status == 503 else {}
             return _problem(error.status, _slug(error), error.title, error.detail, trace, (), headers, extra)
+        case ScoringError():
+            return _problem(error.status, _slug(error), error.title, error.detail, trace)
     return _problem(500, "internal", "Figway failed", "An error of our own; the log has it under this request id.", trace)
 
 

@@ -64,7 +64,7 @@ class Database:
                 raise
             connection.commit()
         except sqlite3.Error as error:
-            raise NotReady(f"the state store can't be used: {type(error).__name__}") from error
+            raise NotReady(f"the state store can't be used ({type(error).__name__})") from error
         finally:
             self._lock.release()
 
@@ -92,18 +92,18 @@ def open_database(url: str) -> Database:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _checked(Database(path))
-    except (OSError, sqlite3.DatabaseError, NotReady) as error:
-        raise BadStore(f"the state store {path} can't be used: {error}; restore a backup or name another file") from None
+    except (OSError, NotReady) as error:
+        raise BadStore(f"{path}: {error}; restore a backup or name another file") from None
 
 
 def _checked(database: Database) -> Database:
     """Integrity and schema version, before the first promise is made on it."""
     with database.transaction() as db:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("its file is damaged")
+            raise OSError("its file is damaged")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
-            raise sqlite3.DatabaseError(f"its schema is version {version}, this Figway knows up to {VERSION}")
+            raise OSError(f"its schema is version {version}, this Figway knows up to {VERSION}")
         if version == 0:
             for statement in SCHEMA.split(";"):
                 db.execute(statement)

@@ -14,21 +14,33 @@ CODEPAGES: frozenset[str] = frozenset(name for name in _package.codec_names if n
 
 @dataclass(frozen=True, slots=True)
 class CodePage:
-    """Text <-> bytes, one byte a character, nothing replaced: what a page does not have is a UnicodeError."""
+    """Text <-> bytes, one byte a character, nothing replaced: what a page does not have is a UnicodeError. `voids` are the characters
+    to which the package decodes bytes that mean nothing (U+FFFD, or SUB), and which it would encode, too."""
 
     name: str
     info: codecs.CodecInfo
+    voids: frozenset[str]
 
     def encode(self, text: str) -> bytes:
-        """Raises UnicodeEncodeError, whose text holds the character: do not show it."""
+        """Raises UnicodeError, whose text may hold the character: do not show it."""
+        self._check(text)
         return bytes(self.info.encode(text, "strict")[0])
 
     def decode(self, raw: bytes) -> str:
-        return str(self.info.decode(raw, "strict")[0])
+        """Raises UnicodeError."""
+        text = str(self.info.decode(raw, "strict")[0])
+        self._check(text)
+        return text
+
+    def _check(self, text: str) -> None:
+        if not self.voids.isdisjoint(text):
+            raise UnicodeError(f"not a character of {self.name}")
 
 
 def code_page(name: str) -> CodePage:
     """Raises ValueError for a name outside CODEPAGES."""
     if name not in CODEPAGES:
         raise ValueError(f"'{name}' is not an EBCDIC code page")
-    return CodePage(name, codecs.lookup(name))
+    info = codecs.lookup(name)
+    everything = info.decode(bytes(range(256)), "replace")[0]
+    return CodePage(name, info, frozenset(c for c in "\ufffd\x1a" if everything.count(c) > 1) | {"\ufffd"})

@@ -176,6 +176,14 @@ def test_code_pages_differ_where_it_hurts() -> None:
         one("PIC X", "latin-1")
 
 
+@pytest.mark.parametrize(("name", "raw"), [("cp290", "57"), ("cp420", "53"), ("cp424", "70"), ("cp833", "fe"), ("cp875", "dc")])
+def test_a_byte_that_means_nothing_is_refused_not_replaced(name: str, raw: str) -> None:
+    with pytest.raises(DecodeError, match="no character"):
+        one("PIC X", name).decode(bytes.fromhex(raw))
+    with pytest.raises(EncodeError):
+        one("PIC X", name).encode({"F": "\ufffd"})
+
+
 NUMBERS = st.tuples(st.integers(1, 31), st.booleans()).flatmap(
     lambda d: st.tuples(st.just(d[0]), st.just(d[1]), st.integers(-(10 ** d[0]) + 1 if d[1] else 0, 10 ** d[0] - 1))
 )

@@ -1,151 +1,223 @@
-"""What a catalogue may say about a 3270 system, and what it compiles to. No I/O but the catalogue's own files.
+"""What a catalogue may say of a 3270 system and its endpoints, and what it compiles to. Screens and logon: see definition.py.
 
-Positions are [row, column] from 1, as a screen is read aloud; texts match exactly where they are placed.
-
-    # screens/acctlist.yaml: one screen; every file of the folder but the logon file is one
-    screen: ACCTLIST
-    size: 24x80                                   # or 27x132 (needs model 5); 24x80 when left out
-    identify:                                     # all must hold before anything is read or typed
-      - {at: [1, 2], text: ACLS}
-      - {at: [2, 30], text: CUSTOMER ACCOUNTS}
-    ready: {at: [24, 2], any: [END OF LIST, MORE]}       # what an answer paints last; left out: identify is enough
-    prompt: {at: [24, 2], any: [ENTER CUSTOMER]}         # what an empty form paints last; with it, typing waits for prompt or ready
-    reach: {from: MENU, type: {option: "2"}, press: enter}   # the edge that leads here; a list when there are several. Home has none
-    leave: pf3                                    # leads back towards home
-    again: true                                   # may be asked again where it stands; left out: home after every use
-    fields:
-      customer: {at: [4, 18], length: 10, input: true}   # at is the first character, not the attribute byte
-      message: {at: [24, 2], length: 78}          # also: hidden: true (never read or shown), numeric: true (digits only)
-    table:
-      rows: [8, 20]                               # first and last screen row
-      columns: {account: {at: 4, length: 12}, balance: {at: 40, length: 15}}
-      key: account                                # left out: the first column. No key may come twice on the way through the pages
-      order: ascending                            # ascending (default), descending or any
-      count: total                                # optional: a field that shows how many rows there are in all
-      next: pf8
-      last_when: {field: message, matches: END OF LIST}   # contained in the field's text
-
-    # screens/logon.yaml: from the connect to home, and what may go wrong on the way (and anywhere)
-    home: MENU
-    path:                                         # what to do on each screen met before home; {user} and {password} are the credential's
-      GREETING: {type: {command: LOGON COREBANK}, press: enter}
-      SIGNON: {type: {user: "{user}", password: "{password}"}, press: enter}
-    refused: {SIGNON: {message: [PASSWORD NOT VALID, USER REVOKED]}}   # the credential is bad: never tried again
-    busy: {SIGNON: {message: [ALREADY SIGNED ON]}}       # this user not now: the next one
-    interrupts: {BROADCAST: {press: enter}}       # may appear anywhere and are pressed away
-    lost: {ABEND: failed, CLOSED: closed}         # the session is over: failed is a 502, closed a 503
-    logoff: {screen: MENU, type: {option: X}, press: enter}
-
-    # legacy block of an endpoint file: an enquiry
+    # an enquiry
     {system: corebank, screen: ACCTLIST, fill: {customer: "{customer_id}"}, press: enter, echo: {customer: "{customer_id}"},
-     collect: table, max_pages: 20}               # collect: fields (default) is one record of the screen's fields
+     collect: table, max_pages: 20}               # collect: fields (the default) is one record of the screen's fields
 
     # a write: `find` brings the thing onto the screen (what it types must be shown again), `expect` compares what is there with what
-    # the caller saw (on `screen` after `find`, else on the commit screen), `fill` and `press` lead to the commit screen, where `echo`
-    # must hold; then `commit.press` is the point of no return, after which some output field must say `confirmed`
+    # the caller saw (on `screen` after a `find`, else on the commit screen), `fill` and `press` lead to the commit screen, where
+    # `echo` must hold; then `commit.press` is the point of no return, after which an output field must say `confirmed`
     {system: corebank, screen: ADDRCHG, find: {fill: {customer: "{customer_id}"}, press: enter}, expect: {line1: "{if_match.line1}"},
      fill: {line1: "{line1}"}, press: enter, echo: {customer: "{customer_id}", line1: "{line1}"},
      commit: {screen: ADDRCNF, press: pf5, confirmed: ADDRESS UPDATED, ask: customers.get}}
 
-`errors` rules look at the fields of the screen that answers: a rule holds when each of its texts is contained in its field. An answer
-that shows its echo fields must echo rightly even when it is an error. Keys: enter, clear, pf1-pf24, pa1-pa3.
+A parameter that is absent empties its field; an absent one in `expect` is not compared. `errors` rules look at the fields of the screen
+that answers: a rule holds when each of its texts is contained in its field. An answer that shows its echo fields must echo rightly
+even when it is an error. `ask` names the operation by which the facade may find out what became of a write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-_KEY = {"enum": ["enter", "clear", *(f"pf{n}" for n in range(1, 25)), "pa1", "pa2", "pa3"]}
-_NAME = {"type": "string", "minLength": 1}
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+import ebcdic  # noqa: F401  (registers code pages that Python lacks)
 
+from adapters.base import BadTarget, Fault, Files
+from adapters.errors import ErrorRule
+from adapters.template import Template, parse
+from adapters.tn3270.check import Path, load, nearest, typed
+from adapters.tn3270.definition import KEY, NAME, TEXTS, Definition, Graph, Texts, strict, texts
 
-def _object(required: str, **properties: Any) -> dict[str, Any]:
-    """A strict JSON Schema object; `required` are names separated by blanks."""
-    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": properties}
-
-
-def _map(of: Any) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": of}
-
-
-SYSTEM: Mapping[str, Any] = _object(
+SYSTEM: Mapping[str, Any] = strict(
     "host users logon",
-    host=_NAME,
+    host=NAME,
     port={"type": ["integer", "string"]},
-    tls=_object("", verify={"type": "boolean"}, ca=_NAME),
+    tls=strict("", verify={"type": "boolean"}, ca=NAME),
     model={"enum": [f"{kind}-{n}" for kind in (3278, 3279) for n in range(2, 6)]},
     codepage={"type": "string", "pattern": "^cp[0-9]{3,4}$"},
-    users={"type": "array", "minItems": 1, "items": _object("lu credentials", lu=_NAME, credentials=_NAME)},
-    sessions=_object(
+    users={"type": "array", "minItems": 1, "items": strict("lu credentials", lu=NAME, credentials=NAME)},
+    sessions=strict(
         "",
         max={"type": "integer", "minimum": 1},
         idle_logoff={"type": "string", "pattern": "^[0-9]+[smh]$"},
         recycle_after={"type": "integer", "minimum": 1},
     ),
-    logon=_NAME,
+    logon=NAME,
 )
 
-TARGET: Mapping[str, Any] = _object(
+TARGET: Mapping[str, Any] = strict(
     "screen",
-    screen=_NAME,
-    find=_object("fill", fill=_TEXTS, press=_KEY),
-    fill=_TEXTS,
-    press=_KEY,
-    echo=_TEXTS,
+    screen=NAME,
+    find=strict("fill", fill=TEXTS, press=KEY),
+    fill=TEXTS,
+    press=KEY,
+    echo=TEXTS,
     collect={"enum": ["fields", "table"]},
     max_pages={"type": "integer", "minimum": 1},
-    expect=_TEXTS,
-    commit=_object("screen press", screen=_NAME, press=_KEY, confirmed=_NAME, ask=_NAME),
+    expect=TEXTS,
+    commit=strict("screen press", screen=NAME, press=KEY, confirmed=NAME, ask=NAME),
 )
 
-_AT = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 1}] * 2, "minItems": 2, "maxItems": 2}
-_STEP = _object("press", type=_TEXTS, press=_KEY)
-_SPAN = {"at": {"type": "integer", "minimum": 1}, "length": {"type": "integer", "minimum": 1}}
-_ANY = _object("at any", at=_AT, any={"type": "array", "minItems": 1, "items": _NAME})
-_EDGE = _object("from press", **{"from": _NAME}, type=_TEXTS, press=_KEY)
-_SAID = _map(_map({"type": "array", "minItems": 1, "items": _NAME}))
+Faults = Iterator[tuple[Path, str]]
 
-SCREEN: Mapping[str, Any] = _object(
-    "screen identify",
-    screen=_NAME,
-    size={"enum": ["24x80", "27x132"]},
-    identify={"type": "array", "minItems": 1, "items": _object("at text", at=_AT, text=_NAME)},
-    ready=_ANY,
-    prompt=_ANY,
-    reach={"oneOf": [_EDGE, {"type": "array", "items": _EDGE}]},
-    leave=_KEY,
-    again={"type": "boolean"},
-    fields=_map(
-        _object(
-            "at length",
-            at=_AT,
-            length=_SPAN["length"],
-            input={"type": "boolean"},
-            hidden={"type": "boolean"},
-            numeric={"type": "boolean"},
-        )
-    ),
-    table=_object(
-        "rows columns next last_when",
-        rows=_AT,
-        columns={**_map(_object("at length", **_SPAN)), "minProperties": 1},
-        key=_NAME,
-        order={"enum": ["ascending", "descending", "any"]},
-        count=_NAME,
-        next=_KEY,
-        last_when=_object("field matches", field=_NAME, matches=_NAME),
-    ),
-)
 
-LOGON: Mapping[str, Any] = _object(
-    "home path logoff",
-    home=_NAME,
-    path={**_map(_STEP), "minProperties": 1},
-    refused=_SAID,
-    busy=_SAID,
-    interrupts=_map(_object("press", press=_KEY)),
-    lost=_map({"enum": ["failed", "closed"]}),
-    logoff=_object("screen press", screen=_NAME, type=_TEXTS, press=_KEY),
-)
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Values for fields, and the key that sends them."""
+
+    fill: Texts
+    press: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A write's point of no return."""
+
+    screen: str
+    press: str
+    confirmed: str
+    ask: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A compiled block. `ask` is None where reaching the screen is all; `max_pages` is 0 unless a table is collected."""
+
+    graph: Graph
+    screen: str
+    find: Ask | None
+    ask: Ask | None
+    echo: Texts
+    expect: Texts
+    max_pages: int
+    commit: Commit | None
+    errors: tuple[ErrorRule, ...]
+
+    @property
+    def answer(self) -> Definition:
+        """The screen that is read: where the ask leads."""
+        return self.graph.screens[self.commit.screen if self.commit else self.screen]
+
+    @property
+    def uses(self) -> frozenset[str]:
+        fills = [ask.fill for ask in (self.find, self.ask) if ask]
+        return frozenset().union(*(t.uses for part in (*fills, self.echo, self.expect) for t in part.values()))
+
+    @property
+    def gives(self) -> frozenset[str]:
+        if self.max_pages and self.answer.table:
+            return frozenset(c.name for c in self.answer.table.columns)
+        return frozenset(f.name for f in self.answer.fields.values() if not f.hidden)
+
+
+def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> Target:
+    """See base.TargetModule."""
+    graph = load(files, system["logon"])
+    faults = [Fault(path, message) for path, message in _block(block, system, graph)]
+    faults += [Fault(("systems", block.get("system", ""), *path), m, "systems.yaml") for path, m in _system(system)]
+    if faults:
+        raise BadTarget(faults)
+    commit = block.get("commit")
+    return Target(
+        graph=graph,
+        screen=block["screen"],
+        find=_ask(block.get("find")),
+        ask=_ask(block),
+        echo=texts(block.get("echo", {})),
+        expect=texts(block.get("expect", {})),
+        max_pages=block["max_pages"] if block.get("collect") == "table" else 0,
+        commit=Commit(commit["screen"], commit["press"], commit["confirmed"], commit.get("ask")) if commit else None,
+        errors=tuple(ErrorRule(name, **rule) for name, rule in block.get("errors", {}).items()),
+    )
+
+
+def _ask(block: Mapping[str, Any] | None) -> Ask | None:
+    if block is None or not block.keys() & {"fill", "press"}:
+        return None
+    return Ask(texts(block.get("fill", {})), block.get("press", "enter"))
+
+
+def _system(system: Mapping[str, Any]) -> Faults:
+    most, users = system.get("sessions", {}).get("max", 1), len(system["users"])
+    if most > users:
+        yield ("sessions", "max"), f"{most} sessions for {users} users; a user can have one session only"
+    try:
+        codecs.lookup(system.get("codepage", "cp037"))
+    except LookupError:
+        yield ("codepage",), f"unknown code page '{system['codepage']}'"
+
+
+def _block(block: Mapping[str, Any], system: Mapping[str, Any], graph: Graph) -> Faults:
+    """Faults of a legacy block against its screens."""
+    named: dict[Path, str] = {("screen",): block["screen"]}
+    if "commit" in block:
+        named["commit", "screen"] = block["commit"]["screen"]
+    unknown = [(path, nearest("screen", name, graph.screens)) for path, name in named.items() if name not in graph.screens]
+    yield from unknown
+    if unknown:
+        return
+    screen, answer = graph.screens[block["screen"]], graph.screens[block.get("commit", block)["screen"]]
+    if screen.name != graph.logon.home and not graph.route(screen.name):
+        yield ("screen",), f"{screen.name} can't be reached from home, {graph.logon.home}"
+    for path, defined in zip(named, (screen, answer), strict=False):
+        if defined.columns == 132 and not system.get("model", "3279-2").endswith("-5"):
+            yield path, f"{defined.name} is a 27x132 screen: the system needs a model 5 terminal, not {system.get('model', '3279-2')}"
+    yield from _fields(block, screen, answer)
+    yield from _collects(block, answer)
+    yield from _errors(block, graph)
+
+
+def _fields(block: Mapping[str, Any], screen: Definition, answer: Definition) -> Faults:
+    find = block.get("find", {}).get("fill", {})
+    yield from typed(find, screen, ("find", "fill"))
+    yield from typed(block.get("fill", {}), screen, ("fill",))
+    for key, defined in (("echo", answer), ("expect", screen if find else answer)):
+        for name in block.get(key, {}):
+            if name not in defined.fields:
+                yield (key, name), nearest(f"field of {defined.name}", name, defined.fields)
+            elif defined.fields[name].hidden:
+                yield (key, name), f"'{name}' of {defined.name} is hidden and is never read"
+    keyed = False
+    for path, some in ((("find", "fill"), find), *(((key,), block.get(key, {})) for key in ("fill", "echo", "expect"))):
+        for name, source in some.items():
+            template = _template(source)
+            if isinstance(template, str):
+                yield (*path, name), template
+            elif path[-1] == "fill":
+                keyed = keyed or bool(template.uses)
+    if keyed and not block.get("echo"):
+        yield ("fill",), "an ask with a key needs 'echo': the answer must show what was asked for"
+
+
+def _template(source: str) -> Template | str:
+    """The template, or what is wrong with it."""
+    try:
+        return parse(source)
+    except ValueError as error:
+        return str(error)
+
+
+def _collects(block: Mapping[str, Any], answer: Definition) -> Faults:
+    commit = block.get("commit")
+    if block.get("collect") == "table":
+        if answer.table is None:
+            yield ("collect",), f"{answer.name} has no table"
+        if "max_pages" not in block:
+            yield ("collect",), "a table needs 'max_pages'"
+        if commit:
+            yield ("collect",), "a write collects no table"
+    if commit and "confirmed" not in commit:
+        yield ("commit",), "needs 'confirmed': the text that says that the write was done"
+    if not commit and block.get("expect"):
+        yield ("expect",), "is for writes: it needs 'commit'"
+
+
+def _errors(block: Mapping[str, Any], graph: Graph) -> Faults:
+    known = {name for screen in graph.screens.values() for name in screen.fields}
+    for rule, body in block.get("errors", {}).items():
+        for field in body.get("when", {}):
+            if field not in known:
+                yield ("errors", rule, "when", field), nearest("field", field, known)

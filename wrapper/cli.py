@@ -144,7 +144,9 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
 def serve(**given: Any) -> None:
     """Serve a catalogue: gunicorn and one job worker. TERM stops gracefully, HUP reloads."""
     settings = from_environment(**given)
-    _assemble(settings).close()  # refuse a bad catalogue, setting or store here, in words, rather than in a worker
+    parts = _assemble(settings)  # refuse a bad catalogue, setting or store here, in words, rather than in a worker
+    parts.systems.check_references()
+    parts.close()
     from wrapper import server
 
     sys.exit(server.serve(settings))

@@ -6,10 +6,11 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from adapters import registry
 from adapters.base import Adapter, Files
@@ -69,8 +70,16 @@ class Systems:
         return adapter
 
     def _make(self, system: System) -> Adapter:
-        block = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
-        return registry.adapter(system.kind).open(system.name, block, self._files, self._leases)
+        return registry.adapter(system.kind).open(system.name, self._resolved(system), self._files, self._leases)
+
+    def _resolved(self, system: System) -> Mapping[str, Any]:
+        block: Mapping[str, Any] = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
+        return block
+
+    def check_references(self) -> None:
+        """Raises BadSettings when a system's host or secret is not there; opens nothing."""
+        for system in self._systems.values():
+            self._resolved(system)
 
     def open_all(self) -> None:
         """Fail at start, not at the first call."""

@@ -1,0 +1,45 @@
+"""What a catalogue check finds, and how it suggests the word that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+Path = tuple[str | int, ...]
+"""Keys and indices from a file's top."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """One line of a check: a fault or a note. `file` is relative to the catalogue."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class CatalogueError(Exception):
+    """A catalogue that can't be served, with all its faults."""
+
+    def __init__(self, faults: Iterable[Found]) -> None:
+        self.faults = sorted(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def instead(word: object, allowed: Collection[str]) -> str:
+    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most 12 words are listed."""
+    close = get_close_matches(str(word), allowed, 1)
+    meant = f"; did you mean '{close[0]}'?" if close else ""
+    words = sorted(allowed)
+    listed = ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")
+    return f"{meant}{'' if meant else ';'} allowed: {listed or 'none'}"
+
+
+def spoken(path: Path) -> str:
+    """A path as a person says it: `request.customer_id`, `examples[0].expect`; the top of the file is `the file`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return text or "the file"

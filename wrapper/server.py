@@ -56,7 +56,7 @@ class _Supervisor:
     def _start(self, name: str, argv: Sequence[str]) -> None:
         self._started[name] = time.monotonic()
         self._children[name] = subprocess.Popen(  # noqa: S603 - our own interpreter, our own modules
-            argv, env=as_environment(self._settings), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent
+            argv, env=as_environment(self._settings), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
         )
 
     def _revive(self) -> None:
@@ -98,5 +98,6 @@ def _gunicorn(settings: Settings) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *flags, "--no-control-socket", "wrapper.app:from_environment()"]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child between fork and exec: TERM when its parent dies, however that happens."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

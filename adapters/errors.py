@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class AdapterError(Exception):
@@ -135,3 +136,11 @@ def matching(rules: Sequence[ErrorRule], facts: Mapping[str, str], *, contains: 
         ):
             return rule
     return None
+
+
+def rules(block: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
+    """The `errors:` of a block, in their order."""
+    return tuple(
+        ErrorRule(name, dict(rule.get("when", {})), rule["status"], rule.get("retry", False))
+        for name, rule in block.get("errors", {}).items()
+    )

@@ -1,0 +1,212 @@
+"""One live connection, bounded: no driver call outlives its deadline, and the driver's errors leave as ours."""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyodbc
+
+from adapters import watchdog
+from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown
+from adapters.odbc import dialect
+from adapters.odbc.dialect import Dialect, Standard
+from adapters.odbc.line import dial
+from adapters.odbc.sql import Statement
+from adapters.odbc.states import meaning, sqlstate
+from adapters.odbc.values import reported
+
+pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have closed
+
+Rows = Sequence[Sequence[Any]]
+_PREPARED = 32  # cursors kept per session, each with its prepared statement
+_CLOSE = 1.0
+_REST, _PING = 30.0, 1.0  # a session idle for longer must answer a ping first
+_KEY = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where to connect and how. `peer` is None for a database that is a file."""
+
+    name: str
+    dsn: str
+    peer: tuple[str, int] | None
+    read_only: bool
+    lock_timeout: float
+
+
+def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float) -> Database:
+    """From an ODBC connection string. Raises Misconfigured when it does not tell where a networked driver connects to."""
+    keys = {key.upper(): value.strip("{}") for key, value in _KEY.findall(dsn)}
+    if "sqlite" in keys.get("DRIVER", "").lower():
+        kept = ";".join(f"{k}={v}" for k, v in _KEY.findall(dsn) if k.upper() not in ("TIMEOUT", "NOCREAT"))
+        dsn = f"{kept};NoCreat=1;Timeout={int(lock_timeout * 500)}"
+        return Database(name, dsn, None, read_only, lock_timeout)
+    host, port = keys.get("SERVER") or keys.get("SERVERNAME", ""), keys.get("PORT", "")
+    if not host or not port.isdecimal():
+        raise Misconfigured(
+            f"{name}: its connection string must name Server and Port, so that a stalled connection can be ended", backend=name
+        )
+    return Database(name, dsn, (host, int(port)), read_only, lock_timeout)
+
+
+class Session:
+    """A connection and its prepared statements; `line` is our duplicate of its socket. One thread at a time."""
+
+    def __init__(self, where: Database, connection: Any, line: socket.socket | None) -> None:
+        self.where, self.opened = where, time.monotonic()
+        self.dialect: Dialect = Standard()
+        self._connection, self._line = connection, line
+        self._cursors: dict[str, Any] = {}
+        self._kinds: dict[str, tuple[str, ...]] = {}
+        self._running: Any = None
+        self._limit = ""
+        self._broken = False
+
+    def begin(self, deadline: float) -> None:
+        """Set the session up, once."""
+        with self._bounded(deadline):
+            self.dialect = dialect.of(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
+            self.dialect.begin(self._connection, self._ask, read_only=self.where.read_only, lock_timeout=self.where.lock_timeout)
+
+    def select(self, statement: Statement, values: Sequence[Any], most: int, deadline: float) -> Rows:
+        """At most `most` rows of the answer."""
+        with self._bounded(deadline):
+            return self.dialect.rows(self._execute(self.dialect.select(statement, most), values).fetchmany(most))
+
+    def kinds(self, statement: Statement, values: Sequence[Any], deadline: float) -> tuple[str, ...]:
+        """What the database says its columns are: with the answer just read, or asked for once."""
+        describe = self.dialect.describe(statement)
+        if not describe:
+            return reported(self._running.description)
+        if describe not in self._kinds:
+            with self._bounded(deadline):
+                self._kinds[describe] = reported(self._execute(describe, values).description)
+        return self._kinds[describe]
+
+    def write(self, statement: Statement, values: Sequence[Any], deadline: float) -> int:
+        """One statement in one transaction; how many rows it touched. Raises OutcomeUnknown when the commit was not confirmed."""
+        self._connection.autocommit = False
+        try:
+            with self._bounded(deadline):
+                count = int(self._execute(statement.text, values).rowcount)
+        except AdapterError as error:
+            self._broken = error.spoils = True  # closing it undoes the transaction
+            raise
+        try:
+            with self._bounded(deadline):
+                self._connection.commit()
+                self._connection.autocommit = True
+        except AdapterError as error:
+            self._broken = True
+            raise OutcomeUnknown("the commit was sent and its confirmation was not seen", backend=self.where.name) from error
+        return count
+
+    def fit(self, idle: float) -> bool:
+        """Whether a kept session may be used: its peer has not hung up, and after a long rest it still answers."""
+        if self._line is None:
+            return True
+        try:
+            if not self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                return False
+        except BlockingIOError:
+            if idle <= _REST:
+                return True
+        except OSError:
+            return False
+        return self._answers()
+
+    def ping(self, deadline: float) -> None:
+        """Return when the server answers."""
+        with self._bounded(deadline):
+            self._ask("SELECT 1")
+
+    def _answers(self) -> bool:
+        try:
+            self.ping(time.monotonic() + _PING)
+        except AdapterError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Sign off; bounded, and never raises."""
+        if self._broken:
+            self._cut()
+        with suppress(pyodbc.Error), watchdog.limit(time.monotonic() + _CLOSE, self._cut):
+            self._connection.close()
+        if self._line is not None:
+            self._line.close()
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> Any:
+        """Run it on the cursor that has it prepared, within what is left of the time."""
+        cursor = self._cursors.pop(sql, None) or self._connection.cursor()
+        self._cursors[sql] = self._running = cursor  # the last used is last
+        if len(self._cursors) > _PREPARED:
+            self._cursors.pop(next(iter(self._cursors))).close()
+        cursor.execute(sql, *values)
+        return cursor
+
+    def _ask(self, sql: str) -> Rows:
+        cursor = self._execute(sql, ())
+        return cursor.fetchall() if cursor.description else []
+
+    def _cut(self) -> None:
+        """End whatever the driver waits for."""
+        if self._line is not None:
+            with suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+        elif self._running is not None:
+            self._running.cancel()
+
+    @contextmanager
+    def _bounded(self, deadline: float) -> Iterator[None]:
+        """The driver's calls in the block end soon after `deadline`; its errors leave as ours."""
+        name = self.where.name
+        try:
+            with watchdog.limit(deadline, self._cut) as alarm:
+                limit = self.dialect.limit(deadline - time.monotonic(), self.where.lock_timeout)
+                if limit != self._limit:
+                    self._ask(limit)
+                    self._limit = limit
+                yield
+        except pyodbc.Error as error:
+            failure = meaning(sqlstate(error), name)
+            self._broken = failure.spoils or alarm.fired
+            if not alarm.fired:
+                raise failure from None
+        except (ValueError, SystemError):  # undecodable text, or a driver that trips over what it was sent
+            self._broken = True
+            raise Misread(f"{name}: the answer can't be decoded", backend=name) from None
+        if alarm.fired:
+            self._broken = True
+            raise DeadlineExceeded(f"{name} did not answer in time", backend=name)
+
+
+def connect(where: Database, deadline: float) -> Session:
+    """A session that is set up. Raises AdapterError."""
+    if where.peer is None:
+        session = Session(where, _driver(where, deadline), None)
+    else:
+        session = Session(where, *dial(where.name, where.peer, deadline, lambda: _driver(where, deadline)))
+    try:
+        session.begin(deadline)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _driver(where: Database, deadline: float) -> Any:
+    """The driver's own connect. Its login time-out is whole seconds, and libpq takes 1 for 2: a second bound only."""
+    seconds = max(math.ceil(deadline - time.monotonic()), 1)
+    try:
+        return pyodbc.connect(where.dsn, autocommit=True, timeout=seconds)
+    except pyodbc.Error as error:
+        raise meaning(sqlstate(error), where.name) from None

@@ -26,7 +26,7 @@ from typing import Any
 import ebcdic  # noqa: F401  (registers code pages that Python lacks)
 
 from adapters.base import BadTarget, Fault, Files
-from adapters.errors import ErrorRule
+from adapters.errors import ErrorRule, rules
 from adapters.template import Template, parse
 from adapters.tn3270.check import Path, load, nearest, typed
 from adapters.tn3270.definition import KEY, NAME, TEXTS, Definition, Graph, Texts, strict, texts
@@ -130,7 +130,7 @@ def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -
         expect=texts(block.get("expect", {})),
         max_pages=block["max_pages"] if block.get("collect") == "table" else 0,
         commit=Commit(commit["screen"], commit["press"], commit["confirmed"], commit.get("ask")) if commit else None,
-        errors=tuple(ErrorRule(name, **rule) for name, rule in block.get("errors", {}).items()),
+        errors=rules(block),
     )
 
 

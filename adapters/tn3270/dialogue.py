@@ -1,0 +1,182 @@
+"""One use of a session, step by step: settle on a screen, type, press, walk the graph. Sans-IO.
+
+Each step is a generator that yields what the terminal shall do and is sent the screen that it led to, so that all of it runs against
+written-down screens in a test. What goes wrong at the terminal is thrown in at the yield.
+
+The rules:
+1. Nothing is read or typed before a screen is known, unlocked and whole.
+2. A screen that still looks as it did when the key was pressed is not an answer: hosts unlock early and paint later.
+3. What was typed is read back before a key is pressed, and no other input field may have changed.
+4. Interrupting screens are pressed away wherever they come; a screen that means the end of the session is an error wherever it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from adapters.errors import AdapterError, Closed, DeadlineExceeded, ErrorRule, Failed, Misread, Refused, matching
+from adapters.tn3270.definition import Definition, Edge, Field, Graph
+from adapters.tn3270.screen import Screen, recognise, record, told, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Look at what is there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Erase and fill fields: (row, column, text)."""
+
+    entries: tuple[tuple[int, int, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Send a key and wait until the host unlocks the keyboard."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait until the host changes what is there: `locked` is whether it has yet to unlock the keyboard."""
+
+    locked: bool
+
+
+Action = Read | Type | Press | Wait
+T = TypeVar("T")
+Turns = Generator[Action, Screen, T]
+
+
+class Dialogue:
+    """`screen` is what is shown and `here` its definition. `rules` say what an answer's texts mean."""
+
+    here: Definition
+
+    def __init__(self, graph: Graph, screen: Screen, rules: Sequence[ErrorRule] = ()) -> None:
+        self.graph, self.screen, self.rules = graph, screen, rules
+
+    def look(self, *expected: str) -> Turns[None]:
+        """Begin: whatever is there becomes a known, whole screen."""
+        yield from self._settle(expected or (self.graph.logon.home,), False, None)
+
+    def ask(self, values: Mapping[str, str], key: str, *expected: str, answer: bool = False) -> Turns[None]:
+        """Type, press, and settle on the screen that follows, which may be another than expected."""
+        before = self.screen.lines
+        if values:
+            yield from self._type(values)
+        typed = self.screen.lines
+        # The same question on the screen that answered it last time may well get the same answer, cell by cell.
+        repeated = bool(values) and typed == before and self.here.name in expected
+        self.screen = yield Press(key)
+        yield from self._settle(expected, answer, None if repeated else typed)
+
+    def go(self, name: str) -> Turns[None]:
+        """Walk to a screen: along its route where we are on it, else back towards home first. An edge that leads elsewhere is a Misread."""
+        route = {edge.source: edge for edge in self.graph.route(name)}
+        for _ in range(2 * len(self.graph.screens)):
+            if self.here.name == name:
+                return
+            edge = route.get(self.here.name)
+            if edge:
+                yield from self.ask(self._fixed(edge), edge.press, edge.target)
+                if self.here.name != edge.target:
+                    raise self.said() or self.elsewhere(edge.target)
+            elif self.here.leave:
+                yield from self.ask({}, self.here.leave, self.graph.logon.home)
+            else:
+                break
+        raise self.elsewhere(name)
+
+    def part(self, edge: Edge) -> Turns[None]:
+        """Type and press for the last time."""
+        yield from self._type(self._fixed(edge))
+        yield Press(edge.press)
+
+    def said(self) -> AdapterError | None:
+        """What a rule makes of the screen. The session stays usable: the host has only said no."""
+        rule = matching(self.rules, self._facts(self.here), contains=True)
+        if rule is None:
+            return None
+        error = rule.error("the host")
+        error.spoils = False
+        return error
+
+    def record(self) -> dict[str, str | None]:
+        return record(self.screen, self.here)
+
+    def elsewhere(self, expected: str) -> Misread:
+        return Misread(f"expected screen {expected}, met {self.here.name}")
+
+    def _fixed(self, edge: Edge) -> dict[str, str]:
+        return {name: template.render({}) or "" for name, template in edge.type.items()}
+
+    def _facts(self, here: Definition) -> dict[str, str]:
+        return {name: text or "" for name, text in record(self.screen, here).items()}
+
+    def _settle(self, expected: tuple[str, ...], answer: bool, stale: tuple[str, ...] | None) -> Turns[None]:
+        signon, pressed_away = self.graph.logon, None
+        while True:
+            here = recognise(self.screen, self.graph.screens.values())
+            if here and here.name in signon.lost:
+                raise self._lost(here)
+            if here and not self.screen.locked and self.screen.lines not in (stale, pressed_away):
+                if here.name in signon.interrupts:
+                    pressed_away = self.screen.lines
+                    self.screen = yield Press(signon.interrupts[here.name])
+                    continue
+                if whole(self.screen, here, answer=answer):
+                    self.here = here
+                    return
+            try:
+                self.screen = yield Wait(self.screen.locked)
+            except DeadlineExceeded as error:
+                raise self._late(here, expected, stale) from error
+
+    def _lost(self, here: Definition) -> AdapterError:
+        rule = matching(self.rules, self._facts(here), contains=True)
+        if rule:
+            return rule.error("the host")
+        if self.graph.logon.lost[here.name] == "closed":
+            return Closed(f"the host shows {here.name}")
+        return Failed(f"the host shows {here.name}")
+
+    def _late(self, here: Definition | None, expected: tuple[str, ...], stale: tuple[str, ...] | None) -> AdapterError:
+        if self.screen.locked or not any(line.strip() for line in self.screen.lines):
+            return DeadlineExceeded("the host did not answer in time")
+        if here is None:
+            return Misread(f"unknown screen: {told(self.screen, self.graph.screens, expected)}")
+        if self.screen.lines == stale:
+            return Misread(f"{here.name} was still the same when the time was up")
+        return DeadlineExceeded(f"{here.name} was not painted to its end in time: none of its 'ready' texts was seen")
+
+    def _type(self, values: Mapping[str, str]) -> Turns[None]:
+        before, here = self.screen, self.here
+        for name, text in values.items():
+            room = before.room(here.fields[name])
+            if room == 0 or room < len(text):
+                raise Misread(f"'{name}' of {here.name} is {'protected' if not room else f'only {room} long'} on the host")
+        chosen = [here.fields[name] for name in values]
+        self.screen = yield Type(tuple((f.row, f.column, values[f.name]) for f in chosen))
+        for name, f in here.fields.items():
+            if f.input and self.screen.text(f) != values.get(name, before.text(f)).rstrip():
+                raise Misread(f"'{name}' of {here.name} does not show what was typed")
+
+
+def typeable(field: Field, text: str, codepage: str) -> str:
+    """The text, if this field can hold it exactly. Raises Refused, which names the field and never the value."""
+    if len(text) > field.length:
+        raise Refused(f"{field.name}: more than {field.length} characters")
+    if not text.isprintable():
+        raise Refused(f"{field.name}: holds a control character")
+    if field.numeric and text.strip("0123456789.-"):
+        raise Refused(f"{field.name}: not a number")
+    try:
+        text.encode(codepage)
+    except UnicodeEncodeError:
+        raise Refused(f"{field.name}: holds a character that code page {codepage} has not") from None
+    return text

@@ -1,0 +1,220 @@
+"""One s3270 process behind py3270, and the only file that owns one.
+
+py3270 alone reads without a deadline, falls one answer behind after a refused connect, escapes nothing and leaves zombies. It is kept
+to what it does well, the script protocol's shape, over a process of ours that answers for the rest:
+
+1. An answer is `data:` lines, one status line, `ok` or `error`. Anything else, anything unasked, and any time-out ends the process:
+   a late answer can't become the next command's.
+2. Values are escaped here and checked before (dialogue.typeable); an operator error spoils the session.
+3. The child gets no environment but what it needs, and its pipes are no other child's (close_fds), so that it ends by itself on the end
+   of its stdin when this process is killed. PR_SET_PDEATHSIG is not used: it fires when the *thread* that forked ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+import subprocess
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from py3270 import CommandError, Emulator
+
+from adapters.errors import AdapterError, DeadlineExceeded, Misread, Unavailable
+from adapters.tn3270.dialogue import Action, Press, Read, Turns, Type, Wait
+from adapters.tn3270.screen import Screen, parse
+
+logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every command, passwords too, at DEBUG
+T = TypeVar("T")
+_READ = "ReadBuffer(Ascii)"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a terminal connects. `ca` is a PEM file of the authorities to believe; None with `tls` means the machine's own."""
+
+    host: str
+    port: int
+    tls: bool = False
+    verify: bool = True
+    ca: str | None = None
+    model: str = "3279-2"
+    codepage: str = "cp037"
+
+    def argv(self) -> list[str]:
+        options = ["-utf8", "-model", self.model, "-codepage", self.codepage]
+        options += ["-xrm", "s3270.unlockDelay: False", "-xrm", "s3270.aidWait: false"]
+        if self.ca:
+            options += ["-cafile", self.ca]
+        return ["s3270", *options, *([] if self.verify else ["-noverifycert"])]
+
+    def environment(self) -> dict[str, str]:
+        """Reading the machine's whole CA bundle costs 100 ms a connect, which s3270 would pay for plain hosts too."""
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        return env if self.tls and not self.ca else {**env, "SSL_CERT_FILE": "/dev/null"}
+
+    def name(self, lu: str | None) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'L:' if self.tls else ''}{f'{lu}@' if lu else ''}{host}:{self.port}"
+
+
+class Process:
+    """py3270's `app`: a child with a deadline on every read. `deadline` is set before each command."""
+
+    def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=null, env=env, bufsize=0)  # noqa: S603
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._in, self._out = self._child.stdin, self._child.stdout
+        self._poll = select.poll()
+        self._poll.register(self._out, select.POLLIN)
+        self._lines: deque[bytes] = deque()
+        self.deadline = 0.0
+        self.dead = False
+
+    def connect(self, _host: str) -> bool:
+        """py3270 asks whether this app connects by itself; it does not."""
+        return False
+
+    def write(self, command: bytes) -> None:
+        try:
+            if self.dead or self._lines or self._poll.poll(0):
+                raise Unavailable("the terminal has ended, or spoke unasked")
+            self._in.write(command)
+        except (AdapterError, OSError):
+            self.close()
+            raise Unavailable("the terminal has ended") from None
+
+    def readline(self) -> bytes:
+        if not self._lines:
+            try:
+                self._lines.extend(self._answer())
+            except BaseException:
+                self.close()
+                raise
+        return self._lines.popleft()
+
+    def _answer(self) -> list[bytes]:
+        """The lines of one whole answer."""
+        answer = b""
+        while not answer.endswith((b"\nok\n", b"\nerror\n")):
+            left = self.deadline - time.monotonic()
+            if left <= 0 or not self._poll.poll(math.ceil(left * 1000)):
+                raise DeadlineExceeded("the host did not answer in time")
+            piece = self._out.read(65536)
+            if not piece:
+                raise Unavailable("the terminal has ended")
+            answer += piece
+        lines = answer.splitlines(keepends=True)
+        if not all(line.startswith(b"data:") for line in lines[:-2]) or len(lines[-2].split()) != 12:
+            raise Unavailable("the terminal could not talk to the host")
+        return lines
+
+    def kill(self) -> None:
+        """End the child, at once. Safe from another thread: a reader there meets the end of the pipe."""
+        self.dead = True
+        self._child.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(1)
+
+    def close(self) -> None:
+        """End the child and let go of its pipes."""
+        self.kill()
+        self._in.close()
+        self._out.close()
+
+
+class Terminal:
+    """One emulated terminal. Any error of its own leaves it dead. `screen` is what its last action led to."""
+
+    screen: Screen
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._process = Process(place.argv(), place.environment())
+        self._emulator = Emulator(app=self._process)
+
+    @property
+    def dead(self) -> bool:
+        return self._process.dead
+
+    def connect(self, lu: str | None, deadline: float) -> None:
+        """Raises Unavailable, DeadlineExceeded."""
+        self._process.deadline = deadline
+        try:
+            self._emulator.connect(self._place.name(lu))
+        except CommandError:
+            self.close()
+            raise Unavailable("the host does not take the connection") from None
+
+    def run(self, plan: Turns[T], deadline: float) -> T:
+        """Walk a plan to its end. What goes wrong here is thrown into it; it raises what it makes of that."""
+        try:
+            action = next(plan)
+            while True:
+                try:
+                    self.screen = self.act(action, deadline)
+                except AdapterError as error:
+                    action = plan.throw(error)
+                else:
+                    action = plan.send(self.screen)
+        except StopIteration as end:
+            return cast(T, end.value)
+
+    def act(self, action: Action, deadline: float) -> Screen:
+        """Do it and say what is shown then. Raises DeadlineExceeded, Unavailable, Misread."""
+        self._process.deadline = deadline
+        try:
+            answer = self._emulator.exec_command(_command(action, deadline).encode())
+        except CommandError:
+            raise self._failed(action, deadline) from None
+        try:
+            return parse([line.decode() for line in answer.data], self._emulator.status.as_string)
+        except ValueError as error:
+            self.close()
+            raise Misread(f"the terminal's screen can't be read: {error}") from None
+
+    def _failed(self, action: Action, deadline: float) -> AdapterError:
+        """s3270 said `error`. Its words may quote what was typed, so they go nowhere."""
+        connected = (self._emulator.status.connection_state or b"N").startswith(b"C")
+        self.close()
+        if not connected:
+            return Unavailable("the host ended the connection")
+        if deadline - time.monotonic() < 0.05:
+            return DeadlineExceeded("the host did not answer in time")
+        return Misread("the host's screen did not take what was typed" if isinstance(action, Type) else "the host's keyboard stayed locked")
+
+    def kill(self) -> None:
+        """End it from any thread."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, for its owner."""
+        self._process.close()
+        self._emulator.is_terminated = True  # nothing is left for py3270's __del__ to say Quit to
+
+
+def _command(action: Action, deadline: float) -> str:
+    """One line for s3270. Its waits count whole seconds and are only there to end some time: the deadline is the process's own."""
+    seconds = max(1, math.ceil(deadline - time.monotonic()))
+    match action:
+        case Read():
+            return _READ
+        case Type(entries):
+            return " ".join([*(_entry(*entry) for entry in entries), _READ])
+        case Press(key):
+            name = f"{key[:2].upper()}({key[2:]})" if key[2:].isdecimal() else f"{key.capitalize()}()"
+            return f"{name} Wait({seconds},Unlock) {_READ}"
+        case Wait(locked):
+            return f"Wait({seconds},{'Unlock' if locked else 'Output'}) {_READ}"
+
+
+def _entry(row: int, column: int, text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'MoveCursor({row - 1},{column - 1}) EraseEOF() String("{escaped}")'

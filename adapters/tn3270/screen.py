@@ -1,0 +1,131 @@
+"""A 3270 screen as s3270's ReadBuffer(Ascii) tells it, and what definitions make of it. Sans-IO.
+
+ReadBuffer prints one `data:` line per row and one token per cell: hexadecimal UTF-8 for a character, `SF(c0=xx,...)` for a field's
+attribute byte (GA23-0059: 0x20 protected, 0x10 numeric, 0x0c hidden), `SA(...)` for a change of colour, which takes no cell, and
+`GE(xx)` for a graphic escape.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from adapters.tn3270.definition import Definition, Field, Place, Table
+
+_ORDER = re.compile(r"(?:SF\(c0=([0-9a-f]{2})[^)]*\)|GE\(([0-9a-f]+)\)|SA\([^)]*\)) ?")
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What is shown now. `lines` have one character per cell, attribute bytes and nulls as blanks; `attributes` are (cell, byte) in
+    order, a cell being (row - 1) * columns + column - 1. Nothing of it is in its repr: it may be somebody's data."""
+
+    rows: int
+    columns: int
+    lines: tuple[str, ...] = field(repr=False)
+    attributes: tuple[tuple[int, int], ...] = field(repr=False)
+    locked: bool
+
+    def at(self, row: int, column: int, length: int) -> str:
+        """The text at a position; short or '' where it leaves the screen."""
+        return self.lines[row - 1][column - 1 : column - 1 + length] if row <= self.rows else ""
+
+    def text(self, field: Field) -> str:
+        """A field's text, blanks at its end stripped."""
+        return self.at(field.row, field.column, field.length).rstrip()
+
+    def room(self, field: Field) -> int:
+        """How many characters the host's own field takes from here; 0 where it is protected."""
+        if not self.attributes:
+            return field.length
+        cell = (field.row - 1) * self.columns + field.column - 1
+        after = bisect_left(self.attributes, (cell, 0))
+        if self.attributes[after - 1][1] & 0x20:
+            return 0
+        first = self.attributes[0][0] + self.rows * self.columns
+        return (self.attributes[after][0] if after < len(self.attributes) else first) - cell
+
+
+def parse(data: Sequence[str], status: str) -> Screen:
+    """The answer to ReadBuffer(Ascii) and its status line. Raises ValueError for anything else."""
+    words = status.split(" ")
+    rows, columns = int(words[6]), int(words[7])
+    if len(data) != rows:
+        raise ValueError(f"{len(data)} rows of {rows}")
+    attributes: list[tuple[int, int]] = []
+    lines = tuple(_line(row, n * columns, attributes) for n, row in enumerate(data))
+    if any(len(line) != columns for line in lines):
+        raise ValueError(f"a row that is not {columns} cells")
+    return Screen(rows, columns, lines, tuple(attributes), words[0] != "U")
+
+
+def _line(row: str, cell: int, attributes: list[tuple[int, int]]) -> str:
+    if "(" not in row:
+        return _characters(row)
+    line, at = "", 0
+    for order in _ORDER.finditer(row):
+        line += _characters(row[at : order.start()])
+        at = order.end()
+        if order[1]:
+            attributes.append((cell + len(line), int(order[1], 16)))
+            line += " "
+        elif order[2]:
+            line += _characters(order[2])
+    return line + _characters(row[at:])
+
+
+def _characters(tokens: str) -> str:
+    return bytes.fromhex(tokens).decode().replace("\0", " ")
+
+
+def shows(screen: Screen, place: Place) -> bool:
+    return screen.at(place.row, place.column, len(place.text)) == place.text
+
+
+def recognise(screen: Screen, definitions: Iterable[Definition]) -> Definition | None:
+    """The screen whose identifying texts all hold; where several do, the one that asks for most."""
+    fits = [
+        d
+        for d in definitions
+        if d.rows <= screen.rows and d.columns == screen.columns and all(shows(screen, place) for place in d.identify)
+    ]
+    return max(fits, key=lambda d: sum(len(place.text) for place in d.identify), default=None)
+
+
+def whole(screen: Screen, definition: Definition, *, answer: bool) -> bool:
+    """Whether all is painted: an answer, or else whatever one may type on."""
+    last = definition.ready if answer else (*definition.ready, *definition.prompt)
+    return not definition.ready or any(shows(screen, place) for place in last)
+
+
+def record(screen: Screen, definition: Definition) -> dict[str, str | None]:
+    """Every field that is not hidden; None where it is blank."""
+    return {name: screen.text(f) or None for name, f in definition.fields.items() if not f.hidden}
+
+
+def rows(screen: Screen, table: Table) -> list[dict[str, str | None]]:
+    """The table's rows that are not blank."""
+    found = (
+        {c.name: screen.at(row, c.column, c.length).rstrip() or None for c in table.columns} for row in range(table.first, table.last + 1)
+    )
+    return [row for row in found if any(row.values())]
+
+
+def told(screen: Screen, definitions: Mapping[str, Definition], expected: Iterable[str]) -> str:
+    """What should identify the expected screens and what stands there. Only literal text of a definition is shown as it is, all other
+    cells as their shape: there may be a customer's data."""
+    places = {place for d in definitions.values() for place in (*d.identify, *d.ready, *d.prompt)}
+    lines = []
+    for name in expected:
+        for place in definitions[name].identify:
+            met = screen.at(place.row, place.column, len(place.text))
+            shown = met if Place(place.row, place.column, met) in places else shape(met)
+            lines.append(f"{name} has '{place.text}' at [{place.row}, {place.column}], met '{shown}'")
+    return "; ".join(lines)
+
+
+def shape(text: str) -> str:
+    """Letters as A, digits as 9."""
+    return "".join("A" if c.isalpha() else "9" if c.isnumeric() else c for c in text)

@@ -52,7 +52,7 @@ class Template:
             value = _look(params, part[0])
             if value is None:
                 return None
-            out.append(_text(value, part[1]))
+            out.append(as_text(value, part[1]))
         return "".join(out)
 
 
@@ -83,7 +83,8 @@ def _look(params: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _text(value: Any, layout: str) -> str:
+def as_text(value: Any, layout: str = "") -> str:
+    """A value as a back end is sent it: plain decimals, ISO dates, true and false; with a layout, a date in that layout."""
     if layout:
         if not isinstance(value, date):
             raise TypeError(f"a date layout needs a date, met {type(value).__name__}")

@@ -71,7 +71,7 @@ class Wire:
         call.left()
         with self._pool.lease(call.deadline) as line:
             held = line.sock  # http.client lets go of it as soon as a peer says that it will close
-            with self._bounded(line, lambda: held, call.deadline, write=call.effect == "write"):
+            with unsettled(call), self._bounded(line, lambda: held, call.deadline):
                 line.request(method, self.path + path or "/", body, {"Host": self._authority, **headers})
                 with closing(line.getresponse()) as response:
                     return self._receive(response)
@@ -129,9 +129,7 @@ class Wire:
             secured.do_handshake()
 
     @contextmanager
-    def _bounded(
-        self, line: http.client.HTTPConnection, held: Callable[[], socket.socket | None], deadline: float, *, write: bool = False
-    ) -> Iterator[None]:
+    def _bounded(self, line: http.client.HTTPConnection, held: Callable[[], socket.socket | None], deadline: float) -> Iterator[None]:
         """Whatever happens inside ends by `deadline`, as an AdapterError: the one place where the library's exceptions are mapped.
 
         A socket's own time-out bounds one read, and a peer that trickles never reaches it; the watchdog's shutdown ends the whole.
@@ -146,10 +144,8 @@ class Wire:
                     raise self._error(error, late=alarm.fired) from None
                 if alarm.fired:
                     raise self._error(TimeoutError(), late=True)
-        except AdapterError as error:
+        except AdapterError:
             _close(line)
-            if write:
-                raise OutcomeUnknown(f"the write was sent; {error.detail}", backend=self.name) from None
             raise
 
     def _error(self, error: Exception, *, late: bool) -> AdapterError:
@@ -183,11 +179,15 @@ def refusal(backend: str, answer: Answer) -> AdapterError:
     return Misread(said, backend=backend)
 
 
-def settled(call: Call, error: AdapterError) -> AdapterError:
-    """What an answer that can't be used means: for a write, that nobody knows whether it happened."""
-    if call.effect != "write":
-        return error
-    return OutcomeUnknown(f"the write was sent; {error.detail}", backend=error.backend)
+@contextmanager
+def unsettled(call: Call, *, unless: bool = False) -> Iterator[None]:
+    """An answer that can't be used inside the block: for a write nobody knows now whether it happened."""
+    try:
+        yield
+    except AdapterError as error:
+        if call.effect != "write" or unless:
+            raise
+        raise OutcomeUnknown(f"the write was sent; {error.detail}", backend=error.backend) from None
 
 
 def _parts(name: str, url: str) -> tuple[str, int, str, bool]:

@@ -1,0 +1,196 @@
+"""A live SOAP service: envelope out through the bounded wire, answer in through the schema, fault or record back.
+
+Nothing is believed before it is checked, in this order: status, media type, well-formed XML without a DTD, envelope, body element,
+the WSDL's own schema. Nothing of the service's own texts (fault strings, detail texts, pages of HTML) leaves this file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lxml import etree
+from zeep.exceptions import Error as ZeepError
+from zeep.wsse.username import UsernameToken
+
+from adapters.base import Adapter, Call, Files, Leases, Record, Reply
+from adapters.errors import AdapterError, BadLogon, Failed, Misconfigured, Misread, Refused, matching
+from adapters.httpwire import Answer, Wire, refusal, unsettled
+from adapters.soap.shape import decode
+from adapters.soap.target import SoapTarget
+from adapters.template import as_text
+
+Element = etree._Element
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+XML = ("text/xml", "application/soap+xml")
+CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an envelope
+
+
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Adapter:
+    """See base.AdapterModule."""
+    return Soap(name, system)
+
+
+class Soap:
+    """One service. Thread-safe: what zeep shares between calls (the WSDL) is only read."""
+
+    def __init__(self, name: str, system: Mapping[str, Any]) -> None:
+        self.name = name
+        self._wire = Wire(name, system["endpoint"], system)
+        self._token = _token(name, system.get("security"))
+
+    def call(self, call: Call) -> Reply:
+        """See base.Adapter."""
+        began = time.monotonic()
+        target: SoapTarget = call.target
+        request = self._request(target, call.params)
+        call.left()
+        answer = self._wire.send(call, "POST", "", target.operation.headers, request)
+        with unsettled(call, unless=400 <= answer.status < 500):
+            content = self._content(target, answer)
+        if content.tag == f"{{{target.operation.soap}}}Fault":
+            raise self._fault(target, content)
+        with unsettled(call):
+            record = self._record(target, content)
+        self._complain(call, record)
+        return Reply(_rows(record, target.rows), self.name, time.monotonic() - began)
+
+    def probe(self, timeout: float) -> None:
+        """A connection can be had. Nothing is asked: an enquiry may cost money."""
+        self._wire.probe(timeout)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _request(self, target: SoapTarget, params: Mapping[str, Any]) -> bytes:
+        values: dict[str, Any] = {}
+        for path, template in target.send.items():
+            value = template.value(params)
+            if value is not None:
+                _put(values, path, value)
+        try:
+            envelope = target.operation.envelope(values)
+        except (ZeepError, ValueError, TypeError, AttributeError, ArithmeticError):
+            raise Refused(f"the values do not fit the request of {target.operation.name} at {self.name}", backend=self.name) from None
+        body = envelope.find(f"{{{target.operation.soap}}}Body")
+        misfit = target.wsdl.misfit(body[0]) if body is not None and len(body) else "the body is empty"
+        if misfit:
+            raise Refused(f"the request does not fit the WSDL of {self.name}: {misfit}", backend=self.name)
+        if self._token is not None:
+            envelope, _ = self._token.apply(envelope, {})
+        return etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
+
+    def _content(self, target: SoapTarget, answer: Answer) -> Element:
+        """The one element of the answer's body: the declared answer or a fault."""
+        ok = answer.status == 200
+        if answer.status not in CARRY_FAULTS or (not ok and answer.media not in XML):
+            raise refusal(self.name, answer)
+        if answer.media not in XML:
+            raise self._misread("the answer is not of an XML media type")
+        content = self._body(answer.body, target.operation.soap)
+        fault = f"{{{target.operation.soap}}}Fault"
+        if content.tag != fault and not ok:
+            raise refusal(self.name, answer)
+        if content.tag not in (fault, target.operation.answer.qname.text):
+            raise self._misread(f"the body is not a {target.operation.answer.name}")
+        return content
+
+    def _body(self, body: bytes, soap: str) -> Element:
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
+        try:
+            root = etree.fromstring(body, parser)
+        except etree.XMLSyntaxError:
+            raise self._misread("the answer is not well-formed XML") from None
+        if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
+            raise self._misread("the answer has a document type definition, which SOAP forbids")
+        bodies = root.findall(f"{{{soap}}}Body")
+        if root.tag != f"{{{soap}}}Envelope" or len(bodies) != 1 or len(bodies[0]) != 1:
+            raise self._misread("the answer is not an envelope with one body element")
+        return bodies[0][0]
+
+    def _record(self, target: SoapTarget, content: Element) -> Any:
+        misfit = target.wsdl.misfit(content)
+        if misfit:
+            raise self._misread(f"the answer does not fit the WSDL: {misfit}")
+        try:
+            return decode(content, target.operation.answer.type, target.wsdl.types)
+        except (ValueError, ArithmeticError, LookupError, TypeError, ZeepError):
+            raise self._misread("a value of the answer is outside of what its type can be read as") from None
+
+    def _misread(self, what: str) -> Misread:
+        return Misread(f"{self.name}: {what}", backend=self.name)
+
+    def _fault(self, target: SoapTarget, fault: Element) -> AdapterError:
+        """The rule that knows this fault, or the most that may be said of it."""
+        codes = [code for code in _codes(fault, target.operation.soap) if code]
+        if any(code.startswith(f"{{{WSSE}}}") for code in codes):
+            return BadLogon(f"{self.name} refused the facade's security token", backend=self.name)
+        facts = {"faultcode": etree.QName(codes[-1]).localname} if codes else {}
+        for detail in (*fault.iterfind("detail/*"), *fault.iterfind(f"{{{target.operation.soap}}}Detail/*")):
+            facts = {**dict(_leaves(detail)), "fault": etree.QName(detail).localname, **facts}
+        rule = matching(target.errors, facts)
+        if rule:
+            return rule.error(self.name)
+        name = facts.get("fault", "")
+        return Failed(
+            f"{self.name} answered with {name if name in target.operation.faults else 'a fault of no declared kind'}", backend=self.name
+        )
+
+    def _complain(self, call: Call, record: Any) -> None:
+        """Raise when the answer is about something else than what was asked, or is an error by a rule."""
+        target: SoapTarget = call.target
+        paths = {path for rule in target.errors for path in rule.when}
+        facts = {path: as_text(value) for path in paths if (value := _pick(record, path)) is not None}
+        rule = matching(target.errors, facts)
+        for path, template in target.echo.items():
+            shown = _pick(record, path)
+            if (shown is None and rule is None) or (shown is not None and as_text(shown) != template.render(call.params)):
+                with unsettled(call):
+                    raise self._misread(f"the answer's {path} is not what was asked for")
+        if rule:
+            raise rule.error(self.name)
+
+
+def _token(name: str, security: Mapping[str, Any] | None) -> Any:
+    if security is None:
+        return None
+    user, colon, password = security["username_token"].partition(":")
+    if not colon:
+        raise Misconfigured(f"username_token of {name} must be user:password", backend=name)
+    return UsernameToken(user, password, use_digest=security.get("digest", False))  # type: ignore[no-untyped-call]
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for step in path[:-1]:
+        values = values.setdefault(step, {})
+    values[path[-1]] = value
+
+
+def _rows(record: Any, path: tuple[str, ...]) -> tuple[Record, ...]:
+    """The records at `path`; none where a step is missing."""
+    rows = _pick(record, "/".join(path)) if path else record
+    return tuple(rows) if isinstance(rows, list) else () if rows is None else (rows,)
+
+
+def _pick(record: Any, path: str) -> Any:
+    for step in path.split("/"):
+        record = record.get(step) if isinstance(record, Mapping) else None
+    return record
+
+
+def _codes(fault: Element, soap: str) -> Iterator[str]:
+    """Fault code and subcodes as {namespace}name, from the general to the particular."""
+    for node in (*fault.iterfind("faultcode"), *fault.iterfind(f"{{{soap}}}Code//{{{soap}}}Value")):
+        prefix, _, name = (node.text or "").strip().rpartition(":")
+        namespace = node.nsmap.get(prefix or None, "")
+        yield f"{{{namespace}}}{name}" if name else ""
+
+
+def _leaves(node: Element, above: str = "") -> Iterator[tuple[str, str]]:
+    for child in node.iterchildren(tag=etree.Element):
+        path = above + etree.QName(child).localname
+        if len(child):
+            yield from _leaves(child, f"{path}/")
+        else:
+            yield path, child.text or ""

@@ -104,7 +104,7 @@ class Conformance:
     patience = 5.0
     """Seconds that a call on a healthy line gets, and within which an adapter must have recovered."""
     settle = 3.0
-    """Seconds after close() until sockets of the server's side must be gone too."""
+    """Seconds after close() until everything must be gone, the server's side too."""
     not_ours: tuple[str, ...] = ("figway-watchdog", "asyncio_", "fixture-")
     """Beginnings of names of threads that no adapter's close() need end: the watchdog, and servers in this process."""
 
@@ -114,22 +114,24 @@ class Conformance:
 
     @pytest.fixture
     def proxy(self, rig: Rig) -> Iterator[Proxy]:
+        """The line between the two. When it is gone, nothing is left of the adapter either: see `adapter`."""
+        before = footprint(self.not_ours)
         with Proxy(rig.address) as proxy:
             yield proxy
+        until = time.monotonic() + self.settle
+        while (left := footprint(self.not_ours).more_than(before)) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not left, f"left behind after close(): {left}"
 
     @pytest.fixture
     def adapter(self, rig: Rig, proxy: Proxy) -> Iterator[Adapter]:
-        """An adapter behind the proxy. Afterwards it is closed, in bounded time, and nothing of it is left."""
-        before = footprint(self.not_ours)
+        """An adapter behind the proxy. Afterwards it is closed, twice, in bounded time."""
         adapter = rig.open(proxy.address)
         yield adapter
         start = time.monotonic()
         adapter.close()
         assert time.monotonic() - start < 5 + GRACE
         adapter.close()
-        while (left := footprint(self.not_ours).more_than(before)) and time.monotonic() - start < 5 + self.settle:
-            time.sleep(0.02)
-        assert not left, f"left behind after close(): {left}"
 
     def test_a_good_call_is_answered(self, rig: Rig, adapter: Adapter) -> None:
         rig.check(adapter.call(rig.call(self.patience)))

@@ -106,5 +106,6 @@ class Folder:
         """SHA-256 over names and contents."""
         made = hashlib.sha256()
         for name in sorted(names):
-            made.update(f"{name}\0{len(self._bytes[name])}\0".encode() + self._bytes[name])
+            data = self.data(name)
+            made.update(f"{name}\0{len(data)}\0".encode() + data)
         return made.hexdigest()

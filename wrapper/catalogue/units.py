@@ -6,7 +6,7 @@ from decimal import Decimal
 
 SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 DURATION = "^[1-9][0-9]{0,5}(ms|s|m|h|d)$"
-PERCENT = "^([0-9]|[1-9][0-9]|100)(\\.[0-9]{1,4})?%$"
+PERCENT = "^(100|[1-9]?[0-9](\\.[0-9]{1,4})?)%$"
 RATE = "^[1-9][0-9]{0,5}/(s|m|h)$"
 
 

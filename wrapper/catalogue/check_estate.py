@@ -1,0 +1,135 @@
+"""Endpoints beside each other, and the systems that they share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import re2
+
+from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.check_sources import texts
+from wrapper.catalogue.estate import Estate, Told
+from wrapper.operation import Operation, System
+
+SUBJECT = "customer_id"
+_SECRETS = frozenset(
+    [
+        "host",
+        "url",
+        "endpoint",
+        "dsn",
+        "user",
+        "username",
+        "username_token",
+        "password",
+        "credentials",
+        "key",
+        "secret",
+        "token",
+        "host_key",
+        "ca",
+        "cert",
+        "login",
+        "passphrase",
+        "bearer",
+        "basic",
+    ]
+)
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+", re.ASCII)
+
+
+def name(endpoint: Endpoint, _: Estate) -> Told:
+    wanted = endpoint.file.removeprefix("endpoints/").removesuffix(".yaml")
+    if endpoint.operation.name != wanted:
+        yield ("endpoint",), f"the endpoint is called '{endpoint.operation.name}' and its file '{wanted}.yaml'; give both one name"
+
+
+def routes(endpoint: Endpoint, estate: Estate) -> Told:
+    """No request fits two endpoints. The later file, by name, is told."""
+    for other in estate.endpoints.values():
+        if other.file < endpoint.file and _overlap(endpoint, other):
+            same = _bare(endpoint.operation) == _bare(other.operation)
+            why = "has the same route" if same else f"is ambiguous beside it: {other.operation.path} takes some of the same paths"
+            yield ("route",), f"{other.operation.name} ({other.file}:{other.document.line(('route',))}) {why}"
+
+
+def _overlap(one: Endpoint, other: Endpoint) -> bool:
+    mine, theirs = one.operation.path.split("/"), other.operation.path.split("/")
+    return (
+        one.operation.method == other.operation.method
+        and len(mine) == len(theirs)
+        and all(_meet(a, one, b, other) for a, b in zip(mine, theirs, strict=True))
+    )
+
+
+def _meet(mine: str, one: Endpoint, theirs: str, other: Endpoint) -> bool:
+    """Whether some text fits both steps; a parameter's pattern may keep a literal out."""
+    match mine.startswith("{"), theirs.startswith("{"):
+        case True, False:
+            return _takes(one, mine[1:-1], theirs)
+        case False, True:
+            return _takes(other, theirs[1:-1], mine)
+        case True, True:
+            return True
+    return mine == theirs
+
+
+def _takes(endpoint: Endpoint, param: str, text: str) -> bool:
+    pattern = endpoint.params[param].field.pattern if param in endpoint.params else None
+    try:
+        return pattern is None or re2.fullmatch(pattern, text) is not None
+    except re2.error:
+        return False
+
+
+def _bare(operation: Operation) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", operation.path)
+
+
+def subject(endpoint: Endpoint, estate: Estate) -> Told:
+    """Who is asked about must be someone the caller may ask about: a parameter that one endpoint binds is bound by all."""
+    bound = {SUBJECT}.union(*(e.operation.auth.object for e in estate.endpoints.values()))
+    for param in endpoint.params:
+        if param in bound and param not in endpoint.operation.auth.object:
+            yield ("auth",), f"anyone with the scope may ask for any '{param}': bind it, like `object: {{{param}: \"claim:customer\"}}`"
+
+
+CHECKS = (name, routes, subject)
+
+
+def system(one: System) -> Told:
+    """What is true of a system without its kind: references, users, hours. No value is shown."""
+    at = ("systems", one.name)
+    for path, value in texts(one.block, at):
+        last = next(step for step in reversed(path) if isinstance(step, str))
+        if (last in _SECRETS or "://" in value) and not _REFERENCE.fullmatch(value):
+            yield path, f"'{last}' must be a reference, env:NAME or file:/path: hosts and secrets are not kept in the catalogue"
+    yield from _pool(one.block, at)
+    zone = one.block.get("hours", {}).get("timezone")
+    if zone is not None and not _is_zone(zone):
+        yield (*at, "hours", "timezone"), f"'{zone}' is not a time zone; write it like Europe/London"
+
+
+def _pool(block: Mapping[str, Any], at: tuple[str, ...]) -> Told:
+    users = block.get("users", [])
+    units = [user["lu"] for user in users if "lu" in user]
+    for n, unit in enumerate(units):
+        if unit in units[:n]:
+            yield (*at, "users", n), f"the LU {unit} is here twice: one session holds it, the other can't sign on"
+    for key in ("sessions", "pool"):
+        pool = block.get(key, {})
+        if users and pool.get("max", 0) > len(users):
+            yield (*at, key, "max"), f"a pool of {pool['max']} is larger than its {len(users)} users: one user, one session"
+        if pool.get("min", 0) > pool.get("max", len(users) or pool.get("min", 0)):
+            yield (*at, key, "min"), f"min {pool['min']} is more than the pool can hold"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True

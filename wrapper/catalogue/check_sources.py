@@ -1,0 +1,181 @@
+"""The blocks that ask back ends: do they ask for what the request gives, and give what the response promises?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+from wrapper import convert
+from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.estate import Estate, Told, response, walk
+from wrapper.catalogue.found import Path, instead
+from wrapper.catalogue.schema import CONVERTERS
+
+MODERN = ("http",)
+_PY = re.compile(r"py:[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+_GIVES = {
+    "text": "string",
+    "yn": "boolean",
+    "iso_local": "datetime",
+    **dict.fromkeys(("plain", "signed_trailing", "signed_leading"), "decimal"),
+}
+"""What a conversion makes; those not named here make a date."""
+
+
+def sides(endpoint: Endpoint, estate: Estate) -> Told:
+    """An endpoint asks a legacy system, or joins others; what replaces legacy is a service."""
+    raw = endpoint.raw
+    if ("legacy" in raw) == ("parts" in raw):
+        yield ("endpoint",), "an endpoint has either a legacy block or parts to join"
+    if "modern" in raw and "legacy" not in raw:
+        yield ("modern",), "modern replaces a legacy block, and there is none"
+    for side, block, _ in endpoint.blocks():
+        system = estate.systems.get(block["system"])
+        if system is None:
+            yield (side, "system"), f"there is no system '{block['system']}'{instead(block['system'], estate.systems)}"
+        elif side == "modern" and system.kind not in MODERN:
+            yield (side, "system"), f"what replaces legacy is an {' or '.join(MODERN)} system; '{system.name}' is {system.kind}"
+
+
+def params(endpoint: Endpoint, _: Estate) -> Told:
+    """Every parameter reaches every block, and a block uses no other: one that is ignored answers another question."""
+    for side, _block, source in endpoint.blocks():
+        if source is None:
+            continue
+        for name, param in endpoint.params.items():
+            if name not in source.target.uses:
+                kind = "path" if param.where == "path" else param.where
+                yield ("request", name), f"the {kind} parameter '{name}' is not used by the {side} block"
+        for name in sorted(source.target.uses - endpoint.params.keys()):
+            yield (side, *_uses(_block, name)), f"the {side} block uses '{name}', which is not a parameter{instead(name, endpoint.params)}"
+
+
+def _uses(block: Any, name: str, path: Path = ()) -> Path:
+    """Where in a block `{name}` or `:name` stands; the block itself when it can't be told."""
+    if isinstance(block, str):
+        return path if re.search(rf"[{{:]{re.escape(name)}\b", block) else ()
+    inner = block.items() if isinstance(block, Mapping) else enumerate(block) if isinstance(block, list) else ()
+    return next((found for key, value in inner if (found := _uses(value, name, (*path, key)))), ())
+
+
+def rules(endpoint: Endpoint, _: Estate) -> Told:
+    """Read rules belong to response fields and end in their types."""
+    fields, _at = response(endpoint)
+    for side, block, _source in endpoint.blocks():
+        yield from _rules(block.get("read", {}), fields, (side, "read"))
+
+
+def _rules(read: Mapping[str, Any], fields: Mapping[str, Any], path: Path) -> Told:
+    for name, rule in read.items():
+        if name not in fields:
+            yield (*path, name), f"a rule reads '{name}', which the response does not have{instead(name, fields)}"
+        elif not isinstance(rule, str):
+            yield from _rule(rule, name, fields[name], (*path, name))
+            yield from _rules(rule.get("of", {}), fields[name].get("of", {}), (*path, name, "of"))
+
+
+def _rule(rule: Mapping[str, Any], name: str, field: Mapping[str, Any], path: Path) -> Told:
+    how, wanted = rule.get("from"), field["type"]
+    if how is not None and how.startswith("py:"):
+        if not _PY.fullmatch(how):
+            yield (*path, "from"), f"'{how}' must be py:package.module.function"
+    elif how is not None and how not in CONVERTERS:
+        yield (*path, "from"), f"'{how}' is not a conversion{instead(how, CONVERTERS)}, py:package.module.function"
+    elif how is not None and _GIVES.get(how, "date") != wanted:
+        yield (*path, "from"), f"the conversion {how} gives a {_GIVES.get(how, 'date')}; '{name}' is a {wanted}"
+    if (how == "yymmdd") != ("window" in rule):
+        yield (*path, "from" if how else "window"), "yymmdd needs a window (the first of its hundred years), and nothing else has one"
+    if "none_when" in rule and not field.get("optional"):
+        yield (*path, "none_when"), f"none_when makes '{name}' null, but it is not optional: every such row would be rejected"
+    yield from _values(rule.get("values", {}), name, field, path)
+
+
+def _values(values: Mapping[str, Any], name: str, field: Mapping[str, Any], path: Path) -> Told:
+    for code, value in values.items():
+        if "one_of" in field and value not in field["one_of"]:
+            yield (*path, "values", code), f"the code {code} becomes '{value}', which '{name}' can't be{instead(value, field['one_of'])}"
+        elif field["type"] in ("integer", "decimal", "boolean") and not _converts(value, field["type"]):
+            yield (*path, "values", code), f"the code {code} becomes '{value}'; '{name}' is a {field['type']}"
+
+
+def _converts(value: Any, wanted: str) -> bool:
+    try:
+        convert.BY_TYPE[wanted](value)
+    except ValueError:
+        return False
+    return True
+
+
+def gives(endpoint: Endpoint, _: Estate) -> Told:
+    """Every response field has a source in what the block's records carry, where that is known before the answer."""
+    fields, at = response(endpoint)
+    for side, block, source in endpoint.blocks():
+        known = source.target.gives if source is not None else None
+        if source is None or known is None:
+            continue
+        for name in fields:
+            raw = source.read[name].raw if name in source.read else name
+            if not _given(raw, known):
+                path = (side, "read", name) if name in block.get("read", {}) else (*at, name)
+                yield path, f"'{name}' has no source: the {side} block gives nothing called '{raw}'{instead(raw, known)}"
+
+
+def _given(raw: str, known: Set[str]) -> bool:
+    """A path is given when it is known itself, inside something known, or around it."""
+    return any(raw == one or raw.startswith(f"{one}/") or one.startswith(f"{raw}/") for one in known)
+
+
+def writes(endpoint: Endpoint, estate: Estate) -> Told:
+    """A write happens once: nothing may repeat it."""
+    effect = endpoint.operation.effect
+    for side, block, source in endpoint.blocks():
+        if effect == "write" and "repeat" in block:
+            yield (side, "repeat"), "repeat says how often a read may be asked; a write is never repeated"
+        if effect == "write":
+            for name, rule in block.get("errors", {}).items():
+                if rule.get("retry"):
+                    yield (side, "errors", name, "retry"), "a write is never sent again: leave `retry` out, the caller decides"
+        if source is not None and source.deferred and effect != "write":
+            yield ("effect",), f"a drop that is answered later is `effect: write`, met '{effect}'"
+        yield from _ask(side, block, estate)
+
+
+def _ask(side: str, block: Mapping[str, Any], estate: Estate) -> Told:
+    """`commit.ask`: what to look at when a write's outcome is not known."""
+    name = block.get("commit", {}).get("ask") if isinstance(block.get("commit", {}), Mapping) else None
+    if name is None:
+        return
+    asked = estate.endpoints.get(name)
+    if name not in estate.names:
+        yield (side, "commit", "ask"), f"there is no endpoint '{name}' to ask{instead(name, estate.names)}"
+    elif asked is not None and asked.operation.effect != "read":
+        yield (side, "commit", "ask"), f"'{name}' can't be asked for an outcome: it is a {asked.operation.effect}"
+
+
+def references(endpoint: Endpoint, _: Estate) -> Told:
+    """Hosts and secrets are in systems.yaml, as references."""
+    for side, block, _source in endpoint.blocks():
+        for path, value in texts(block, (side,)):
+            if re.match(r"(env|file):", value) or re.search(r"[a-z][a-z0-9+.-]*://", value):
+                yield path, "hosts, addresses and secrets do not belong in an endpoint file: put a reference (env:NAME) into systems.yaml"
+
+
+def texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every text in a block, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from texts(part, (*path, key))
+
+
+def sourceless(endpoint: Endpoint, _: Estate) -> Told:
+    """Only a join's fields have expressions."""
+    if "parts" not in endpoint.raw:
+        for path, name, raw in walk(*response(endpoint)):
+            if "from" in raw:
+                yield (*path, "from"), f"'{name}' has an expression, which only a join has: say under legacy.read where it comes from"
+
+
+CHECKS = (sides, params, rules, gives, writes, references, sourceless)

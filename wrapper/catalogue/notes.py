@@ -1,0 +1,28 @@
+"""What a catalogue declares that is checked, but that this version does not enforce yet: better said than assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.estate import Told
+from wrapper.operation import System
+
+_LATER: Mapping[str, tuple[str, ...]] = {
+    "limits": ("rate", "concurrency", "cache", "breaker"),
+    "migration": ("compare", "promote_when", "roll_back_when"),
+}
+
+
+def of_endpoint(endpoint: Endpoint) -> Told:
+    for block, keys in _LATER.items():
+        for key in keys:
+            if key in endpoint.raw.get(block, {}):
+                yield (block, key), f"{block}.{key} is checked, and not enforced by this version"
+    if endpoint.raw.get("migration", {}).get("highest_stage", "legacy") != "legacy":
+        yield ("migration", "highest_stage"), "every request is answered by legacy: stages are not moved by this version"
+
+
+def of_system(system: System) -> Told:
+    if "hours" in system.block:
+        yield ("systems", system.name, "hours"), "hours is checked, and not enforced by this version"

@@ -1,0 +1,237 @@
+"""The shape of catalogue files, as JSON Schema 2020-12: what the loader validates with and `figway schema` prints.
+
+The facade's own part is here; SYSTEM and TARGET of each adapter kind are put in beside it. A block's kind is told by the keys that
+only one kind has, with if/then, and never by `oneOf`: that would answer one wrong key in an ODBC block with "'screen' is required".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters import registry
+from wrapper import convert
+from wrapper.catalogue.units import DURATION, PERCENT, RATE
+
+Schema = Mapping[str, Any]
+
+NAME = "^[a-z][a-z0-9_]{0,63}$"
+ROUTE = r"^(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9_.~-]+|\{[a-z][a-z0-9_]*\}))+$"
+STAGES = ("legacy", "shadow", "canary", "modern", "retired")
+TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
+MASKS = ("last4", "initials", "hidden")
+
+
+def strict(required: str, /, **properties: Any) -> dict[str, Any]:
+    """An object without other keys; `required` are names separated by blanks. A key that is a Python word ends in `_` here."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": required.split(),
+        "properties": {name.removesuffix("_"): schema for name, schema in properties.items()},
+    }
+
+
+def named(of: Any, what: str, pattern: str = NAME) -> dict[str, Any]:
+    """A map whose keys are names."""
+    names = {"pattern": pattern, "patternErrorMessage": f"{what} is written in small letters, digits and _"}
+    return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": of}
+
+
+def text(description: str = "", pattern: str = "", example: str = "") -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "string", "minLength": 1}
+    if description:
+        made["description"] = description
+    return {**made, "pattern": pattern, "patternErrorMessage": f"expected {example}"} if pattern else made
+
+
+def listed(items: Any) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
+
+
+def whole(low: int, high: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def duration(description: str = "") -> dict[str, Any]:
+    return text(description, DURATION, "a duration like 500ms, 8s, 10m, 6h or 35d")
+
+
+def percent(description: str = "") -> dict[str, Any]:
+    return text(description, PERCENT, "a percentage from 0% to 100%, like 99.9%")
+
+
+FLAG = {"type": "boolean"}
+WORD = text()
+RATIO = text("", RATE, "a rate like 5/s, 100/m or 1000/h")
+DAY = text("", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date like 2026-12-01")
+ENDPOINT_NAME = text("", r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$", "a name like accounts.list")
+CONVERTERS = sorted({*convert.NAMED, "yymmdd"})
+
+_FIELD = {
+    "type": {"enum": list(TYPES)},
+    "optional": {**FLAG, "description": "may be missing: null in an answer, left out of a request"},
+    "currency": text("ISO 4217; gives a decimal its digits after the point", "^[A-Z]{3}$", "a currency code like GBP"),
+    "scale": {**whole(0, 9), "description": "digits after the point of a decimal that is not money"},
+    "one_of": listed(WORD),
+    "pattern": text("what the whole text must match: RE2 syntax, no look-around, no back-reference"),
+    "min_length": whole(0, 65536),
+    "max_length": whole(1, 65536),
+    "minimum": {"type": "number"},
+    "maximum": {"type": "number"},
+    "most": {**whole(1, 100_000), "description": "the longest a list may be"},
+    "pii": text("what kind of personal data this is; it never enters a model"),
+    "mask": {"enum": list(MASKS), "description": "how it is shown to callers without the scope pii:read"},
+    "summary": WORD,
+    "of": {"$ref": "#/$defs/fields"},
+}
+_FIELDS = named(
+    strict("type", key=FLAG, from_=text("a join's value: an expression over its parts, like sum(accounts.balance)"), **_FIELD), "a field"
+)
+_PARAMS = named(strict("type in", in_={"enum": ["path", "query", "header", "body"]}, **_FIELD), "a parameter")
+_RULE = {
+    **strict(
+        "",
+        raw=text("the back end's own name, or path (Result/Ref); left out: the field's name"),
+        from_=text("how raw text becomes a value: " + ", ".join(CONVERTERS) + ", or py:package.module.function"),
+        values={"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "integer", "boolean"]}},
+        none_when=listed({"type": "string"}),
+        window={**whole(1900, 2099), "description": "yymmdd: the first of the hundred years"},
+        of={"$ref": "#/$defs/read"},
+    ),
+    "type": ["string", "object"],
+    "minLength": 1,
+}
+_ERROR = strict(
+    "when status",
+    when={"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
+    status=whole(400, 599),
+    retry=FLAG,
+    detail=WORD,
+)
+_BLOCK = {
+    "system": text("a name of systems.yaml"),
+    "read": {"$ref": "#/$defs/read"},
+    "errors": named(_ERROR, "an error"),
+    "repeat": {"enum": ["allowed", "never"], "description": "never: a read that costs or leaves a trace"},
+}
+_AUTH = strict(
+    "",
+    scope=text("what the caller's key must be allowed", "^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read"),
+    any=text("open to every key; the reason why"),
+    purpose=listed(text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk")),
+    object=named(text("", "^claim:[a-z][a-z0-9_]*$", "a claim of the caller, like claim:customer"), "a parameter"),
+)
+_LIMITS = strict(
+    "deadline",
+    deadline=duration("how long a caller waits at most"),
+    rate=strict("", per_consumer=RATIO, whole=RATIO),
+    concurrency=whole(1, 1000),
+    cache=strict("ttl", ttl=duration(), stale_if_down=duration(), key=listed(WORD)),
+    breaker=strict("open_after window probe_every", open_after=whole(1, 1000), window=duration(), probe_every=duration()),
+)
+_SEEN = {"type": "object", "additionalProperties": True, "properties": {"status": listed(whole(200, 599)), "pages": whole(2, 10_000)}}
+_MIGRATION = strict(
+    "highest_stage",
+    highest_stage={"enum": list(STAGES)},
+    compare=strict(
+        "", ignore=listed(WORD), decimal={"type": "number", "minimum": 0}, order_by=WORD, sample=percent(), self_sample=percent()
+    ),
+    promote_when=strict(
+        "parity_at_least confidence period_at_least",
+        parity_at_least=percent(),
+        confidence=percent(),
+        period_at_least=duration(),
+        unseen_at_most=percent(),
+        must_have_seen=_SEEN,
+        score_drift_at_most={"type": "number", "minimum": 0},
+        p95_ratio_at_most={"type": "number", "exclusiveMinimum": 0},
+    ),
+    roll_back_when=strict("within", errors_over=percent(), parity_below=percent(), within=duration(), min_count=whole(1, 1_000_000)),
+    deprecated=DAY,
+    sunset=DAY,
+    successor=text("", "^/", "a path like /v2/customers"),
+)
+_SCORING = strict(
+    "model features",
+    model=text("", r"^[a-z0-9][a-z0-9_-]*@[0-9A-Za-z][0-9A-Za-z.-]*$", "a model and its version, like default-risk@1"),
+    features={"type": "object", "minProperties": 1, "additionalProperties": WORD},
+    on_missing={"enum": ["as_trained", "refuse"]},
+    per_row=FLAG,
+)
+_EXPECT = strict("status", status=whole(200, 599), count=whole(0, 1_000_000), data={"type": ["object", "array"]}, score={"type": "number"})
+_PART = strict(
+    "use with",
+    use=text("the endpoint to ask"),
+    with_={"type": "object", "minProperties": 1, "additionalProperties": WORD},
+    required={**FLAG, "description": "false: the join is answered without it too"},
+)
+_ENDPOINT = strict(
+    "endpoint summary owner group route auth effect response limits examples",
+    endpoint=ENDPOINT_NAME,
+    summary=WORD,
+    owner=WORD,
+    group=text("endpoints of one business entity move together"),
+    route=text(
+        "", r"^(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9_.~-]+|\{[a-z][a-z0-9_]*\}))+$", "a route like GET /v1/customers/{customer_id}"
+    ),
+    auth=_AUTH,
+    effect={"enum": ["read", "idempotent", "write"]},
+    request=_PARAMS,
+    response={**strict("", items={"$ref": "#/$defs/fields"}, object={"$ref": "#/$defs/fields"}), "minProperties": 1, "maxProperties": 1},
+    legacy={"$ref": "#/$defs/block"},
+    modern={"$ref": "#/$defs/block"},
+    parts=named(_PART, "a part"),
+    limits=_LIMITS,
+    quality=strict("", rejected_at_most=percent(), required=listed(WORD)),
+    scoring=_SCORING,
+    migration=_MIGRATION,
+    examples={"type": "array", "minItems": 1, "items": strict("request expect", request={"type": "object"}, expect=_EXPECT)},
+)
+_HOURS = strict(
+    "open timezone",
+    open=text("", "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]( [A-Z][a-z]{2}(-[A-Z][a-z]{2})?)?$", "hours like 07:00-21:30 Mon-Sat"),
+    timezone=WORD,
+    cutover=text("", "^[0-2][0-9]:[0-5][0-9]$", "a time like 18:00"),
+)
+_SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system", "^[a-z][a-z0-9_-]{0,63}$"))
+
+
+def definitions(kinds: Sequence[str]) -> dict[str, Schema]:
+    """Every part by name; `tn3270.system` and `tn3270.block` are a kind's own. Blocks of a kind not yet told are left open."""
+    made: dict[str, Schema] = {"endpoint": _ENDPOINT, "fields": _FIELDS, "read": named(_RULE, "a field"), "systems": _SYSTEMS}
+    made["system"] = {"type": "object", "required": ["kind"], "properties": {"kind": {"enum": sorted(registry.KINDS)}}}
+    made["block"] = {"type": "object", "required": ["system"], "properties": {"system": _BLOCK["system"]}}
+    for kind in kinds:
+        module = registry.target(kind)
+        made[f"{kind}.system"] = _with(module.SYSTEM, {"kind": {"const": kind}, "hours": _HOURS}, "kind")
+        made[f"{kind}.block"] = _with(module.TARGET, _BLOCK, "system")
+    return made
+
+
+def json_schema() -> dict[str, Any]:
+    """For editors: one schema for systems.yaml and endpoint files, told apart by their first key."""
+    kinds = sorted(registry.KINDS)
+    made = definitions(kinds)
+    made["system"] = {**made["system"], "allOf": [_when({"properties": {"kind": {"const": k}}}, f"{k}.system") for k in kinds]}
+    keys = {kind: set(made[f"{kind}.block"]["properties"]) for kind in kinds}
+    own = {kind: sorted(keys[kind] - set().union(*(keys[k] for k in kinds if k != kind))) for kind in kinds}
+    told = [_when({"anyOf": [{"required": [key]} for key in own[kind]]}, f"{kind}.block") for kind in kinds]
+    every = dict.fromkeys(sorted(set().union(*keys.values())), True)
+    made["block"] = {**made["block"], "properties": {**every, **_BLOCK}, "additionalProperties": False, "allOf": told}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Figway catalogue: systems.yaml and endpoints/*.yaml",
+        **_when({"required": ["systems"]}, "systems"),
+        "else": {"$ref": "#/$defs/endpoint"},
+        "$defs": made,
+    }
+
+
+def _with(own: Schema, common: Schema, required: str) -> Schema:
+    """A kind's schema with the keys that every kind has."""
+    return {**own, "properties": {**common, **own["properties"]}, "required": [required, *own.get("required", ())]}
+
+
+def _when(condition: Schema, name: str) -> dict[str, Any]:
+    return {"if": condition, "then": {"$ref": f"#/$defs/{name}"}}

@@ -1,0 +1,174 @@
+"""Holds a file's parts against the schema, and says in plain words where they differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from wrapper.catalogue.found import Path, instead, spoken
+from wrapper.catalogue.schema import definitions
+
+Told = Iterator[tuple[Path, str]]
+_Explain = Callable[[Any, Path, bool], Told]
+_KINDS = {
+    "object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number", "number": "a number",
+    "boolean": "true or false", "null": "nothing",
+}  # fmt: skip
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    """As JSON Schema's, but `$` is the end of the text and not also a line break before it."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError("")
+
+
+_Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+
+
+@cache
+def _validator(name: str) -> Any:
+    kind, _, _part = name.partition(".")
+    defs = definitions([kind] if _part else [])
+    return _Validator({"$ref": f"#/$defs/{name}", "$defs": defs})
+
+
+def faults(name: str, value: Any, at: Path = (), secret: bool = False) -> Told:
+    """What in `value` is not as the definition `name` says: paths (below `at`) and messages. `secret` shows no values."""
+    seen = set()
+    for error in _validator(name).iter_errors(value):
+        for path, message in _explain(error, at, secret):
+            if (path, message) not in seen:
+                seen.add((path, message))
+                yield path, message
+
+
+def met(value: Any, secret: bool = False) -> str:
+    """A value as a message shows it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "a mapping"
+        case list():
+            return "a list"
+    if secret:
+        return "something else (not shown here)"
+    shown = str(value) if len(str(value)) <= 60 else f"{str(value)[:57]}..."
+    return f"'{shown}'" if isinstance(value, str) else f"the number {shown}"
+
+
+def _explain(error: Any, at: Path, secret: bool) -> Told:
+    path = (*at, *error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        path = (*path, error.instance)
+    explain = _WORDS.get(str(error.validator))
+    if explain is not None:
+        yield from explain(error, path, secret)
+    elif error.context:
+        yield from _nearest_branch(error, at, secret)
+    else:
+        rule = f"{error.validator}: {error.validator_value}"
+        yield path, f"{spoken(path)} does not keep the rule {rule if len(rule) < 100 else error.validator}"
+
+
+def _nearest_branch(error: Any, at: Path, secret: bool) -> Told:
+    """anyOf and oneOf: what is wrong with the branch that has the least wrong."""
+    branches: dict[Any, list[Any]] = {}
+    for inner in error.context or []:
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    if all(len(errors) == 1 and errors[0].validator == "required" for errors in branches.values()):
+        path = (*at, *error.absolute_path)
+        yield path, f"{spoken(path)} needs one of {', '.join(sorted(e[0].validator_value[0] for e in branches.values()))}"
+        return
+    for inner in min(branches.values(), key=lambda errors: (len(errors), [e.validator == "type" for e in errors])):
+        yield from _explain(inner, at, secret)
+
+
+def _unknown(error: Any, path: Path, _: bool) -> Told:
+    allowed = error.schema.get("properties", {})
+    for key in error.instance:
+        if key not in allowed:
+            yield (*path, key), f"unknown key '{key}' in {spoken(path)}{instead(key, allowed)}"
+
+
+def _required(error: Any, path: Path, _: bool) -> Told:
+    for key in error.validator_value:
+        if key not in error.instance:
+            yield path, f"{spoken(path)} lacks the key '{key}'"
+
+
+def _type(error: Any, path: Path, secret: bool) -> Told:
+    wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+    words = " or ".join(_KINDS[kind] for kind in wanted)
+    value, hint = error.instance, ""
+    if "boolean" in wanted and str(value).lower() in ("yes", "no", "on", "off", "y", "n", "true", "false"):
+        hint = "; write true or false"
+    elif "string" in wanted and value is not None and not isinstance(value, list | Mapping) and not secret:
+        hint = f'; quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
+    yield path, f"{spoken(path)} must be {words}, met {met(value, secret)}{hint}"
+
+
+def _enum(error: Any, path: Path, secret: bool) -> Told:
+    yield path, f"{spoken(path)} is {met(error.instance, secret)}{instead(error.instance, [str(v) for v in error.validator_value])}"
+
+
+def _const(error: Any, path: Path, secret: bool) -> Told:
+    yield path, f"{spoken(path)} must be {met(error.validator_value)}, met {met(error.instance, secret)}"
+
+
+def _text(error: Any, path: Path, secret: bool) -> Told:
+    schema = error.schema
+    wanted = schema.get("patternErrorMessage") or schema.get("description") or f"expected text that matches {error.validator_value}"
+    yield path, f"{spoken(path)}: {wanted}, met {met(error.instance, secret)}"
+
+
+def _pair_of_keys(error: Any, path: Path, _: bool) -> Told:
+    for key, needed in error.validator_value.items():
+        for name in needed:
+            if key in error.instance and name not in error.instance:
+                yield (*path, key), f"'{key}' in {spoken(path)} needs '{name}' beside it"
+
+
+def _limit(sentence: str) -> _Explain:
+    def told(error: Any, path: Path, secret: bool) -> Told:
+        yield path, f"{spoken(path)} must {sentence.format(error.validator_value)}, met {met(error.instance, secret)}"
+
+    return told
+
+
+def _length(sentence: str) -> _Explain:
+    def told(error: Any, path: Path, _: bool) -> Told:
+        keys = (
+            f" of {', '.join(error.schema['properties'])}" if isinstance(error.instance, Mapping) and "properties" in error.schema else ""
+        )
+        yield path, f"{spoken(path)} must have {sentence.format(error.validator_value)}{keys}, met {len(error.instance)}"
+
+    return told
+
+
+_WORDS: Mapping[str, _Explain] = {
+    "additionalProperties": _unknown,
+    "required": _required,
+    "dependentRequired": _pair_of_keys,
+    "type": _type,
+    "enum": _enum,
+    "const": _const,
+    "pattern": _text,
+    "minimum": _limit("be at least {}"),
+    "maximum": _limit("be at most {}"),
+    "exclusiveMinimum": _limit("be more than {}"),
+    "exclusiveMaximum": _limit("be less than {}"),
+    "minLength": _length("at least {} character(s)"),
+    "maxLength": _length("at most {} characters"),
+    "minItems": _length("at least {} item(s)"),
+    "maxItems": _length("at most {} item(s)"),
+    "minProperties": _length("at least {} key(s)"),
+    "maxProperties": _length("at most {} key(s)"),
+    "uniqueItems": lambda error, path, _: iter([(path, f"{spoken(path)} has an item twice")]),
+}

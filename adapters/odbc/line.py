@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from adapters import watchdog
@@ -33,25 +33,31 @@ def dial(name: str, peer: Peer, deadline: float, connect: Callable[[], Any]) -> 
         raise late
     try:
         peers, before = _addresses(name, peer), frozenset(_sockets().values())
-        try:
-            with watchdog.limit(deadline, lambda: _shut(_new(before, peers))) as alarm:
-                connection = connect()
-        except AdapterError:
-            if alarm.fired or time.monotonic() >= deadline:
-                raise late from None
-            raise
+        connection = _ended(connect, deadline, lambda: _shut(_new(before, peers)))
         lines = _new(before, peers)
+    except AdapterError:
+        if time.monotonic() >= deadline:
+            raise late from None
+        raise
     finally:
         lock.release()
-    if len(lines) == 1 and not alarm.fired:
+    if len(lines) == 1 and time.monotonic() < deadline:
         return connection, lines[0]
     _shut(lines)
     connection.close()
-    if alarm.fired:
+    if time.monotonic() >= deadline:
         raise late
     if lines:
         raise Unavailable(f"{name}: its connection could not be told from another one", backend=name)
     raise Misconfigured(f"{name}: the driver's connection to Server and Port was not found, so it can't be bounded", backend=name)
+
+
+def _ended(connect: Callable[[], Any], deadline: float, end: Callable[[], None]) -> Any:
+    """connect(), with `end` called at the deadline and again soon after: the driver may be between two sockets just then."""
+    with ExitStack() as alarms:
+        for late in (0.0, 0.1, 0.3, 0.6):
+            alarms.enter_context(watchdog.limit(deadline + late, end))
+        return connect()
 
 
 def _addresses(name: str, peer: Peer) -> frozenset[tuple[Any, ...]]:

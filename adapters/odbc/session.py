@@ -111,17 +111,18 @@ class Session:
 
     def fit(self, idle: float) -> bool:
         """Whether a kept session may be used: its peer has not hung up, and after a long rest it still answers."""
+        return not self._hung_up() and (idle <= _REST or self._line is None or self._answers())
+
+    def _hung_up(self) -> bool:
+        """Whether the peer has closed the connection; asks this side's kernel only."""
         if self._line is None:
-            return True
-        try:
-            if not self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-                return False
-        except BlockingIOError:
-            if idle <= _REST:
-                return True
-        except OSError:
             return False
-        return self._answers()
+        try:
+            return not self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def ping(self, deadline: float) -> None:
         """Return when the server answers."""
@@ -177,7 +178,8 @@ class Session:
                     self._limit = limit
                 yield
         except pyodbc.Error as error:
-            failure = meaning(sqlstate(error), name)
+            state = sqlstate(error)
+            failure = meaning("08S01" if state == "HY000" and self._hung_up() else state, name)
             self._broken = failure.spoils or alarm.fired
             if not alarm.fired:
                 raise failure from None

@@ -1,0 +1,32 @@
+"""What adapter tests share: one PostgreSQL with the ledger in it, one SQLite ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures import customers, odbc
+from tests import needs
+from tests.postgres import Cluster, cluster
+
+LEDGER_CUSTOMERS = [*customers.everyone()[:60], customers.by_id()["0000012345"]]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A cluster with the ledger of LEDGER_CUSTOMERS."""
+    with cluster() as running:
+        odbc.load(running.psycopg, LEDGER_CUSTOMERS)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[odbc.Ledger, str]]:
+    """The SQLite ledger of all customers, and its connection string."""
+    needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/*/libsqlite3odbc.so")
+    folder: Path = tmp_path_factory.mktemp("ledger")
+    made = odbc.Ledger(folder)
+    yield made, made.start()
+    made.stop()

@@ -1,0 +1,342 @@
+"""The bounded HTTP exchange: nothing makes it wait past its deadline, wander off, or send twice."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from adapters.base import Call
+from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown, PoolExhausted, Unavailable
+from adapters.httpwire import MOST, Answer, Wire
+from fixtures.web import Asked, Page, Web
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+
+
+def call(seconds: float = 2.0, effect: Any = "read") -> Call:
+    return Call("test", None, {}, time.monotonic() + seconds, effect=effect)
+
+
+def get(wire: Wire, seconds: float = 2.0, effect: Any = "read") -> Answer:
+    return wire.send(call(seconds, effect), "POST" if effect == "write" else "GET", "/x", {})
+
+
+def refused(wire: Wire, seconds: float = 0.4, effect: Any = "read") -> AdapterError:
+    """The error of a call, which must come in time."""
+    start = time.monotonic()
+    with pytest.raises(AdapterError) as met:
+        get(wire, seconds, effect)
+    assert time.monotonic() - start < seconds + 0.5
+    return met.value
+
+
+class Counting(Web):
+    """Says `ok` and remembers what it was asked."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__("web", self._page, tls)
+        self.asked: list[Asked] = []
+        self.headers: dict[str, str] = {}
+        self.body = b"ok"
+
+    def _page(self, asked: Asked) -> Page:
+        self.asked.append(asked)
+        return Page(200, "Text/Plain; charset=utf-8", self.body, self.headers)
+
+
+@pytest.fixture
+def web() -> Iterator[Counting]:
+    web = Counting()
+    web.port = web.start()[1]  # type: ignore[attr-defined]
+    yield web
+    web.stop()
+
+
+@pytest.fixture
+def wire(web: Counting) -> Iterator[Wire]:
+    wire = Wire("web", f"http://127.0.0.1:{web.port}/base/", {})  # type: ignore[attr-defined]
+    yield wire
+    wire.close()
+
+
+@contextlib.contextmanager
+def peer(act: Callable[[socket.socket], None], system: dict[str, Any] | None = None, scheme: str = "http") -> Iterator[Wire]:
+    """A wire to a server that does `act` on each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        lines: list[socket.socket] = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    line = listener.accept()[0]
+                    lines.append(line)
+                    threading.Thread(target=quietly, args=(line,), daemon=True).start()
+
+        def quietly(line: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                act(line)
+
+        threading.Thread(target=serve, daemon=True).start()
+        wire = Wire("peer", f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", system or {})
+        yield wire
+        wire.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        for line in lines:
+            line.close()
+
+
+def trickle(head: bytes, drops: bytes) -> Callable[[socket.socket], None]:
+    def act(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(head)
+        for byte in drops * 100:
+            line.sendall(bytes([byte]))
+            time.sleep(0.03)
+
+    return act
+
+
+def test_an_answer_is_handed_over_unparsed_with_its_status_and_media_type(web: Counting, wire: Wire) -> None:
+    answer = get(wire)
+    assert (answer.status, answer.media, answer.body) == (200, "text/plain", b"ok")
+    assert web.asked[0].target == "/base/x"
+
+
+def test_a_connection_is_used_again(web: Counting, wire: Wire) -> None:
+    for _ in range(20):
+        get(wire)
+    assert web.connections == 1
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_replaced_unseen(web: Counting, wire: Wire) -> None:
+    for _ in range(5):
+        get(wire)
+        web.hang_up()
+        time.sleep(0.02)
+    get(wire)
+    assert (web.connections, len(web.asked)) == (6, 6)
+
+
+def test_a_connection_on_which_something_unasked_arrived_is_not_used_again() -> None:
+    answers = iter([OK, OK.replace(b"ok", b"no")])
+
+    def act(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(next(answers))
+        time.sleep(0.05)
+        line.sendall(OK.replace(b"ok", b"XX"))  # somebody else's answer
+
+    with peer(act) as wire:
+        assert get(wire).body == b"ok"
+        time.sleep(0.1)
+        assert get(wire).body == b"no"
+
+
+def test_a_request_that_got_no_answer_is_not_sent_again(web: Counting, wire: Wire) -> None:
+    get(wire)
+    web.fault = "hang_up"
+    assert type(refused(wire)) is Unavailable
+    assert len(web.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "head, drops",
+    [
+        (b"", b"HTTP/1.1 200 OK\r\nX-Long: "),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Y: z\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_bytes_that_trickle_do_not_move_the_deadline(head: bytes, drops: bytes) -> None:
+    with peer(trickle(head, drops)) as wire:
+        assert type(refused(wire)) is DeadlineExceeded
+
+
+def test_a_body_that_the_server_does_not_read_does_not_move_the_deadline() -> None:
+    with peer(lambda line: time.sleep(3)) as wire:
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            wire.send(call(0.4), "POST", "/", {}, b"x" * 50_000_000)
+        assert time.monotonic() - start < 1
+
+
+def test_after_a_deadline_the_connection_is_never_used_again(web: Counting, wire: Wire) -> None:
+    get(wire)
+    web.fault = "mute"
+    assert type(refused(wire, 0.2)) is DeadlineExceeded
+    web.fault = ""
+    assert get(wire).body == b"ok"
+    assert web.connections == 2
+
+
+def test_a_redirect_is_an_answer_not_an_errand(web: Counting, wire: Wire) -> None:
+    web.fault = "redirect"
+    assert get(wire).status == 302
+    assert len(web.asked) == 1
+
+
+def test_proxies_and_netrc_of_the_environment_are_nothing_to_it(
+    web: Counting, wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login u password p\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    assert get(wire).status == 200
+    assert "Authorization" not in web.asked[0].headers
+
+
+def test_cookies_are_not_kept(web: Counting, wire: Wire) -> None:
+    web.headers = {"Set-Cookie": "session=other-customer"}
+    get(wire)
+    get(wire)
+    assert "Cookie" not in web.asked[1].headers
+
+
+@pytest.mark.parametrize("fault", ["huge", "huge_chunked"])
+def test_a_body_without_end_is_given_up_at_the_cap(web: Counting, wire: Wire, fault: str) -> None:
+    web.fault = fault
+    error = refused(wire, 5)
+    assert type(error) is Misread
+    assert str(MOST) in error.detail
+
+
+def test_a_compressed_body_is_refused(web: Counting, wire: Wire) -> None:
+    web.headers = {"Content-Encoding": "gzip"}
+    assert type(refused(wire)) is Misread
+
+
+@pytest.mark.parametrize("fault", ["short", "hang_up"])
+def test_an_answer_that_ends_early_is_unavailable(web: Counting, wire: Wire, fault: str) -> None:
+    web.fault = fault
+    assert type(refused(wire)) is Unavailable
+
+
+def test_what_is_not_http_is_a_misread() -> None:
+    with peer(lambda line: line.sendall(b"220 mail.internal ESMTP\r\n")) as wire:
+        error = refused(wire)
+        assert type(error) is Misread
+        assert "internal" not in error.detail
+
+
+def test_nobody_listening_is_unavailable_also_for_a_write() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    wire = Wire("none", f"http://127.0.0.1:{port}", {})
+    assert type(refused(wire)) is Unavailable
+    assert type(refused(wire, effect="write")) is Unavailable
+
+
+@pytest.mark.parametrize("fault", ["hang_up", "short", "mute", "huge", "trickle"])
+def test_a_write_that_was_sent_and_not_answered_has_an_unknown_outcome(web: Counting, wire: Wire, fault: str) -> None:
+    web.fault, web.body = fault, b"x" * 100
+    assert type(refused(wire, effect="write")) is OutcomeUnknown
+    assert len(web.asked) == 1
+
+
+def test_a_name_that_does_not_resolve_is_unavailable_or_late() -> None:
+    error = refused(Wire("none", "http://no-such-host.invalid", {}), 1.0)
+    assert isinstance(error, Unavailable | DeadlineExceeded)
+
+
+def test_more_calls_than_connections_wait_and_then_hear_so(web: Counting) -> None:
+    wire = Wire("web", f"http://127.0.0.1:{web.port}", {"pool": {"max": 1}})  # type: ignore[attr-defined]
+    web.fault = "mute"
+    holder = threading.Thread(target=refused, args=(wire, 0.8))
+    holder.start()
+    time.sleep(0.2)
+    assert type(refused(wire, 0.2)) is PoolExhausted
+    holder.join()
+    wire.close()
+
+
+def test_a_deadline_that_has_passed_sends_nothing(web: Counting, wire: Wire) -> None:
+    assert type(refused(wire, -0.1)) is DeadlineExceeded
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://h", "http://", "h:80", "http://u:p@h/", "http://h/?q=1", "http://h/#f", "http://h:port/", "http://h:99999/"]
+)
+def test_a_url_that_is_more_or_less_than_a_base_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured) as met:
+        Wire("web", url, {})
+    assert "u:p" not in met.value.detail
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1, signed by itself, and its key in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "figway test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + pem)
+    return path
+
+
+@pytest.fixture
+def secure(ca: Path) -> Iterator[Counting]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca)
+    web = Counting(context)
+    web.port = web.start()[1]  # type: ignore[attr-defined]
+    yield web
+    web.stop()
+
+
+def test_tls_with_the_private_ca_that_was_named(secure: Counting, ca: Path) -> None:
+    wire = Wire("web", f"https://127.0.0.1:{secure.port}", {"tls": {"ca": str(ca)}})  # type: ignore[attr-defined]
+    for _ in range(3):
+        assert get(wire).body == b"ok"
+    assert secure.connections == 1
+    secure.fault, secure.body = "trickle", b"x" * 100
+    assert type(refused(wire)) is DeadlineExceeded
+    wire.close()
+
+
+@pytest.mark.parametrize("host, known", [("127.0.0.1", False), ("localhost", True)])
+def test_tls_with_an_unknown_ca_or_a_wrong_name_is_our_misconfiguration(secure: Counting, ca: Path, host: str, known: bool) -> None:
+    wire = Wire("web", f"https://{host}:{secure.port}", {"tls": {"ca": str(ca)}} if known else {})  # type: ignore[attr-defined]
+    assert type(refused(wire, 2)) is Misconfigured
+    assert secure.asked == []
+
+
+def test_a_tls_handshake_that_never_comes_is_late(ca: Path) -> None:
+    with peer(lambda line: time.sleep(2), {"tls": {"ca": str(ca)}}, "https") as wire:
+        assert type(refused(wire)) is DeadlineExceeded
+
+
+def test_a_ca_file_that_is_not_there_is_said_at_once() -> None:
+    with pytest.raises(Misconfigured, match=r"tls\.ca of web"):
+        Wire("web", "https://127.0.0.1", {"tls": {"ca": "/no/such/file"}})
+
+
+def test_a_closed_wire_says_so(wire: Wire) -> None:
+    wire.close()
+    wire.close()
+    assert type(refused(wire)) is Unavailable

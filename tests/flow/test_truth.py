@@ -1,0 +1,79 @@
+"""The doors tell the truth: a customer scored through four legacy protocols has the score that the data set itself gives."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fixtures.customers import Customer, everyone
+from tests.flow.client import Facade
+
+MODEL = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "default-risk" / "1"
+WHOLE = 200  # customers of whom everything is known, evenly over the data set, beside all kinds of those of whom it is not
+OF_A_KIND = 40
+MAY_LACK = ("home", "marital", "job", "income", "assets", "debt")
+
+
+def chosen() -> list[Customer]:
+    """Up to OF_A_KIND customers of every set of missing values that the data holds, and WHOLE complete ones: always the same."""
+    kinds: dict[frozenset[str], list[Customer]] = {}
+    for customer in everyone():
+        kinds.setdefault(frozenset(name for name in MAY_LACK if getattr(customer, name) is None), []).append(customer)
+    complete = kinds.pop(frozenset())
+    return complete[:: len(complete) // WHOLE][:WHOLE] + [c for kind in kinds.values() for c in kind[:OF_A_KIND]]
+
+
+def direct(customers: Sequence[Customer]) -> list[float]:
+    """Scores from the data set alone: the card's encoding and the graph, without a line of ours in between."""
+    card = json.loads((MODEL / "card.json").read_text())
+
+    def coded(customer: Customer, feature: dict[str, object]) -> float:
+        value = getattr(customer, str(feature["name"]))
+        if value is None:
+            return math.nan
+        return float(feature["categories"].index(value) if feature["kind"] == "category" else value)  # type: ignore[attr-defined]
+
+    rows = np.array([[coded(c, f) for f in card["features"]] for c in customers], dtype=np.float32)
+    session = onnxruntime.InferenceSession(MODEL / card["graph"]["file"], providers=["CPUExecutionProvider"])
+    scores = session.run([card["graph"]["output"]], {card["graph"]["input"]: rows})[0]
+    return [float(row[card["graph"]["column"]]) for row in scores]
+
+
+def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
+    """How often a bad payer scores above a good one; a tie counts half."""
+    pairs = [(s > t) + (s == t) / 2 for s, b in zip(scores, bad, strict=True) if b for t, g in zip(scores, bad, strict=True) if not g]
+    return sum(pairs) / len(pairs)
+
+
+def test_scores_through_the_facade_equal_scores_from_the_data(facade: Facade, capsys: pytest.CaptureFixture[str]) -> None:
+    customers = chosen()
+    lines = threading.local()
+
+    def through_the_doors(customer: Customer) -> tuple[float, list[str]]:
+        if not hasattr(lines, "line"):
+            lines.line = http.client.HTTPConnection(*facade.address, timeout=20)
+        seen = facade.ask_on(lines.line, f"GET /v1/customers/{customer.id}/risk")
+        assert seen.status == 200, seen.body
+        assert {source["system"] for source in seen.body["meta"]["sources"]} == {"corebank", "bureau", "ledger", "drop"}
+        return seen.body["score"]["value"], seen.body["score"].get("missing", [])
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(through_the_doors, customers))
+    served, truth = [value for value, _ in answers], direct(customers)
+    worst = max(abs(a - b) for a, b in zip(served, truth, strict=True))
+    bad = [not c.good for c in customers]
+    with capsys.disabled():
+        print(f"\n{len(customers)} customers: AUC through the doors {auc(served, bad):.4f}, from the data {auc(truth, bad):.4f}; ", end="")
+        print(f"largest difference of a score {worst:.1e}")
+    assert len(customers) >= 200
+    assert worst < 1e-6
+    assert [set(missing) for _, missing in answers] == [{n for n in MAY_LACK if getattr(c, n) is None} for c in customers]

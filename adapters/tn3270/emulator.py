@@ -216,5 +216,5 @@ def _command(action: Action, deadline: float) -> str:
 
 
 def _entry(row: int, column: int, text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = text.replace("\\", r"\u005c").replace('"', r"\u0022")  # `\\` and `\"` are read wrongly before the closing quote
     return f'MoveCursor({row - 1},{column - 1}) EraseEOF() String("{escaped}")'

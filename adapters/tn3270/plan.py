@@ -53,7 +53,7 @@ def _typed(texts: Texts, screen: Definition, params: Mapping[str, Any], codepage
 
 
 def use(target: Target, asked: Question, screen: Screen) -> Turns[Outcome]:
-    """One call on a signed-on session, from where it rests, `screen`, to where it may rest. Errors that leave it usable say so (`spoils`)."""
+    """One call on a session, from where it rests, `screen`, to where it may rest. Errors that leave it usable say so (`spoils`)."""
     talk = Dialogue(target.graph, screen, target.errors)
     yield from talk.look()
     try:

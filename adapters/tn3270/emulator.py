@@ -27,7 +27,7 @@ from py3270 import CommandError, Emulator
 
 from adapters.errors import AdapterError, DeadlineExceeded, Misread, Unavailable
 from adapters.tn3270.dialogue import Action, Press, Read, Turns, Type, Wait
-from adapters.tn3270.screen import Screen, parse
+from adapters.tn3270.screen import Row, Screen, parse
 
 logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every command, passwords too, at DEBUG
 T = TypeVar("T")
@@ -139,6 +139,7 @@ class Terminal:
         self._place = place
         self._process = Process(place.argv(), place.environment())
         self._emulator = Emulator(app=self._process)
+        self._rows: dict[str, Row] = {}
 
     @property
     def dead(self) -> bool:
@@ -175,10 +176,11 @@ class Terminal:
         except CommandError:
             raise self._failed(action, deadline) from None
         try:
-            return parse([line.decode() for line in answer.data], self._emulator.status.as_string)
+            screen, self._rows = parse([line.decode() for line in answer.data], self._emulator.status.as_string, self._rows)
         except ValueError as error:
             self.close()
             raise Misread(f"the terminal's screen can't be read: {error}") from None
+        return screen
 
     def _failed(self, action: Action, deadline: float) -> AdapterError:
         """s3270 said `error`. Its words may quote what was typed, so they go nowhere."""

@@ -16,6 +16,8 @@ from adapters.tn3270.definition import Definition, Field, Place, Table
 
 _ORDER = re.compile(r"(?:SF\(c0=([0-9a-f]{2})[^)]*\)|GE\(([0-9a-f]+)\)|SA\([^)]*\)) ?")
 
+Row = tuple[str, tuple[tuple[int, int], ...]]  # a row's characters, and its attribute bytes by column from 0
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -48,32 +50,32 @@ class Screen:
         return (self.attributes[after][0] if after < len(self.attributes) else first) - cell
 
 
-def parse(data: Sequence[str], status: str) -> Screen:
-    """The answer to ReadBuffer(Ascii) and its status line. Raises ValueError for anything else."""
+def parse(data: Sequence[str], status: str, known: Mapping[str, Row]) -> tuple[Screen, dict[str, Row]]:
+    """The answer to ReadBuffer(Ascii) with its status line, and its rows, which save work when they are `known` to the next one: most
+    of a screen stays. Raises ValueError for anything else."""
     words = status.split(" ")
     rows, columns = int(words[6]), int(words[7])
     if len(data) != rows:
         raise ValueError(f"{len(data)} rows of {rows}")
-    attributes: list[tuple[int, int]] = []
-    lines = tuple(_line(row, n * columns, attributes) for n, row in enumerate(data))
-    if any(len(line) != columns for line in lines):
+    parsed = {text: known.get(text) or _row(text) for text in data}
+    if any(len(line) != columns for line, _ in parsed.values()):
         raise ValueError(f"a row that is not {columns} cells")
-    return Screen(rows, columns, lines, tuple(attributes), words[0] != "U")
+    shown = [parsed[text] for text in data]
+    attributes = tuple((n * columns + at, byte) for n, (_, marks) in enumerate(shown) for at, byte in marks)
+    return Screen(rows, columns, tuple(line for line, _ in shown), attributes, words[0] != "U"), parsed
 
 
-def _line(row: str, cell: int, attributes: list[tuple[int, int]]) -> str:
-    if "(" not in row:
-        return _characters(row)
-    line, at = "", 0
-    for order in _ORDER.finditer(row):
-        line += _characters(row[at : order.start()])
+def _row(text: str) -> Row:
+    line, at, marks = "", 0, []
+    for order in _ORDER.finditer(text) if "(" in text else ():
+        line += _characters(text[at : order.start()])
         at = order.end()
         if order[1]:
-            attributes.append((cell + len(line), int(order[1], 16)))
+            marks.append((len(line), int(order[1], 16)))
             line += " "
         elif order[2]:
             line += _characters(order[2])
-    return line + _characters(row[at:])
+    return line + _characters(text[at:]), tuple(marks)
 
 
 def _characters(tokens: str) -> str:

@@ -28,16 +28,11 @@ CALLERS = (
     Caller("branch", frozenset({"ledger:read"}), frozenset({"servicing"}), _ANYBODY),
     Caller("customer", frozenset({"customers:read"}), frozenset({"servicing"}), {"customer": frozenset({CUSTOMER})}),
 )
-WIDTH = 96
+WIDTH = 100
 ROWS = 3  # of a list, the rows that are shown
 CALL_SECONDS = 30.0
 TOLERANCE = 1e-6
-DOORS = {
-    "corebank": "corebank, the 3270 mainframe",
-    "bureau": "bureau, the SOAP service",
-    "ledger": "ledger, the ODBC database",
-    "drop": "drop, the SFTP server",
-}
+DOORS = {"corebank": "3270", "bureau": "SOAP", "ledger": "ODBC", "drop": "SFTP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +80,14 @@ STEPS = (
          {"data.income": "115.00", "data.expenses": "45.00"}),
     Step("120 movements, fetched from the database page by page", f"GET /v1/customers/{CUSTOMER}/entries", 200,
          {"data.#": 120, "data.0.amount": ...}, caller="branch"),
-    Step("A credit application: found in last night's master extract (EBCDIC, packed decimals), over SFTP",
+    Step("A credit application, looked up in last night's EBCDIC master extract, over SFTP",
          f"GET /v1/customers/{CUSTOMER}/application", 200, {"data.seniority": 17, "data.amount": "700.00", "data.price": "1631.00"}),
     Step("All four doors at once, side by side, and the score of a model that runs inside Figway",
          f"GET /v1/customers/{CUSTOMER}/risk", 200,
-         {"data.grade": "A", "data.assets": "4000.00", "meta.sources.#": 4, "score.model": "default-risk", "score.value": 0.0}),
-    Step("Somebody of whom little is known: no zeros are made up, and the score says what it had to do without",
+         {"data.grade": "A", "data.assets": "4000.00", "meta.sources.#": 4, "score.model": "default-risk", "score.value": 0.0185729}),
+    Step("Somebody of whom little is known: no zeros are made up, the score says what is missing",
          f"GET /v1/customers/{_SPARSE}/risk", 200, {"data.income": None, "score.missing.#": 5, "score.value": 0.9465643}),
-    Step("Two payments: a file with a trailer, dropped over SFTP; we wait up to 5 seconds for the batch to reply",
+    Step("Two payments: an EBCDIC file dropped over SFTP; we wait up to 5 s for the batch's reply file",
          "POST /v1/payments", 200, {"meta.job.state": "replied", "data.0.status": "accepted", "data.1.reason": "no such account"},
          headers={"Idempotency-Key": "tour-1", "Prefer": "wait=5"}, body=_BATCH, keep={"first": "meta.job.id"}),
     Step("The same request again, as after a lost answer: the first answer, and no money moves twice",
@@ -104,13 +99,13 @@ STEPS = (
     Step("That job, asked until the batch has replied", "GET /jobs/{job}", 200, {"meta.job.state": "replied"}, patience=10),
     Step("A change of address: two screens, and PF5 commits it on the mainframe", f"PUT /v1/customers/{_MOVER}/address", 200,
          {"data.line1": "1 LONG ACRE"}, headers={"Idempotency-Key": "tour-3"}, body=_HOME),
-    Step("A change by somebody who believes in another old address: refused, nothing is changed", f"PUT /v1/customers/{_MOVER}/address",
-         409, {"title": ...}, headers={"Idempotency-Key": "tour-4"}, body=_OLD),
+    Step("A change by somebody who believes in another old address: refused, nothing changes", f"PUT /v1/customers/{_MOVER}/address",
+         412, {"backend": "corebank"}, headers={"Idempotency-Key": "tour-4"}, body=_OLD),
     Step("A write without an Idempotency-Key: refused before anything is sent", f"PUT /v1/customers/{_MOVER}/address", 400,
          {"title": ...}, body=_HOME),
     Step("And the mainframe shows the new address", f"GET /v1/customers/{_MOVER}", 200, {"data.line1": "1 LONG ACRE"}),
     Step("Nobody has this number: the mainframe's message becomes a 404", "GET /v1/customers/9999999999", 404, {"backend": "corebank"}),
-    Step("A customer number of the wrong shape: a 422 that names the field, and no back end was asked", "GET /v1/customers/12AB", 422,
+    Step("A customer number of the wrong shape: a 422 that names the field", "GET /v1/customers/12AB", 422,
          {"errors.0.name": "customer_id"}),
     Step("A key that nobody gave out", f"GET /v1/customers/{CUSTOMER}", 401, {"title": ...}, caller="fw_000000000000_not-a-key"),
     Step("A key that is good for one customer, asking for another", f"GET /v1/customers/{_MOVER}", 403, {"title": ...}, caller="customer"),
@@ -203,24 +198,32 @@ def _question(number: int, step: Step) -> Iterator[str]:
     said = "".join(f"  {name}: {value}" for name, value in step.headers.items())
     yield click.style(f"    {step.request}", fg="cyan") + click.style(said, dim=True)
     if step.body is not None:
-        yield from _pretty(step.body, 6)
+        yield from _pretty(step.body, 4)
 
 
 def _answer(seen: Seen, wrong: str) -> Iterator[str]:
     """Status, time, where it came from, and the answer cut to what a person reads."""
     status = f"{seen.status} {HTTPStatus(seen.status).phrase}" if seen.status else "no answer"
     colour = "green" if 200 <= seen.status < 300 else "yellow"
-    yield f"    {click.style(status, fg=colour)} in {seen.elapsed * 1000:.0f} ms, {_origin(seen.facts)}"
+    yield f"    {click.style(status, fg=colour)}, {seen.elapsed * 1000:.0f} ms, {_origin(seen.facts)}"
     for name, value in _short(seen.facts).items():
-        yield from _pretty(value, 6, f"{name}: ")
+        yield from _pretty(value, 4, f"{name}: ")
     if wrong:
         yield click.style(f"    NOT AS EXPECTED: {wrong}", fg="red", bold=True)
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
     """Where an answer says that it came from."""
-    systems = [source["system"] for source in _at(facts, "meta.sources") or ()] or [facts["backend"]] if facts.get("backend") else []
-    return "from " + " + ".join(DOORS.get(name, name) for name in systems) if systems else "from Figway itself: no back end was asked"
+    if _at(facts, "headers.idempotency-replayed"):
+        return "kept by Figway from the first time: nothing was asked again"
+    sources = _at(facts, "meta.sources") or ([{"system": facts["backend"]}] if "backend" in facts else [])
+    if sources:
+        return "from " + ", ".join(_door(**source) for source in sources)
+    return "from Figway, which takes it from here" if _at(facts, "meta.job") else "from Figway itself: no back end was asked"
+
+
+def _door(system: str, as_of: str = "", **_: object) -> str:
+    return f"{system} ({DOORS.get(system, 'unknown')}{', as of ' if as_of else ''}{as_of})"
 
 
 def _short(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -234,28 +237,23 @@ def _short(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**shown, **({"job": {name: job[name] for name in ("id", "state")}} if job else {})}
 
 
-def _pretty(value: Any, indent: int, lead: str = "", tail: str = "") -> Iterator[str]:
-    """JSON in lines of at most WIDTH: on one line what fits on one, else scalars side by side and containers on lines of their own."""
+def _pretty(value: Any, indent: int, lead: str = "", tail: str = "") -> list[str]:
+    """JSON in lines of at most WIDTH: what fits on one, else members side by side under the bracket, containers on lines of their own."""
     whole = lead + json.dumps(value, ensure_ascii=False) + tail
-    if len(whole) <= WIDTH - indent or not isinstance(value, (dict, list)):
-        yield from textwrap.wrap(whole, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
-        return
+    if len(whole) + indent <= WIDTH or not value or not isinstance(value, (dict, list)):
+        return textwrap.wrap(whole, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + len(lead)))
     opening, closing = "{}" if isinstance(value, dict) else "[]"
-    yield " " * indent + lead + opening
-    leads = [f'"{name}": ' for name in value] if isinstance(value, dict) else [""] * len(value)
-    members = list(value.values()) if isinstance(value, dict) else value
-    line = ""
-    for n, (name, member) in enumerate(zip(leads, members, strict=True), 1):
-        comma = "," if n < len(members) else ""
-        text = name + json.dumps(member, ensure_ascii=False) + comma
-        nested = isinstance(member, (dict, list))
-        if line and (nested or len(line) + 1 + len(text) > WIDTH - indent - 2):
-            yield " " * (indent + 2) + line
-            line = ""
-        if nested:
-            yield from _pretty(member, indent + 2, name, comma)
+    members = [(f'"{name}": ', member) for name, member in value.items()] if isinstance(value, dict) else [("", member) for member in value]
+    lines = [" " * indent + lead + opening]
+    rows = isinstance(value, list)
+    inner = indent + 1 if rows else indent + len(lead) + 1
+    for n, (name, member) in enumerate(members, 1):
+        under = _pretty(member, inner, name, "," if n < len(members) else "")
+        gap = "" if n == 1 else " "
+        alone = rows or (isinstance(member, (dict, list)) and n > 1)
+        if alone or (n > 1 and len(lines[-1]) + len(under[0].lstrip()) + 1 >= WIDTH):
+            lines += under
         else:
-            line = f"{line} {text}".lstrip()
-    if line:
-        yield " " * (indent + 2) + line
-    yield " " * indent + closing + tail
+            lines[-1:] = [lines[-1] + gap + under[0].lstrip(), *under[1:]]
+    lines[-1] += closing + tail
+    return lines

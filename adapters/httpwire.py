@@ -69,22 +69,26 @@ class Wire:
     def send(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request and its whole answer within the call's deadline. `path` is what follows the base URL, already percent-encoded."""
         call.left()
-        with self._pool.lease(call.deadline) as line:
-            held = line.sock  # http.client lets go of it as soon as a peer says that it will close
-            with unsettled(call), self._bounded(line, lambda: held, call.deadline):
-                line.request(method, self.path + path or "/", body, {"Host": self._authority, **headers})
-                with closing(line.getresponse()) as response:
-                    return self._receive(response)
+        return self._exchange(call, method, self.path + path or "/", headers, body)
 
     def probe(self, timeout: float) -> None:
-        """Return when a connection (with its TLS handshake) can be had; sends no request, since even a HEAD may cost something."""
-        deadline = time.monotonic() + timeout
-        with self._pool.lease(deadline):
-            pass
+        """Return when something answers in HTTP. `OPTIONS *` concerns the server as such: it starts nothing and costs nothing."""
+        call = Call("probe", None, {}, time.monotonic() + timeout)
+        answer = self._exchange(call, "OPTIONS", "*", {}, None)
+        if answer.status in (502, 503, 504):
+            raise refusal(self.name, answer)
 
     def close(self) -> None:
         """Close what is idle now and the rest as it comes back."""
         self._pool.close()
+
+    def _exchange(self, call: Call, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        with self._pool.lease(call.deadline) as line:
+            held = line.sock  # http.client lets go of it as soon as a peer says that it will close
+            with unsettled(call), self._bounded(line, lambda: held, call.deadline):
+                line.request(method, target, body, {"Host": self._authority, **headers})
+                with closing(line.getresponse()) as response:
+                    return self._receive(response)
 
     def _receive(self, response: http.client.HTTPResponse) -> Answer:
         if response.length is not None and response.length > MOST:
@@ -94,8 +98,10 @@ class Wire:
         body = response.read(MOST + 1)
         if len(body) > MOST:
             raise self._too_long()
-        if response.length:  # http.client is silent about a body that ends early when it is read by size
-            raise http.client.IncompleteRead(b"", response.length)
+        # http.client says nothing of a body that ends early when it is read by size, nor of headers that end without their empty line,
+        # which leave an answer of no stated length and no body
+        if response.length or (response.length is None and not response.chunked and not body):
+            raise http.client.IncompleteRead(b"")
         media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Answer(response.status, media, response.headers, body)
 

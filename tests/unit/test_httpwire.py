@@ -230,6 +230,36 @@ def test_an_answer_that_ends_early_is_unavailable(web: Counting, wire: Wire, fau
     assert type(refused(wire)) is Unavailable
 
 
+@pytest.mark.parametrize("size", range(len(OK)))
+def test_an_answer_that_is_cut_anywhere_is_never_taken_for_one(size: int) -> None:
+    def act(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(OK[:size])
+        line.close()
+
+    with peer(act) as wire:
+        assert isinstance(refused(wire), Unavailable | Misread)
+
+
+def test_an_old_server_may_end_its_answer_by_closing() -> None:
+    def act(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n<x/>")
+        line.close()
+
+    with peer(act) as wire:
+        assert get(wire).body == b"<x/>"
+
+
+def test_a_probe_asks_the_server_and_nothing_behind_it(web: Counting, wire: Wire) -> None:
+    wire.probe(1)
+    assert web.asked == []
+    web.stop()
+    with pytest.raises(Unavailable):
+        wire.probe(0.4)
+    web.start()
+
+
 def test_what_is_not_http_is_a_misread() -> None:
     with peer(lambda line: line.sendall(b"220 mail.internal ESMTP\r\n")) as wire:
         error = refused(wire)

@@ -43,7 +43,7 @@ class _Spoilt(Exception):
         self.field, self.at, self.reason = field, at, reason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RecordCodec:
     """What compile_record() makes. `constants` are the named fields that have a VALUE, as decode() would give them."""
 

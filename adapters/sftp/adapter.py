@@ -13,7 +13,7 @@ from adapters.codec.record import EncodeError
 from adapters.errors import AdapterError, ErrorRule, Misconfigured, Misread, Missing, OutcomeUnknown, Refused, matching
 from adapters.sftp.compiled import DropTarget, ExtractTarget
 from adapters.sftp.door import Door, Rejected
-from adapters.sftp.drop import NEW, path_of, ready
+from adapters.sftp.drop import NEW, STEPS, path_of, ready
 from adapters.sftp.extract import Extract, decoded
 from adapters.sftp.link import CHANNELS, Access, Link, read_host_key, read_key
 from adapters.sftp.publish import Publication
@@ -56,27 +56,17 @@ class SftpAdapter:
         target = self._drop(ticket)
         data = target.drop.encode(ticket.id, ticket.call.params)
         publication = Publication(target.drop.names(ticket.id), data, ticket.step, record)
-        try:
-            with self._link.lease(ticket.call.deadline) as door:
-                publication.run(door)
-        except OutcomeUnknown:
-            raise
-        except AdapterError:
-            if publication.step == NEW or publication.refused:
+        for _ in STEPS:  # an act that the connection failed at: another connection may tell, within the deadline, what became of it
+            try:
+                with self._link.lease(ticket.call.deadline) as door:
+                    publication.run(door)
+                return
+            except OutcomeUnknown:
                 raise
-            self._look_again(publication, ticket)
-
-    def _look_again(self, publication: Publication, ticket: Ticket) -> None:
-        """The connection failed at an act: another one may still tell, within the deadline, what became of it."""
-        try:
-            with self._link.lease(ticket.call.deadline) as door:
-                publication.run(door)
-        except OutcomeUnknown:
-            raise
-        except AdapterError:
-            if publication.refused:
-                raise
-            raise OutcomeUnknown("the connection failed while the batch was being published", backend=self.name) from None
+            except AdapterError:
+                if publication.step == NEW or publication.refused:
+                    raise
+        raise OutcomeUnknown("the connection failed while the batch was being published", backend=self.name)
 
     def collect(self, tickets: Sequence[Ticket], deadline: float) -> list[tuple[Ticket, Reply | AdapterError]]:
         """Each reply folder is listed once; a reply counts when its done file is there. What was read before an error is not lost."""

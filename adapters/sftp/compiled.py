@@ -23,7 +23,7 @@ class ReplyFile:
     archive: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DropTarget:
     """A write through files: see drop.py."""
 
@@ -31,8 +31,6 @@ class DropTarget:
     reply: ReplyFile
     errors: tuple[ErrorRule, ...]
     uses: frozenset[str]
-    item_uses: frozenset[str]
-    """Names of the fields of an item of `drop.each` that the map uses."""
     deferred: bool = True
 
     @property

@@ -54,8 +54,8 @@ class Compiler:
             outer |= {each}
         else:
             inner, outer = frozenset(), inner | outer
-        compiled = Drop(path, record, each, trailer, publish["write_as"], publish.get("done_file", ""))
-        return DropTarget(compiled, answer, self._errors(answer.codec), outer - _OURS, inner - _OURS)
+        compiled = Drop(path, record, each, inner - _OURS, trailer, publish["write_as"], publish.get("done_file", ""))
+        return DropTarget(compiled, answer, self._errors(answer.codec), outer - _OURS)
 
     def _reply(self, reply: Mapping[str, Any], codepage: str) -> ReplyFile | None:
         codec = self._codec(("reply",), reply, {"codepage": codepage, **reply}, self._blanks())

@@ -70,11 +70,13 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A compiled `drop:`. `each` names the list of the request that makes the records; None is one record of the request itself."""
+    """A compiled `drop:`. `each` names the list of the request that makes the records, of whose items the map uses `item_uses`; None
+    is one record of the request itself."""
 
     path: Template
     record: Form
     each: str | None
+    item_uses: frozenset[str]
     trailer: Form | None
     write_as: str
     done_file: str
@@ -90,6 +92,8 @@ class Drop:
         items: Sequence[Mapping[str, Any]] = [params] if self.each is None else params[self.each]
         lines = []
         for number, item in enumerate(items, 1):
+            if not self.item_uses <= item.keys():
+                raise Misconfigured("the map of the drop names a field that an item of the request does not have")
             lines.append(_filled(self.record, {**item, "batch_id": batch_id, "sequence": number}, f"record {number}"))
         if self.trailer is not None:
             lines.append(_filled(self.trailer, {**params, "batch_id": batch_id}, "the trailer"))

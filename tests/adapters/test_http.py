@@ -1,0 +1,340 @@
+"""The HTTP adapter against the modern service: exact values, true errors, values that can't leave their step of a path."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adapters import registry
+from adapters.base import Adapter, BadTarget, Call, Reply
+from adapters.errors import (
+    AdapterError,
+    BadLogon,
+    Conflict,
+    DeadlineExceeded,
+    Failed,
+    Misread,
+    Missing,
+    OutcomeUnknown,
+    PreconditionFailed,
+    Refused,
+    Unavailable,
+)
+from adapters.http.target import HttpTarget
+from fixtures.customers import by_id
+from fixtures.modern import KINDS, Differences, Modern
+from fixtures.web import Asked, Page, Web
+from tests.adapters.conformance import Conformance, Rig
+
+ACCOUNTS: Mapping[str, Any] = {"path": "/customers/{customer_id}/accounts"}
+BUSY = by_id()["0000012345"]
+
+
+def compiled(block: Mapping[str, Any]) -> HttpTarget:
+    target = registry.target("http").compile(block, {}, None)  # type: ignore[arg-type]
+    assert isinstance(target, HttpTarget)
+    return target
+
+
+def question(block: Mapping[str, Any] = ACCOUNTS, seconds: float = 5.0, effect: Any = "read", **params: Any) -> Call:
+    return Call("accounts.list", compiled(block), params or {"customer_id": BUSY.id}, time.monotonic() + seconds, effect=effect)
+
+
+def opened(address: tuple[str, int], **system: Any) -> Adapter:
+    host, port = address
+    return registry.adapter("http").open("accounts-api", {"url": f"http://{host}:{port}", **system}, None, None)  # type: ignore[arg-type]
+
+
+def right(reply: Reply) -> None:
+    told = [(r["account"], r["kind"], r.get("opened"), r.get("balance")) for r in reply.records]
+    assert told == [
+        (a.number, KINDS[a.kind], a.opened and a.opened.isoformat(), None if a.balance is None else str(a.balance)) for a in BUSY.accounts
+    ]
+
+
+def refused(adapter: Adapter, call: Call) -> AdapterError:
+    with pytest.raises(AdapterError) as met:
+        adapter.call(call)
+    assert not any(secret in met.value.detail for secret in ("app-17", BUSY.id, "token"))
+    return met.value
+
+
+@pytest.fixture
+def modern() -> Iterator[Modern]:
+    modern = Modern()
+    modern.address = modern.start()  # type: ignore[attr-defined]
+    yield modern
+    modern.stop()
+
+
+@pytest.fixture
+def http(modern: Modern) -> Iterator[Adapter]:
+    adapter = opened(modern.address)  # type: ignore[attr-defined]
+    yield adapter
+    adapter.close()
+
+
+class Service(Web):
+    """Answers every request with `page` and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("service", self._page)
+        self.page = Page(200, "application/json", b"{}")
+        self.asked: list[Asked] = []
+
+    def says(self, body: bytes | str, media: str = "application/json", status: int = 200) -> None:
+        self.page = Page(status, media, body.encode() if isinstance(body, str) else body)
+
+    def _page(self, asked: Asked) -> Page:
+        self.asked.append(asked)
+        return self.page
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    service.address = service.start()  # type: ignore[attr-defined]
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def adapter(service: Service) -> Iterator[Adapter]:
+    adapter = opened(service.address)  # type: ignore[attr-defined]
+    yield adapter
+    adapter.close()
+
+
+class TestHttp(Conformance):
+    @pytest.fixture
+    def rig(self, modern: Modern) -> Rig:  # type: ignore[override]
+        return Rig(modern.address, opened, lambda seconds: question(seconds=seconds), right)  # type: ignore[attr-defined]
+
+
+def test_an_object_is_one_record_and_what_is_missing_is_not_there(http: Adapter) -> None:
+    poor = next(c for c in by_id().values() if c.assets is None)
+    (record,) = http.call(question({"path": "/customers/{customer_id}"}, customer_id=poor.id)).records
+    assert record["national_id"] == poor.national_id
+    assert "assets" not in record
+
+
+def test_numbers_are_exact(adapter: Adapter, service: Service) -> None:
+    service.says('{"amount": 1234567890123456.78, "count": 31, "small": 1e-2}')
+    (record,) = adapter.call(question()).records
+    assert record == {"amount": Decimal("1234567890123456.78"), "count": 31, "small": Decimal("0.01")}
+
+
+@pytest.mark.parametrize(
+    "body, media",
+    [
+        ('{"a": 1, "a": 2}', "application/json"),
+        ('{"a": NaN}', "application/json"),
+        ('{"a": -Infinity}', "application/json"),
+        ('{"a": "' + "Ü", "application/json"),
+        ("", "application/json"),
+        ("[" * 100_000, "application/json"),
+        ('{"a": ' + "9" * 5000 + "}", "application/json"),
+        (b'{"a": "\xff"}', "application/json"),
+        ("[1, 2]", "application/json"),
+        ("null", "application/json"),
+        ("{}", "text/html"),
+        ("{}", "text/plain"),
+        ("{}", ""),
+    ],
+)
+def test_what_is_not_strict_json_of_objects_is_a_misread(adapter: Adapter, service: Service, body: bytes | str, media: str) -> None:
+    service.says(body, media)
+    assert type(refused(adapter, question())) is Misread
+    assert type(refused(adapter, question(effect="write"))) is OutcomeUnknown
+
+
+def test_rows_are_the_list_at_their_path_and_anything_else_is_a_misread(adapter: Adapter, service: Service) -> None:
+    call = {**ACCOUNTS, "rows": "data/accounts"}
+    service.says('{"data": {"accounts": [{"n": 1}, {"n": 2}]}}')
+    assert adapter.call(question(call)).records == ({"n": 1}, {"n": 2})
+    service.says('{"data": {"accounts": []}}')
+    assert adapter.call(question(call)).records == ()
+    for body in ('{"data": {}}', '{"data": {"accounts": null}}', '{"data": {"accounts": {"n": 1}}}', "[]", '{"data": {"accounts": [[]]}}'):
+        service.says(body)
+        assert type(refused(adapter, question(call))) is Misread
+
+
+@pytest.mark.parametrize(
+    "value, target",
+    [
+        ("a b/c", "/customers/a%20b%2Fc/accounts"),
+        ("?x=1#y", "/customers/%3Fx%3D1%23y/accounts"),
+        ("MÜLLER", "/customers/M%C3%9CLLER/accounts"),
+        ("x\r\nHost: evil", "/customers/x%0D%0AHost%3A%20evil/accounts"),
+        ("%2e%2e", "/customers/%252e%252e/accounts"),
+    ],
+)
+def test_a_value_stays_in_its_step_of_the_path(adapter: Adapter, service: Service, value: str, target: str) -> None:
+    adapter.call(question(customer_id=value))
+    assert [asked.target for asked in service.asked] == [target]
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "../admin", "x/../../admin", "..\\admin", None])
+def test_a_value_that_would_climb_is_refused_before_it_is_sent(adapter: Adapter, service: Service, value: str | None) -> None:
+    assert type(refused(adapter, question(customer_id=value, other=1))) is Refused
+    assert service.asked == []
+
+
+def test_a_query_and_a_body_are_filled_and_absent_values_left_out(adapter: Adapter, service: Service) -> None:
+    block = {
+        "path": "/payments",
+        "method": "POST",
+        "query": {"dry run": "{dry}", "on": "{due:yyyymmdd}", "not": "{absent}"},
+        "body": {
+            "amount": "{amount}",
+            "due": "{due}",
+            "to": {"name": "Dr {name}", "no": "{absent}"},
+            "items": "{items}",
+            "n": 3,
+            "ok": True,
+        },
+    }
+    items = [{"sum": Decimal("1.10")}]
+    adapter.call(question(block, dry="a&b", due=date(2026, 12, 1), amount=Decimal("5.00"), name='"Ü"', items=items, absent=None))
+    (asked,) = service.asked
+    assert (asked.method, asked.target) == ("POST", "/payments?dry%20run=a%26b&on=20261201")
+    assert asked.headers["Content-Type"] == "application/json"
+    assert json.loads(asked.body) == {
+        "amount": "5.00", "due": "2026-12-01", "to": {"name": 'Dr "Ü"'}, "items": [{"sum": "1.10"}], "n": 3, "ok": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("credentials, sent", [({"bearer": "s3cret"}, "Bearer s3cret"), ({"basic": "u:p"}, "Basic dTpw")])
+def test_credentials_go_in_the_authorization_header(service: Service, credentials: Mapping[str, str], sent: str) -> None:
+    adapter = opened(service.address, credentials=credentials)  # type: ignore[attr-defined]
+    adapter.call(question())
+    adapter.close()
+    assert service.asked[0].headers["Authorization"] == sent
+
+
+def test_a_404_with_a_problem_is_missing(http: Adapter) -> None:
+    assert type(refused(http, question(customer_id="9999999999"))) is Missing
+
+
+def test_a_404_page_of_somebody_else_is_not_a_missing_customer(adapter: Adapter, service: Service) -> None:
+    service.says("<html>no such route on app-17</html>", "text/html", 404)
+    assert type(refused(adapter, question())) is Misread
+
+
+@pytest.mark.parametrize(
+    "status, kind, write",
+    [
+        (400, Refused, Refused),
+        (401, BadLogon, BadLogon),
+        (403, BadLogon, BadLogon),
+        (404, Missing, Missing),
+        (409, Conflict, Conflict),
+        (412, PreconditionFailed, PreconditionFailed),
+        (415, Failed, Failed),
+        (422, Refused, Refused),
+        (429, Unavailable, Unavailable),
+        (500, Failed, OutcomeUnknown),
+        (503, Unavailable, OutcomeUnknown),
+        (302, Misread, OutcomeUnknown),
+        (202, Misread, OutcomeUnknown),
+    ],
+)
+def test_a_status_is_its_error(
+    adapter: Adapter, service: Service, status: int, kind: type[AdapterError], write: type[AdapterError]
+) -> None:
+    service.says('{"title": "token of app-17"}', "application/problem+json", status)
+    assert type(refused(adapter, question())) is kind
+    assert type(refused(adapter, question(effect="write"))) is write
+
+
+def test_rules_look_at_the_status_and_into_the_answer(adapter: Adapter, service: Service) -> None:
+    errors = {
+        "frozen": {"when": {"status": "409", "error/code": "FROZEN"}, "status": 422},
+        "later": {"when": {"status": "409"}, "status": 503, "retry": True},
+        "soft": {"when": {"outcome": "ERROR"}, "status": 502},
+    }
+    block = {**ACCOUNTS, "errors": errors}
+    service.says('{"error": {"code": "FROZEN"}}', status=409)
+    assert (type(error := refused(adapter, question(block))), error.code) == (Refused, "frozen")
+    service.says('{"error": {"code": "BUSY"}}', status=409)
+    assert (type(error := refused(adapter, question(block))), error.retry) == (Unavailable, True)
+    service.says('{"outcome": "ERROR"}')
+    assert type(refused(adapter, question(block))) is Failed
+
+
+def test_no_content_is_no_row(adapter: Adapter, service: Service) -> None:
+    service.page = Page(204, "", b"")
+    assert adapter.call(question(effect="write")).records == ()
+
+
+@pytest.mark.parametrize(
+    "fault, kind", [("html_502", Unavailable), ("html_200", Misread), ("redirect", Misread), ("wrong_type", Misread), ("huge", Misread),
+                    ("short", Unavailable), ("hang_up", Unavailable), ("trickle", DeadlineExceeded), ("mute", DeadlineExceeded)],
+)  # fmt: skip
+def test_a_sick_service_is_its_error_and_a_write_is_unknown(modern: Modern, http: Adapter, fault: str, kind: type[AdapterError]) -> None:
+    modern.fault = fault
+    assert type(refused(http, question(seconds=0.4))) is kind
+    assert type(refused(http, question(seconds=0.4, effect="write"))) is OutcomeUnknown
+    modern.fault = ""
+    right(http.call(question()))
+
+
+@pytest.mark.parametrize(
+    "block, where, message",
+    [
+        ({"path": "/a?b=1"}, ("path",), "a query goes under `query`"),
+        ({"path": "/a/../b"}, ("path",), "without '.' or '..'"),
+        ({"path": "/a/{b"}, ("path",), "a brace"),
+        ({"path": "/a", "body": {"x": "y"}}, ("body",), "a GET carries no body"),
+        ({"path": "/a", "method": "PUT", "body": {"x": ["{y:week}"]}}, ("body", "x", 0), "'week' in {y:week} is not a date layout"),
+        ({"path": "/a", "query": {"q": "{a"}}, ("query", "q"), "a brace"),
+    ],
+)
+def test_a_block_is_checked(block: Mapping[str, Any], where: tuple[str | int, ...], message: str) -> None:
+    with pytest.raises(BadTarget) as met:
+        compiled(block)
+    assert any(fault.path == where and message in fault.message for fault in met.value.faults), met.value.faults
+
+
+def test_the_compiler_knows_what_is_used() -> None:
+    block = {"path": "/a/{b}", "method": "POST", "query": {"q": "{c.d}"}, "body": {"x": [{"y": "{e} {f}"}]}}
+    assert compiled(block).uses == {"b", "c", "e", "f"}
+
+
+@pytest.mark.parametrize(
+    "differences, differs",
+    [
+        (Differences(), False),
+        (Differences(rounding=True), True),
+        (Differences(sign=True), True),
+        (Differences(trailing_blanks=True), True),
+        (Differences(missing_row=True), True),
+        (Differences(order=True), True),
+        (Differences(window=True), True),
+        (Differences(nulls=True), False),
+        (Differences(order=True, every=7), BUSY.row % 7 == 0),
+    ],
+)
+def test_the_modern_service_differs_only_where_it_is_told_to(
+    modern: Modern, http: Adapter, differences: Differences, differs: bool
+) -> None:
+    modern.differences = differences
+    reply = http.call(question())
+    if differs:
+        with pytest.raises(AssertionError):
+            right(reply)
+    else:
+        right(reply)
+
+
+def test_the_modern_service_can_fail_and_be_slow(modern: Modern, http: Adapter) -> None:
+    modern.differences = Differences(error=500)
+    assert type(refused(http, question())) is Failed
+    modern.differences = Differences(latency=1)
+    assert type(refused(http, question(seconds=0.2))) is DeadlineExceeded

@@ -8,7 +8,7 @@ cluster=/etc/postgresql-common/createcluster.d/zz-figway.conf
 mark='# figway: for the duration of one apt-get install'
 
 autostarts() { # the links that make systemd or init start something at boot
-    for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* /etc/systemd/system/*.service /etc/rc[2-5].d/S*; do
+    for link in /etc/systemd/system/*.target.wants/* /etc/systemd/system/*.target.requires/* /etc/rc[2-5].d/S*; do
         if [ -L "$link" ]; then echo "$link"; fi
     done
 }

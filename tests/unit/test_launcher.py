@@ -201,7 +201,7 @@ def test_without_apt_the_missing_programs_are_named_and_the_rest_is_set_up(world
 def test_the_test_group_brings_more_and_serves_the_run_group_too(world: World) -> None:
     assert world.figway("setup", "test").returncode == 0
     did = world.done()
-    assert did[1] == "apt odbc-postgresql openssh-server postgresql"
+    assert did[1] == "apt gnucobol3 odbc-postgresql openssh-server postgresql"
     assert did[-1].endswith("/tests/requirements.lock")
     assert world.figway("routes").returncode == 0
     assert world.done() == []
@@ -286,7 +286,7 @@ def test_figway_test_ends_with_what_pytest_says_and_hides_no_failure(world: Worl
     ran = world.figway("test", "-k", "one")
     assert ran.returncode == expected
     assert ran.stdout.splitlines()[-1] == "3 passed in 0.01s"
-    assert ("static checks that failed, see above: ruff check, ruff format --check, mypy, lint-imports" in ran.stderr) is untidy
+    assert ("static checks that failed, see above: ruff check, ruff format --check, mypy, lint-imports --no-logo" in ran.stderr) is untidy
 
 
 def test_ci_runs_what_a_user_runs() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import subprocess
 import sys
@@ -26,17 +25,14 @@ def one_shot_3270(env: Mapping[str, str], customer: str) -> Callable[[], str]:
         screen = py3270.Emulator(visible=False)
         screen.connect(f"FIGW03@{env['COREBANK_HOST']}:{env['COREBANK_PORT']}")
         screen.wait_for_field()
-        _type(screen, "COREBANK")
-        screen.fill_field(*_input(screen, "USER"), user, 8)
-        screen.fill_field(*_input(screen, "PASSWORD"), password, 8)
-        screen.send_enter()
-        screen.wait_for_field()
-        _type(screen, "1")
-        _type(screen, customer)
+        _enter(screen, ("COREBANK", 20, 18))
+        _enter(screen, (user, 8, 18), (password, 9, 18))
+        _enter(screen, ("1", 18, 18))
+        _enter(screen, (customer, 4, 18))
         text = "\n".join(screen.string_get(row, 1, 80) for row in range(1, 25))
-        screen.send_pf3()
+        screen.exec_command(b"PF(3)")
         screen.wait_for_field()
-        _type(screen, "X")
+        _enter(screen, ("X", 18, 18))
         screen.terminate()
         assert customer in text
         return text
@@ -44,20 +40,11 @@ def one_shot_3270(env: Mapping[str, str], customer: str) -> Callable[[], str]:
     return ask
 
 
-def _type(screen: py3270.Emulator, text: str) -> None:
-    screen.exec_command(f'String("{text}")'.encode())
+def _enter(screen: py3270.Emulator, *typed: tuple[str, int, int]) -> None:
+    for text, row, column in typed:
+        screen.send_string(text, row, column)
     screen.send_enter()
     screen.wait_for_field()
-
-
-def _input(screen: py3270.Emulator, label: str) -> tuple[int, int]:
-    """Row and column of the field after a label, as a script's author would have counted them."""
-    for row in range(1, 25):
-        line = screen.string_get(row, 1, 80)
-        found = re.search(rf"{label}[ .A-Z]*:? *", line)
-        if found:
-            return row, found.end() + 1
-    raise LookupError(label)
 
 
 def plain_zeep(env: Mapping[str, str], wsdl: str, national_id: str) -> Callable[[], object]:
@@ -66,13 +53,13 @@ def plain_zeep(env: Mapping[str, str], wsdl: str, national_id: str) -> Callable[
     client = zeep.Client(wsdl, wsse=UsernameToken(user, password))
     binding = next(iter(client.wsdl.bindings))
     service = client.create_service(binding, env["BUREAU_URL"])
-    return lambda: service.assess(national_id)
+    return lambda: service.assess(Subject={"NationalId": national_id}, Purpose="CREDIT")
 
 
-def raw_pyodbc(env: Mapping[str, str], sql: str, customer: str) -> Callable[[], object]:
+def raw_pyodbc(env: Mapping[str, str], customer: str) -> Callable[[], object]:
     """A live connection, a new cursor for each question."""
     connection = pyodbc.connect(env["LEDGER_DSN"], autocommit=True)
-    return lambda: connection.cursor().execute(sql, customer).fetchall()
+    return lambda: connection.cursor().execute("SELECT INCM, EXPN, UPDDT FROM INCOME WHERE CUSTNO = ?", customer).fetchall()
 
 
 @contextmanager

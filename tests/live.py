@@ -1,0 +1,81 @@
+"""A facade as anybody would start it: `figway serve` as a process of its own, with API keys, until the block ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrapper.policy import keys
+from wrapper.state.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+CATALOGUE = ROOT / "fixtures" / "catalogue"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where it is, the API keys by caller, its state store's URL, its log."""
+
+    address: tuple[str, int]
+    keys: Mapping[str, str]
+    state: str
+    log: Path
+
+
+@contextmanager
+def serving(settings: Mapping[str, str], callers: Sequence[keys.Caller], folder: Path, catalogue: Path = CATALOGUE) -> Iterator[Served]:
+    """Ready when the block begins; at its end it must stop by itself, with exit code 0. `settings` say where the estate is."""
+    state = f"sqlite:///{folder}/state.sqlite"
+    made = _keys(state, callers)
+    address = ("127.0.0.1", free_port())
+    options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
+    log = folder / "figway.log"
+    environ = {**os.environ, "FIGWAY_MODELS": str(ROOT / "fixtures" / "models"), **settings}
+    with log.open("wb") as out:
+        argv = [sys.executable, "-m", "wrapper.cli", "serve", *options]
+        child = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)
+    try:
+        _wait(address, child, log)
+        yield Served(address, made, state, log)
+    finally:
+        child.terminate()
+        assert child.wait(40) == 0, log.read_text()[-2000:]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _keys(state: str, callers: Sequence[keys.Caller]) -> dict[str, str]:
+    store = Store(state)
+    made = {caller.name: keys.new(caller) for caller in callers}
+    for _, row in made.values():
+        store.put_key(row)
+    store.close()
+    return {name: key for name, (key, _) in made.items()}
+
+
+def _wait(address: tuple[str, int], child: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and child.poll() is None:
+        line = http.client.HTTPConnection(*address, timeout=5)
+        try:
+            line.request("GET", "/health/ready")
+            if line.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+        finally:
+            line.close()
+    raise AssertionError(f"figway serve did not get ready:\n{log.read_text()[-2000:]}")

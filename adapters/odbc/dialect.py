@@ -4,7 +4,8 @@ PostgreSQL: psqlODBC turns `infinity` into today's date, booleans into '1', drop
 arrays, which the server itself writes; that costs no more for one row and 1.6 times as much for 500 (measured), and a
 data-modifying WITH is refused there by the grammar. The order of a sub-select is kept by PostgreSQL where nothing else re-orders.
 SQLite: its driver gives 0 for 2**40 in an INTEGER column and None for a bad date. As text (output converters) all is truthful, except
-that a number with a point carries 15 digits. It waits for a lock twice as long as it is told, and can't be interrupted in that.
+that a number with a point carries 15 digits. It waits for a lock up to twice as long as it was told at connect, and
+can't be interrupted in that.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Dialect(Protocol):
     def begin(self, connection: Any, ask: Ask, *, read_only: bool, lock_timeout: float) -> None:
         """Make a new session safe. Raises Misconfigured when the server does not confirm that it is read only."""
 
-    def limit(self, left: float, lock_timeout: float) -> str:
+    def limit(self, left: float) -> str:
         """A statement that makes the server give up before `left` seconds are over; '' when it knows none."""
 
     def select(self, statement: Statement, most: int) -> str:
@@ -56,7 +57,7 @@ class Standard:
                 "read_only can be verified on PostgreSQL and SQLite only: use a login that can't write, and read_only: false"
             )
 
-    def limit(self, left: float, lock_timeout: float) -> str:
+    def limit(self, left: float) -> str:
         return ""
 
     def select(self, statement: Statement, most: int) -> str:
@@ -77,7 +78,7 @@ class PostgreSQL(Standard):
         if [tuple(row) for row in ask("SHOW transaction_read_only")] != [("on" if read_only else "off",)]:
             raise Misconfigured("the server did not confirm whether the session is read only")
 
-    def limit(self, left: float, lock_timeout: float) -> str:
+    def limit(self, left: float) -> str:
         return f"SET statement_timeout = {_milliseconds(_rounded(left))}"
 
     def select(self, statement: Statement, most: int) -> str:
@@ -103,9 +104,6 @@ class SQLite(Standard):
             connection.add_output_converter(getattr(pyodbc, f"SQL_{name}"), bytes.decode)
         for name in ("DATE", "TIME", "TIMESTAMP"):
             connection.add_output_converter(getattr(pyodbc, f"SQL_TYPE_{name}"), bytes.decode)
-
-    def limit(self, left: float, lock_timeout: float) -> str:
-        return f"PRAGMA busy_timeout = {_milliseconds(min(_rounded(left), lock_timeout) / 2)}"
 
     def select(self, statement: Statement, most: int) -> str:
         return statement.text if statement.limited else f"{statement.text}\nLIMIT {most}"

@@ -19,7 +19,7 @@ from adapters.odbc import dialect
 from adapters.odbc.dialect import Dialect, Standard
 from adapters.odbc.line import dial
 from adapters.odbc.sql import Statement
-from adapters.odbc.states import meaning, sqlstate
+from adapters.odbc.states import LOCKED, meaning, sqlstate
 from adapters.odbc.values import reported
 
 pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have closed
@@ -27,6 +27,7 @@ pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have c
 Rows = Sequence[Sequence[Any]]
 _PREPARED = 32  # cursors kept per session, each with its prepared statement
 _CLOSE = 1.0
+_BUSY = 50  # milliseconds that SQLite's driver waits for a lock, twice, whatever happens; more of it is waited for in _execute
 _REST, _PING = 30.0, 1.0  # a session idle for longer must answer a ping first
 _KEY = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
 
@@ -47,8 +48,7 @@ def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float) -> Da
     keys = {key.upper(): value.strip("{}") for key, value in _KEY.findall(dsn)}
     if "sqlite" in keys.get("DRIVER", "").lower():
         kept = ";".join(f"{k}={v}" for k, v in _KEY.findall(dsn) if k.upper() not in ("TIMEOUT", "NOCREAT"))
-        dsn = f"{kept};NoCreat=1;Timeout={int(lock_timeout * 500)}"
-        return Database(name, dsn, None, read_only, lock_timeout)
+        return Database(name, f"{kept};NoCreat=1;Timeout={_BUSY}", None, read_only, lock_timeout)
     host, port = keys.get("SERVER") or keys.get("SERVERNAME", ""), keys.get("PORT", "")
     if not host or not port.isdecimal():
         raise Misconfigured(
@@ -68,6 +68,7 @@ class Session:
         self._kinds: dict[str, tuple[str, ...]] = {}
         self._running: Any = None
         self._limit = ""
+        self._deadline = 0.0
         self._broken = False
 
     def begin(self, deadline: float) -> None:
@@ -92,21 +93,26 @@ class Session:
         return self._kinds[describe]
 
     def write(self, statement: Statement, values: Sequence[Any], deadline: float) -> int:
-        """One statement in one transaction; how many rows it touched. Raises OutcomeUnknown when the commit was not confirmed."""
-        self._connection.autocommit = False
+        """One statement in one transaction; how many rows it touched.
+
+        Raises OutcomeUnknown when the commit's answer was not seen; any other error means that nothing has changed.
+        The session is not used again after an error: closing it undoes the transaction.
+        """
+        committing = False
         try:
             with self._bounded(deadline):
+                self._connection.autocommit = False
                 count = int(self._execute(statement.text, values).rowcount)
-        except AdapterError as error:
-            self._broken = error.spoils = True  # closing it undoes the transaction
-            raise
-        try:
             with self._bounded(deadline):
+                committing = True
                 self._connection.commit()
-                self._connection.autocommit = True
         except AdapterError as error:
-            self._broken = True
-            raise OutcomeUnknown("the commit was sent and its confirmation was not seen", backend=self.where.name) from error
+            unseen = committing and error.spoils
+            self._broken = error.spoils = True
+            if unseen:
+                raise OutcomeUnknown("the commit was sent and its confirmation was not seen", backend=self.where.name) from error
+            raise
+        self._connection.autocommit = True
         return count
 
     def fit(self, idle: float) -> bool:
@@ -146,13 +152,20 @@ class Session:
             self._line.close()
 
     def _execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """Run it on the cursor that has it prepared, within what is left of the time."""
+        """Run it on the cursor that has it prepared. Waits for locks here where the driver's own waiting can't be ended."""
         cursor = self._cursors.pop(sql, None) or self._connection.cursor()
         self._cursors[sql] = self._running = cursor  # the last used is last
         if len(self._cursors) > _PREPARED:
             self._cursors.pop(next(iter(self._cursors))).close()
-        cursor.execute(sql, *values)
-        return cursor
+        until = min(self._deadline, time.monotonic() + self.where.lock_timeout)
+        while True:
+            try:
+                cursor.execute(sql, *values)
+            except pyodbc.Error as error:
+                if self._line is not None or sqlstate(error) != LOCKED or time.monotonic() >= until:
+                    raise
+            else:
+                return cursor
 
     def _ask(self, sql: str) -> Rows:
         cursor = self._execute(sql, ())
@@ -169,10 +182,10 @@ class Session:
     @contextmanager
     def _bounded(self, deadline: float) -> Iterator[None]:
         """The driver's calls in the block end soon after `deadline`; its errors leave as ours."""
-        name = self.where.name
+        name, self._deadline = self.where.name, deadline
         try:
             with watchdog.limit(deadline, self._cut) as alarm:
-                limit = self.dialect.limit(deadline - time.monotonic(), self.where.lock_timeout)
+                limit = self.dialect.limit(deadline - time.monotonic())
                 if limit != self._limit:
                     self._ask(limit)
                     self._limit = limit
@@ -207,8 +220,7 @@ def connect(where: Database, deadline: float) -> Session:
 
 def _driver(where: Database, deadline: float) -> Any:
     """The driver's own connect. Its login time-out is whole seconds, and libpq takes 1 for 2: a second bound only."""
-    seconds = max(math.ceil(deadline - time.monotonic()), 1)
     try:
-        return pyodbc.connect(where.dsn, autocommit=True, timeout=seconds)
+        return pyodbc.connect(where.dsn, autocommit=True, timeout=max(math.ceil(deadline - time.monotonic()), 1))
     except pyodbc.Error as error:
         raise meaning(sqlstate(error), where.name) from None

@@ -16,12 +16,13 @@ from adapters.errors import (
     Unavailable,
 )
 
+LOCKED = "55P03"
 _MEANING: dict[str, tuple[type[AdapterError], str]] = {
     "08": (Unavailable, "the connection failed or was lost"),
     "57P": (Unavailable, "the database is starting, stopping or ended the session"),
     "53": (Unavailable, "the database is out of connections or memory"),
     "HYT01": (Unavailable, "the connection timed out"),
-    "55P03": (Unavailable, "somebody else holds a lock"),
+    LOCKED: (Unavailable, "somebody else holds a lock"),
     "40": (Unavailable, "the database undid it in favour of somebody else"),
     "57014": (DeadlineExceeded, "the statement was ended at its time-out"),
     "HYT00": (DeadlineExceeded, "the statement was ended at its time-out"),
@@ -29,16 +30,18 @@ _MEANING: dict[str, tuple[type[AdapterError], str]] = {
     "3D": (Misconfigured, "there is no such database"),
     "25006": (Misconfigured, "the statement writes and the session is read only"),
     "42": (Misconfigured, "the statement does not fit the database, or is not permitted"),
+    "0A": (Misconfigured, "the statement asks for what the database does not do here"),
+    "01": (Misconfigured, "the driver can't be loaded"),
     "IM": (Misconfigured, "the driver can't be loaded, or lacks a function"),
     "22012": (Failed, "the statement divided by zero"),
     "22": (Refused, "a value does not fit its column's type"),
     "23505": (Conflict, "it exists already"),
     "23": (Refused, "the database's rules do not allow it"),
 }
-_ALIVE = ("22", "23", "25", "40", "42", "55", "57014", "HYT00")
+_ALIVE = ("0A", "22", "23", "25", "40", "42", "55", "57014", "HYT00")
 """States after which the session can be trusted: the server itself said no."""
 
-_SQLITE = {1: "42000", 5: "55P03", 6: "55P03", 8: "25006", 9: "57014", 14: "08001", 18: "22001", 19: "23000", 20: "22000"}
+_SQLITE = {1: "42000", 5: LOCKED, 6: LOCKED, 8: "25006", 9: "57014", 14: "08001", 18: "22001", 19: "23000", 20: "22000"}
 _NATIVE = re.compile(r"\((\d+)\) \(SQL\w+\)$")
 
 

@@ -44,7 +44,7 @@ def ask(target: OdbcTarget, seconds: float = 5.0, effect: Any = "read", **params
     return Call("test", target, params, time.monotonic() + seconds, effect=effect)
 
 
-def entries_of(record: Record) -> Entry:
+def entry_of(record: Record) -> Entry:
     """A record without the padding of its CHAR columns, which must be there."""
     assert [len(record[name]) for name in ("customer", "kind", "text")] == [12, 4, 30]
     return Entry(

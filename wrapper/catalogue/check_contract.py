@@ -41,7 +41,7 @@ def fields(endpoint: Endpoint, _: Estate) -> Told:
 def _fits(path: Path, name: str, raw: Mapping[str, Any]) -> Told:
     for key, types in _FITS.items():
         if key in raw and raw["type"] not in types:
-            yield (*path, key), f"'{key}' is for {' and '.join(types)}; '{name}' is a {raw['type']}"
+            yield (*path, key), f"'{key}' is for {' and '.join(types)}; '{name}' is {raw['type']}"
     if raw["type"] in _FITS["of"] and "of" not in raw:
         yield path, f"'{name}' is a {raw['type']}: say under `of` what is in it"
 
@@ -128,7 +128,7 @@ def limits(endpoint: Endpoint, _: Estate) -> Told:
         yield ("limits", "deadline"), too_long
     cache = raw.get("cache", {})
     if cache and endpoint.operation.effect != "read":
-        yield ("limits", "cache"), f"only a read may be cached; this is a {endpoint.operation.effect}"
+        yield ("limits", "cache"), f"only a read may be cached; this is `effect: {endpoint.operation.effect}`"
     if "stale_if_down" in cache and seconds(cache["stale_if_down"]) < seconds(cache["ttl"]):
         yield ("limits", "cache", "stale_if_down"), "stale_if_down is shorter than ttl: it would never be used"
     if "key" in cache:

@@ -48,7 +48,7 @@ def _asked(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
     if "parts" in asked.raw:
         yield path, f"'{part.operation}' is a join itself: joins do not nest, name its parts here"
     elif asked.operation.effect != "read":
-        yield path, f"'{part.operation}' is a {asked.operation.effect}: a join only reads"
+        yield path, f"'{part.operation}' is `effect: {asked.operation.effect}`: a join only reads"
     params = asked.params
     for name in part.params:
         if name not in params:
@@ -100,7 +100,7 @@ def values(endpoint: Endpoint, estate: Estate) -> Told:
         path = (*at, name, "from")
         expression, found = yield from _read(field.source, path, endpoint, estate)
         if found is not None and _type(expression, found) != field.type:
-            yield path, f"{field.source} gives a {_type(expression, found)}; '{name}' is a {field.type}"
+            yield path, f"{field.source} gives {_type(expression, found)}; '{name}' is {field.type}"
         if found is not None and not field.optional and (found.optional or not _required(expression.part, endpoint)):
             yield (*at, name), f"{field.source} may be missing: make '{name}' optional"
 
@@ -136,7 +136,7 @@ def _feature(feature: Feature, expression: Expression, found: Field, path: Path)
         yield path, f"'{found.name}' is personal data ({found.pii}): a direct identifier never enters a model"
     made = _type(expression, found)
     if made not in _TAKES[feature.kind]:
-        yield path, f"{expression.source} gives a {made}; the feature '{feature.name}' is a {feature.kind}"
+        yield path, f"{expression.source} gives {made}; the feature '{feature.name}' is a {feature.kind}"
     strange = [word for word in found.one_of if word not in (feature.codes or found.one_of)]
     if strange and expression.function == "field":
         yield path, f"'{found.name}' may be {', '.join(strange)}, which the model does not know{instead(strange[0], feature.codes or ())}"

@@ -83,7 +83,7 @@ def _rule(rule: Mapping[str, Any], name: str, field: Mapping[str, Any], path: Pa
     elif how is not None and how not in CONVERTERS:
         yield (*path, "from"), f"'{how}' is not a conversion{instead(how, CONVERTERS)}, py:package.module.function"
     elif how is not None and _GIVES.get(how, "date") != wanted:
-        yield (*path, "from"), f"the conversion {how} gives a {_GIVES.get(how, 'date')}; '{name}' is a {wanted}"
+        yield (*path, "from"), f"the conversion {how} gives {_GIVES.get(how, 'date')}; '{name}' is {wanted}"
     if (how == "yymmdd") != ("window" in rule):
         yield (*path, "from" if how else "window"), "yymmdd needs a window (the first of its hundred years), and nothing else has one"
     if "none_when" in rule and not field.get("optional"):
@@ -96,7 +96,7 @@ def _values(values: Mapping[str, Any], name: str, field: Mapping[str, Any], path
         if "one_of" in field and value not in field["one_of"]:
             yield (*path, "values", code), f"the code {code} becomes '{value}', which '{name}' can't be{instead(value, field['one_of'])}"
         elif field["type"] in ("integer", "decimal", "boolean") and not _converts(value, field["type"]):
-            yield (*path, "values", code), f"the code {code} becomes '{value}'; '{name}' is a {field['type']}"
+            yield (*path, "values", code), f"the code {code} becomes '{value}'; '{name}' is {field['type']}"
 
 
 def _converts(value: Any, wanted: str) -> bool:
@@ -150,7 +150,7 @@ def _ask(side: str, block: Mapping[str, Any], estate: Estate) -> Told:
     if name not in estate.names:
         yield (side, "commit", "ask"), f"there is no endpoint '{name}' to ask{instead(name, estate.names)}"
     elif asked is not None and asked.operation.effect != "read":
-        yield (side, "commit", "ask"), f"'{name}' can't be asked for an outcome: it is a {asked.operation.effect}"
+        yield (side, "commit", "ask"), f"'{name}' can't be asked for an outcome: it is `effect: {asked.operation.effect}`"
 
 
 def references(endpoint: Endpoint, _: Estate) -> Told:

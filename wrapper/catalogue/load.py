@@ -54,8 +54,10 @@ class _Reading:
         self.systems: dict[str, System] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self._broken: set[str] = set()  # systems that are there but can't be used
-        self._read_systems()
+        told = self._read_systems()
         documents = self._documents()
+        if not told:
+            return
         self._build(documents)
         names = frozenset(FilePath(name).stem for name in folder.names("endpoints", ".yaml"))
         self._cross_check(Estate(self.systems, self.endpoints, names, self._models(models)))
@@ -79,10 +81,11 @@ class _Reading:
             self._report(file, path, message)
         return not found
 
-    def _read_systems(self) -> None:
+    def _read_systems(self) -> bool:
+        """Whether it is known which systems there are."""
         document = self._read(SYSTEMS, "systems")
         if document is None:
-            return
+            return False
         for name, block in document.value["systems"].items():
             at = ("systems", name)
             one = System(name, block["kind"], block, document.line(at))
@@ -93,6 +96,7 @@ class _Reading:
             if not whole:
                 self._broken.add(name)
             self._note(SYSTEMS, notes.of_system(one))
+        return True
 
     def _documents(self) -> list[Document]:
         for name in self.folder.names("endpoints", ".yml"):

@@ -114,8 +114,8 @@ def _type(error: Any, path: Path, secret: bool) -> Told:
     yield path, f"{spoken(path)} must be {words}, met {met(value, secret)}{hint}"
 
 
-def _enum(error: Any, path: Path, secret: bool) -> Told:
-    yield path, f"{spoken(path)} is {met(error.instance, secret)}{instead(error.instance, [str(v) for v in error.validator_value])}"
+def _enum(error: Any, path: Path, _: bool) -> Told:
+    yield path, f"{spoken(path)} is {met(error.instance)}{instead(error.instance, [str(v) for v in error.validator_value])}"
 
 
 def _const(error: Any, path: Path, secret: bool) -> Told:
@@ -144,10 +144,9 @@ def _limit(sentence: str) -> _Explain:
 
 def _length(sentence: str) -> _Explain:
     def told(error: Any, path: Path, _: bool) -> Told:
-        keys = (
-            f" of {', '.join(error.schema['properties'])}" if isinstance(error.instance, Mapping) and "properties" in error.schema else ""
-        )
-        yield path, f"{spoken(path)} must have {sentence.format(error.validator_value)}{keys}, met {len(error.instance)}"
+        names = error.schema.get("properties", {}) if isinstance(error.instance, Mapping) else {}
+        wanted = f"one of {', '.join(names)}" if names else sentence.format(error.validator_value)
+        yield path, f"{spoken(path)} must have {wanted}, met {len(error.instance)}"
 
     return told
 

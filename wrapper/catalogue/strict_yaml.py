@@ -27,7 +27,9 @@ DIGITS = 31
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = {"true": True, "false": False, "null": None, "": None}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
-_UNSEEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNSEEN = re.compile(
+    r"[^\t\n\r\x20-\x7e\xa1-\xac\xae-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ud7ff\uf900-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 class BadYaml(Exception):
@@ -106,7 +108,8 @@ class _Builder:
         if getattr(event, "anchor", None):
             raise _at(event, f"an anchor (&{event.anchor}) is not allowed; write the value out where it is needed")
         if getattr(event, "tag", None):
-            raise _at(event, f"a tag ({event.tag}) is not allowed; quote what is meant as text")
+            shown = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise _at(event, f"a tag ({shown}) is not allowed; quote what is meant as text")
         return event
 
     def _value(self, event: Any, path: Path) -> Any:
@@ -144,7 +147,8 @@ class _Builder:
         line = lines[number] if number < len(lines) else ""
         if "\t" in line[: len(line) - len(line.lstrip())]:
             return BadYaml(number + 1, "a tab indents this line; YAML takes spaces only")
-        hint = "; a secret is written env:NAME, not ${NAME}" if "${" in line else ""
+        hint = f" (begun in line {error.context_mark.line + 1})" if error.context_mark and error.context_mark.line != number else ""
+        hint += "; a secret is written env:NAME, not ${NAME}" if "${" in line else ""
         return BadYaml(number + 1, ", ".join(said for said in ("not YAML", error.context, error.problem) if said) + hint)
 
 

@@ -13,7 +13,7 @@ RATE = "^[1-9][0-9]{0,5}/(s|m|h)$"
 def seconds(text: str) -> float:
     """`8s`, `500ms`, `10m`, `6h`, `35d` -> seconds."""
     digits = text.rstrip("dhms")
-    return float(int(digits) * SECONDS[text[len(digits) :]])
+    return float(Decimal(digits) * SECONDS[text[len(digits) :]])
 
 
 def share(text: str) -> Decimal:

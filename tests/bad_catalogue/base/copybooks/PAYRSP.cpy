@@ -1,0 +1,2 @@
+       01  RESPONSE.
+           05  RSP-STATUS   PIC X(1).

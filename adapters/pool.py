@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from adapters.errors import AdapterError, PoolExhausted, Unavailable
 
 T = TypeVar("T")
+SHORT = 1.0  # seconds for which a pool that could not grow makes do with the sessions that it has
 
 
 @dataclass(slots=True)
@@ -26,7 +27,8 @@ class _Kept(Generic[T]):
 
 
 class Pool(Generic[T]):
-    """`open(deadline)` makes a session or raises an AdapterError; `close(session)` never raises and is bounded;
+    """`open(deadline)` makes a session or raises an AdapterError, PoolExhausted when others hold what a session needs: then a caller
+    waits for one that is open, if any is. `close(session)` never raises and is bounded;
     `fit(session, idle_seconds)` says whether a kept session may still be used."""
 
     def __init__(
@@ -45,6 +47,7 @@ class Pool(Generic[T]):
         self._idle, self._recycle = idle, recycle_after
         self._free: list[_Kept[T]] = []
         self._made = 0
+        self._short_until = 0.0
         self._closed = False
         self._change = threading.Condition()
 
@@ -67,7 +70,12 @@ class Pool(Generic[T]):
         while True:
             kept = self._reserve(deadline)
             if kept is None:
-                return self._make(deadline)
+                try:
+                    return self._make(deadline)
+                except PoolExhausted:
+                    if not self._fall_short():
+                        raise
+                    continue
             idle = time.monotonic() - kept.since
             if idle < self._idle and self._fit(kept.session, idle):
                 return kept
@@ -81,7 +89,7 @@ class Pool(Generic[T]):
                     raise Unavailable(f"{self.name} is shutting down", backend=self.name)
                 if self._free:
                     return self._free.pop()
-                if self._made < self.size:
+                if self._made < self.size and (not self._made or time.monotonic() >= self._short_until):
                     self._made += 1
                     return None
                 left = deadline - time.monotonic()
@@ -94,6 +102,12 @@ class Pool(Generic[T]):
         except BaseException:
             self._forget()
             raise
+
+    def _fall_short(self) -> bool:
+        """No more can be opened for now; whether there is a session to wait for."""
+        with self._change:
+            self._short_until = time.monotonic() + SHORT
+            return self._made > 0
 
     def _give(self, kept: _Kept[T], whole: bool) -> None:
         worn = self._recycle and kept.used >= self._recycle

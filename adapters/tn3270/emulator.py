@@ -31,6 +31,7 @@ from adapters.tn3270.screen import Row, Screen, parse
 
 logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every command, passwords too, at DEBUG
 T = TypeVar("T")
+_SAID_ERROR = (CommandError, ValueError)  # py3270 chokes on an error text that is not ASCII
 _READ = "ReadBuffer(Ascii)"
 
 
@@ -76,6 +77,7 @@ class Process:
         self._poll.register(self._out, select.POLLIN)
         self._lines: deque[bytes] = deque()
         self.deadline = 0.0
+        self.status = ""  # of the last answer; py3270's own is one behind after an error
         self.dead = False
 
     def connect(self, _host: str) -> bool:
@@ -114,6 +116,7 @@ class Process:
         lines = answer.splitlines(keepends=True)
         if not all(line.startswith(b"data:") for line in lines[:-2]) or len(lines[-2].split()) != 12:
             raise Unavailable("the terminal could not talk to the host")
+        self.status = lines[-2].decode().rstrip()
         return lines
 
     def kill(self) -> None:
@@ -150,7 +153,7 @@ class Terminal:
         self._process.deadline = deadline
         try:
             self._emulator.connect(self._place.name(lu))
-        except CommandError:
+        except _SAID_ERROR:
             self.close()
             raise Unavailable("the host does not take the connection") from None
 
@@ -173,18 +176,23 @@ class Terminal:
         self._process.deadline = deadline
         try:
             answer = self._emulator.exec_command(_command(action, deadline).encode())
-        except CommandError:
+        except _SAID_ERROR:
             raise self._failed(action, deadline) from None
+        if not self._connected():
+            raise self._failed(action, deadline)
         try:
-            screen, self._rows = parse([line.decode() for line in answer.data], self._emulator.status.as_string, self._rows)
+            screen, self._rows = parse([line.decode() for line in answer.data], self._process.status, self._rows)
         except ValueError as error:
             self.close()
             raise Misread(f"the terminal's screen can't be read: {error}") from None
         return screen
 
+    def _connected(self) -> bool:
+        return self._process.status.split()[3].startswith("C(")
+
     def _failed(self, action: Action, deadline: float) -> AdapterError:
         """s3270 said `error`. Its words may quote what was typed, so they go nowhere."""
-        connected = (self._emulator.status.connection_state or b"N").startswith(b"C")
+        connected = self._connected()
         self.close()
         if not connected:
             return Unavailable("the host ended the connection")

@@ -141,9 +141,6 @@ def _ask(block: Mapping[str, Any] | None) -> Ask | None:
 
 
 def _system(system: Mapping[str, Any]) -> Faults:
-    most, users = system.get("sessions", {}).get("max", 1), len(system["users"])
-    if most > users:
-        yield ("sessions", "max"), f"{most} sessions for {users} users; a user can have one session only"
     try:
         codecs.lookup(system.get("codepage", "cp037"))
     except LookupError:

@@ -20,9 +20,18 @@ import pyodbc
 
 from adapters.errors import Misconfigured
 from adapters.odbc.sql import Statement
+from adapters.odbc.values import from_text
 
 Ask = Callable[..., Sequence[Sequence[Any]]]
 """ask(sql) -> rows, bounded: how a dialect talks to its server while a session is set up."""
+
+
+_SQLITE = {
+    **dict.fromkeys(("INTEGER", "BIGINT", "SMALLINT", "TINYINT"), "integer"),
+    **dict.fromkeys(("DOUBLE", "FLOAT", "REAL", "NUMERIC", "DECIMAL"), "decimal"),
+    "BIT": "boolean", "TYPE_DATE": "date", "TYPE_TIME": "text", "TYPE_TIMESTAMP": "datetime",
+}  # fmt: skip
+"""The driver's column types -> the kind that their text is."""
 
 
 class Dialect(Protocol):
@@ -100,10 +109,8 @@ class SQLite(Standard):
         ask(f"PRAGMA query_only = {int(read_only)}")
         if [tuple(row) for row in ask("PRAGMA query_only")] != [(int(read_only),)]:
             raise Misconfigured("SQLite did not confirm whether the session is read only")
-        for name in ("INTEGER", "BIGINT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "REAL", "NUMERIC", "DECIMAL", "BIT"):
-            connection.add_output_converter(getattr(pyodbc, f"SQL_{name}"), bytes.decode)
-        for name in ("DATE", "TIME", "TIMESTAMP"):
-            connection.add_output_converter(getattr(pyodbc, f"SQL_TYPE_{name}"), bytes.decode)
+        for name, kind in _SQLITE.items():
+            connection.add_output_converter(getattr(pyodbc, f"SQL_{name}"), from_text(kind))
 
     def select(self, statement: Statement, most: int) -> str:
         return statement.text if statement.limited else f"{statement.text}\nLIMIT {most}"

@@ -77,7 +77,7 @@ def parse(sql: str) -> Statement:
     if reasons:
         raise BadSql(reasons)
     term, descending = _order(top)
-    ordered_by = tuple(n for n, item in zip(names, items, strict=True) if term in (_key(n), _plain(item), _plain(item[:-2])))
+    ordered_by = tuple(n for n, item in zip(names, items, strict=True) if term and term in (_key(n), _plain(item), _plain(item[:-2])))
     return Statement(text, params, tuple(names), False, any(t.word() in _LIMITS for t in top), ordered_by, descending)
 
 
@@ -85,9 +85,9 @@ def _tokens(sql: str) -> list[_Token]:
     tokens, depth = [], 0
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup or "other"
-        depth -= match[0] == ")"
+        depth -= match[0] in (")", "]")
         tokens.append(_Token(kind, match[kind], depth))
-        depth += match[0] == "("
+        depth += match[0] in ("(", "[")
     return tokens
 
 

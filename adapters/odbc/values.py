@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -48,9 +48,9 @@ def read(value: Any, kind: str, *, stated: bool, digits: int | None) -> Any:
     match kind, value:
         case _, None:
             return None
-        case "text", bool() if not stated:  # a driver that reports booleans as text
-            return value
         case "text", str():
+            return value
+        case "text", int() | Decimal() | date() if not stated:  # drivers report booleans, and what from_text has made, as text
             return value
         case "integer", _:
             return _integer(value)
@@ -67,6 +67,19 @@ def read(value: Any, kind: str, *, stated: bool, digits: int | None) -> Any:
     raise ValueError(kind)
 
 
+def from_text(kind: str) -> Callable[[bytes], Any]:
+    """A converter of the text that a column of this kind really holds; what is not of the kind stays text."""
+
+    def convert(raw: bytes) -> Any:
+        text = raw.decode()
+        try:
+            return read(text, kind, stated=False, digits=None)
+        except ValueError:
+            return text
+
+    return convert
+
+
 def _integer(value: Any) -> int:
     match value:
         case int() if not isinstance(value, bool):
@@ -80,17 +93,20 @@ def _integer(value: Any) -> int:
 
 def _decimal(value: Any, digits: int | None) -> Decimal:
     match value:
-        case Decimal() if value.is_finite():
-            return value
-        case int() if not isinstance(value, bool):
-            return Decimal(value)
+        case bool():
+            raise ValueError("decimal")
         case float() if math.isfinite(value):
-            return Decimal(repr(value))
+            number = Decimal(repr(value))
+        case int() | Decimal():
+            number = Decimal(value)
         case str() if _NUMBER.fullmatch(value):
             number = Decimal(value)
-            if digits is None or value.lstrip("-").isdecimal() or len(number.as_tuple().digits) <= digits:
-                return number
-    raise ValueError("decimal")
+        case _:
+            raise ValueError("decimal")
+    _, figures, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or (digits is not None and exponent != 0 and len(figures) > digits):
+        raise ValueError("decimal")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
     "integer": {"type": "integer"},
     "boolean": {"type": "boolean"},
     "date": {"type": "string", "format": "date"},
-    "datetime": {"type": "string", "format": "date-time"},
+    "datetime": {"type": "string", "description": "ISO 8601; without an offset it is the back end's own local time"},
 }
 _REFUSALS = {
     "400": "not understood",

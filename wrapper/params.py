@@ -32,6 +32,8 @@ class Params:
         errors: list[dict[str, str]] = []
         for where, made in self._schemas.items():
             values = getattr(given, where)
+            if not values and not self._fields[where]:
+                continue
             try:
                 loaded |= {f.name: None for f in self._fields[where]} | made.load(values)
             except ma.ValidationError as error:

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from wrapper.problems import NotReady
@@ -50,13 +50,13 @@ class Database:
         self._owner = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """A write transaction, committed on the way out, rolled back by any exception. Raises NotReady when the store is locked or gone."""
         if not self._lock.acquire(timeout=3):
             raise NotReady("the state store is busy")
         try:
             connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(begin)
             try:
                 yield connection
             except BaseException:
@@ -67,6 +67,10 @@ class Database:
             raise NotReady(f"the state store can't be used ({type(error).__name__})") from error
         finally:
             self._lock.release()
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A transaction that only reads: it waits for no writer."""
+        return self.transaction("BEGIN")
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None or self._owner != os.getpid():

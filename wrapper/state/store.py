@@ -90,12 +90,12 @@ class Store:
             )
 
     def key(self, id: str) -> KeyRow | None:
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             row = db.execute("SELECT * FROM keys WHERE id = ?", (id,)).fetchone()
         return None if row is None else _key(row)
 
     def all_keys(self) -> list[KeyRow]:
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             return [_key(row) for row in db.execute("SELECT * FROM keys ORDER BY created")]
 
     def revoke(self, name: str) -> int:
@@ -159,13 +159,13 @@ class Store:
             )
 
     def job(self, id: str) -> Job | None:
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone()
         return None if row is None else self._job(row)
 
     def jobs(self, limit: int = 100) -> list[Job]:
         """The newest first."""
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             rows = db.execute("SELECT * FROM jobs ORDER BY created DESC LIMIT ?", (limit,)).fetchall()
         return [self._job(row) for row in rows]
 
@@ -227,13 +227,13 @@ class Store:
 
     def waiting(self) -> list[Job]:
         """Jobs whose reply may still come; an unknown one is settled by it."""
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             rows = db.execute("SELECT * FROM jobs WHERE state IN (?, ?) ORDER BY created", OPEN_JOBS).fetchall()
         return [self._job(row) for row in rows]
 
     def unarchived(self) -> list[Job]:
         """Answered jobs whose reply still lies at the back end."""
-        with self._db.transaction() as db:
+        with self._db.reading() as db:
             rows = db.execute("SELECT * FROM jobs WHERE state = 'replied' AND archived = 0").fetchall()
         return [self._job(row) for row in rows]
 

@@ -93,6 +93,7 @@ class Model:
         return ready[1]
 
     def _open(self) -> Any:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # noqa: TID251 - else the import writes files and reports to its maker
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

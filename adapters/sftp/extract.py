@@ -60,6 +60,8 @@ class Extract:
             return held.version
         if stamp is None:
             raise Unavailable("the extract is not there, or not complete yet")
+        if held is not None and held.stamp == stamp and self._loading.locked():
+            return held.version  # another thread is making sure of it
         if not self._loading.acquire(timeout=left(door.deadline)):
             raise DeadlineExceeded("another thread is still reading the extract")
         try:

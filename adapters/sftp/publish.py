@@ -48,28 +48,32 @@ class Publication:
             door.write(self._names.done_tmp, b"")
 
     def _rename(self, door: Door, just_now: bool) -> None:
-        names = self._names
-        if not just_now:
-            there = door.stat(names.data)
-            staged = door.stat(names.data_tmp) is not None
-            if not must_rename(staged=staged, size=None if there is None else there.size, expected=len(self._data)):
-                return
+        if not just_now and not self._to_rename(door):
+            return
         try:
-            door.rename(names.data_tmp, names.data)
+            door.rename(self._names.data_tmp, self._names.data)
         except (Rejected, Misconfigured):
+            if not just_now and not self._to_rename(door):
+                return  # what the lost connection had asked for came through after we looked
             self.refused = True
-            door.remove(names.data_tmp)
-            if names.done:
-                door.remove(names.done_tmp)
+            door.remove(self._names.data_tmp)
+            if self._names.done:
+                door.remove(self._names.done_tmp)
             raise
 
+    def _to_rename(self, door: Door) -> bool:
+        there, staged = door.stat(self._names.data), door.stat(self._names.data_tmp)
+        return must_rename(staged=staged is not None, size=None if there is None else there.size, expected=len(self._data))
+
     def _trigger(self, door: Door, just_now: bool) -> None:
-        names = self._names
-        if not just_now:
-            found = {path: door.stat(path) is not None for path in (names.done_tmp, names.done, names.data)}
-            if not must_trigger(staged=found[names.done_tmp], done=found[names.done], data=found[names.data]):
-                return
+        if not just_now and not self._to_trigger(door):
+            return
         try:
-            door.rename(names.done_tmp, names.done)
+            door.rename(self._names.done_tmp, self._names.done)
         except (Rejected, Misconfigured):
-            raise OutcomeUnknown("the batch lies ready, and the server refused its trigger file") from None
+            if just_now or self._to_trigger(door):
+                raise OutcomeUnknown("the batch lies ready, and the server refused its trigger file") from None
+
+    def _to_trigger(self, door: Door) -> bool:
+        staged, done, data = (door.stat(path) is not None for path in (self._names.done_tmp, self._names.done, self._names.data))
+        return must_trigger(staged=staged, done=done, data=data)

@@ -13,7 +13,19 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Reply, Ticket
-from adapters.errors import BadLogon, Conflict, Failed, Misconfigured, Misread, Missing, OutcomeUnknown, Refused, Unavailable
+from adapters.errors import (
+    BadLogon,
+    Conflict,
+    DeadlineExceeded,
+    Failed,
+    Misconfigured,
+    Misread,
+    Missing,
+    OutcomeUnknown,
+    PoolExhausted,
+    Refused,
+    Unavailable,
+)
 from adapters.sftp.adapter import SftpAdapter
 from fixtures import extract
 from fixtures.batch import Batch
@@ -376,6 +388,36 @@ class TestALookup:
         with pytest.raises(Misread, match=r"CUST-SENIORITY of record 2, byte 91: a nibble of the packed number is not a digit"):
             look("0000010001")
         assert look("0000010002").records[0]["CUST-SENIORITY"] == by_id()["0000010002"].seniority
+
+
+class TestOneConnection:
+    def test_a_caller_out_of_time_does_not_take_the_others_down(self, lone: DropServer) -> None:
+        with Proxy(lone.address) as proxy, ThreadPoolExecutor(1) as thread:
+            adapter = at(lone).open(proxy.address)
+            adapter.probe(5)
+            proxy.set(Fault(latency=0.4))
+            other = thread.submit(adapter.probe, 5)
+            time.sleep(0.05)
+            with pytest.raises(DeadlineExceeded):
+                adapter.probe(0.1)
+            other.result(5)
+            proxy.clear()
+            assert lone.accepted == 1
+            adapter.probe(5)
+            adapter.close()
+        assert lone.accepted == 2  # the connection of the time-out was given up
+
+    def test_has_no_more_callers_at_once_than_it_may(self, lone: DropServer) -> None:
+        with Proxy(lone.address) as proxy, ThreadPoolExecutor(1) as thread:
+            adapter = at(lone).open(proxy.address, pool={"max": 1})
+            adapter.probe(5)
+            proxy.set(Fault(latency=0.4))
+            other = thread.submit(adapter.probe, 5)
+            time.sleep(0.05)
+            with pytest.raises(PoolExhausted):
+                adapter.probe(0.1)
+            other.result(5)
+            adapter.close()
 
 
 class TestLoggingOn:

@@ -34,7 +34,8 @@ class Odbc:
 
     def __init__(self, where: Database, size: int, idle: float, recycle: float) -> None:
         self.name = where.name
-        self._where, self._recycle, self._barred = where, recycle, 0.0
+        self._where, self._recycle = where, recycle
+        self._barred = self._last_dead = 0.0
         self._pool = Pool(self.name, self._open, Session.close, size=size, idle=idle, fit=self._fit)
 
     def call(self, call: Call) -> Reply:
@@ -69,7 +70,14 @@ class Odbc:
             raise
 
     def _fit(self, session: Session, idle: float) -> bool:
-        return time.monotonic() - session.opened < self._recycle and session.fit(idle)
+        """Young enough and alive. When one is dead those that rested as long are too: a ping each would outlast the call."""
+        now = time.monotonic()
+        if now - session.opened >= self._recycle or now - idle <= self._last_dead:
+            return False
+        alive = session.fit(idle)
+        if not alive:
+            self._last_dead = now - idle
+        return alive
 
     def _read(self, session: Session, call: Call, target: OdbcTarget) -> tuple[list[Record], int]:
         """All rows of the answer, and in how many pages they came."""

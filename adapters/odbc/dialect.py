@@ -83,7 +83,6 @@ class PostgreSQL(Standard):
     def begin(self, connection: Any, ask: Ask, *, read_only: bool, lock_timeout: float) -> None:
         ask(f"SET default_transaction_read_only = {'on' if read_only else 'off'}")
         ask(f"SET lock_timeout = {_milliseconds(lock_timeout)}")
-        ask("SET DateStyle = ISO")
         if [tuple(row) for row in ask("SHOW transaction_read_only")] != [("on" if read_only else "off",)]:
             raise Misconfigured("the server did not confirm whether the session is read only")
 

@@ -12,6 +12,7 @@ import pytest
 
 from adapters.base import Adapter, Reply
 from adapters.errors import AdapterError, Conflict, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown, Refused, Unavailable
+from adapters.odbc.session import connect, database
 from fixtures import customers, odbc
 from fixtures.faults import Fault, Proxy
 from tests.adapters.conformance import Conformance, Rig
@@ -181,6 +182,17 @@ class TestTime:
         time.sleep(0.15)
         assert adapter.call(ask(who)).records != before
         adapter.close()
+
+    def test_a_session_that_rested_long_must_answer_before_it_is_used(self, postgres: Cluster) -> None:
+        with Proxy((postgres.host, postgres.port)) as proxy:
+            session = connect(database("ledger", postgres.odbc(proxy.address), read_only=True, lock_timeout=1.0), time.monotonic() + 5)
+            assert session.fit(3600.0)
+            proxy.set(Fault(mute=0))
+            start = time.monotonic()
+            assert session.fit(0.0)
+            assert not session.fit(3600.0)
+            session.close()
+            assert time.monotonic() - start < 1.5
 
 
 class TestOpening:

@@ -21,6 +21,7 @@ from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.state.store import Store
 
+OPEN: list[Store] = []  # closed after each test by conftest.py
 ALICE = Caller("alice", frozenset({"things:read", "things:write"}), claims={"customer": frozenset({ANY})})
 
 
@@ -83,6 +84,7 @@ def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Oper
 def service(folder: Path, back_end: Scripted, *operations: Operation) -> tuple[Service, Store]:
     catalogue = Catalogue("", {"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
     store = Store(f"sqlite:///{folder}/state.sqlite")
+    OPEN.append(store)
     return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder))), store
 
 

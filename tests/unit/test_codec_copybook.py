@@ -10,6 +10,7 @@ import pytest
 
 from adapters.codec import copybook, layout
 from adapters.codec.layout import Layout, Table
+from adapters.codec.record import compile_record
 from adapters.codec.source import CopybookError
 
 COPYBOOKS = Path(__file__).parents[2] / "fixtures" / "catalogue" / "copybooks"
@@ -42,27 +43,37 @@ def of(text: str, *views: str) -> Layout:
     return layout.lay_out(copybook.parse(text), views)
 
 
-def test_lengths_are_gnucobols(tmp_path: Path) -> None:
+def cobol(folder: Path, data: str, statements: list[str]) -> bytes:
+    """What a COBOL program over this data displays."""
     cobc = shutil.which("cobc")
     if cobc is None:
         pytest.skip("cobc (gnucobol3) is not installed")
-    program = tmp_path / "lengths.cob"
-    asks = "".join(f"           DISPLAY LENGTH OF {n}.\n" for n in ("REC", *"ABCDEFGHIJKLMNOPQRS"))
-    program.write_text(
-        "       IDENTIFICATION DIVISION.\n       PROGRAM-ID. LENGTHS.\n       DATA DIVISION.\n       WORKING-STORAGE SECTION."
-        + ORACLE
-        + "       PROCEDURE DIVISION.\n"
-        + asks
-        + "           STOP RUN.\n"
-    )
-    subprocess.run([cobc, "-x", "-std=ibm", "-o", tmp_path / "lengths", program], check=True, cwd=tmp_path, timeout=60)
-    told = dict(zip(("REC", *"ABCDEFGHIJKLMNOPQRS"), map(int, subprocess.check_output([tmp_path / "lengths"]).split()), strict=True))
+    lines = ["IDENTIFICATION DIVISION.", "PROGRAM-ID. ORACLE.", "DATA DIVISION.", "WORKING-STORAGE SECTION."]
+    text = [*lines, data, "PROCEDURE DIVISION.", *statements, "STOP RUN."]
+    program = folder / "oracle.cob"
+    program.write_text("".join(f"       {line}\n" for line in text))
+    subprocess.run([cobc, "-x", "-std=ibm", "-o", folder / "oracle", program], check=True, cwd=folder, timeout=60)
+    return subprocess.check_output([folder / "oracle"])
+
+
+def test_lengths_are_gnucobols(tmp_path: Path) -> None:
+    names = ("REC", *"ABCDEFGHIJKLMNOPQRS")
+    told = dict(zip(names, map(int, cobol(tmp_path, ORACLE, [f"    DISPLAY LENGTH OF {n}." for n in names]).split()), strict=True))
     ours = of(ORACLE)
     assert ours.length == told["REC"]
     table = next(part for part in ours.parts if isinstance(part, Table))
     met = {part.name: part.length for part in (*ours.parts, *table.parts)}
     assert met == {name: told[name] for name in met}
     assert set(met) == set("ABCDEFGHIJKLMNQRS")
+
+
+def test_packed_and_binary_bytes_are_gnucobols(tmp_path: Path) -> None:
+    """Its zoned digits are ASCII here, so only what is the same on every machine is asked."""
+    fields = [("PIC S9(7)V99 COMP-3", "-1234.56"), ("PIC 9(4) COMP-3", "1234"), ("PIC S9(3) COMP-3", "0"), ("PIC S9(4) COMP", "-300"),
+              ("PIC 9(9) BINARY", "123456789"), ("PIC S9(13)V99 COMP", "-0.01")]  # fmt: skip
+    data = "01 REC.\n" + "\n".join(f"           05 F{n} {clauses} VALUE {value}." for n, (clauses, value) in enumerate(fields))
+    codec = compile_record(of(f"       {data}\n"), "cp037")
+    assert codec.encode({}) == cobol(tmp_path, data, ["    DISPLAY REC WITH NO ADVANCING."])
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ class Compiler:
         except BadTarget as bad:
             self.faults += [Fault((*place, "copybook"), fault.message) for fault in bad.faults]
         except CopybookError as bad:
-            self.faults.append(Fault((), str(bad), form["copybook"]))
+            self.faults.append(Fault((bad.line,), bad.message, form["copybook"]))
         except ValueError as bad:
             self._fault((*place, "copybook"), str(bad))
         return None

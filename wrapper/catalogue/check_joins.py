@@ -36,6 +36,10 @@ def parts(endpoint: Endpoint, estate: Estate) -> Told:
         yield from _asked(part, endpoint, estate)
         yield from _filled(part, endpoint, estate)
     yield from _circles(endpoint)
+    used = frozenset().union(*(needs(part) for part in endpoint.operation.parts))
+    for name in endpoint.params if raw else ():
+        if name not in used:
+            yield ("request", name), f"the parameter '{name}' is given to no part"
 
 
 def _asked(part: Part, endpoint: Endpoint, estate: Estate) -> Told:

@@ -92,7 +92,9 @@ def _seen(raw: Mapping[str, Any], endpoint: Endpoint, path: Path) -> Told:
                 f"must_have_seen names '{name}', which the response does not have{instead(name, [*endpoint.fields, 'status', 'pages'])}",
             )
         else:
-            yield from _words(name, values, endpoint.fields[name].one_of, (*path, name))
+            legacy = endpoint.operation.legacy
+            codes = legacy.read[name].values if legacy is not None and name in legacy.read else None
+            yield from _words(name, values, tuple(codes.values()) if codes else endpoint.fields[name].one_of, (*path, name))
 
 
 def _statuses(values: list[int], endpoint: Endpoint, path: Path) -> Told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from wrapper import convert
@@ -11,6 +11,7 @@ from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
 from wrapper.catalogue.found import Path, instead
 from wrapper.catalogue.schema import CONVERTERS
+from wrapper.operation import Field, ReadRule
 
 MODERN = ("http",)
 _PY = re.compile(r"py:[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -109,21 +110,35 @@ def _converts(value: Any, wanted: str) -> bool:
 
 def gives(endpoint: Endpoint, _: Estate) -> Told:
     """Every response field has a source in what the block's records carry, where that is known before the answer."""
-    fields, at = response(endpoint)
+    at = response(endpoint)[1]
     for side, block, source in endpoint.blocks():
         known = source.target.gives if source is not None else None
         if source is None or known is None:
             continue
-        for name in fields:
-            raw = source.read[name].raw if name in source.read else name
-            if not _given(raw, known):
-                path = (side, "read", name) if name in block.get("read", {}) else (*at, name)
-                yield path, f"'{name}' has no source: the {side} block gives nothing called '{raw}'{instead(raw, known)}"
+        for path, raw in _ungiven(endpoint.operation.fields, source.read, known):
+            place = (side, "read", *path) if path[0] in block.get("read", {}) else (*at, *path)
+            yield place, f"'{path[-1]}' has no source: the {side} block gives nothing called '{raw}'{instead(raw, known)}"
+
+
+def _ungiven(
+    fields: Iterable[Field], rules: Mapping[str, ReadRule], known: Set[str], path: Path = (), above: str = ""
+) -> Iterator[tuple[Path, str]]:
+    """Path and raw path of every field that is not given; nothing more of what is inside it."""
+    for field in fields:
+        rule = rules.get(field.name, ReadRule(field.name))
+        raw, here = above + rule.raw, (*path, field.name)
+        if _given(raw, known):
+            yield from _ungiven(field.of, rule.of, known, (*here, "of"), f"{raw}/")
+        else:
+            yield here, raw
 
 
 def _given(raw: str, known: Set[str]) -> bool:
-    """A path is given when it is known itself, inside something known, or around it."""
-    return any(raw == one or raw.startswith(f"{one}/") or one.startswith(f"{raw}/") for one in known)
+    """A raw path is known, or around something known, or inside something of which no inside is known."""
+    if raw in known or any(one.startswith(f"{raw}/") for one in known):
+        return True
+    above = raw.rpartition("/")[0]
+    return bool(above) and above in known and not any(one.startswith(f"{above}/") for one in known)
 
 
 def writes(endpoint: Endpoint, estate: Estate) -> Told:

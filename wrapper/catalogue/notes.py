@@ -10,7 +10,7 @@ from wrapper.operation import System
 
 _LATER: Mapping[str, tuple[str, ...]] = {
     "limits": ("rate", "concurrency", "cache", "breaker"),
-    "migration": ("compare", "promote_when", "roll_back_when"),
+    "migration": ("compare", "promote_when", "roll_back_when", "deprecated", "sunset", "successor"),
 }
 
 

@@ -129,8 +129,8 @@ class Dialogue:
                     pressed_away = self.screen.lines
                     self.screen = yield Press(signon.interrupts[here.name])
                     continue
-                if whole(self.screen, here, answer=answer):
-                    self.here = here
+                self.here = here
+                if whole(self.screen, here, answer=answer) or (answer and self.said()):  # an error is not followed by rows
                     return
             try:
                 self.screen = yield Wait(self.screen.locked)

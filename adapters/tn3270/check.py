@@ -83,7 +83,7 @@ def _schema_faults(error: Any, file: str) -> Iterator[Fault]:
         missing = [key for key in error.validator_value if key not in error.instance]
         yield Fault(path, f"needs {', '.join(missing)}", file)
     else:
-        yield Fault(path, f"must be {error.validator} {error.validator_value}", file)
+        yield Fault(path, error.message, file)
 
 
 def _geometry(defined: Definition) -> Iterator[tuple[Path, str]]:

@@ -171,7 +171,7 @@ def test_a_field_without_a_value_and_a_copybook_with_a_fault_are_told() -> None:
 
     with pytest.raises(BadTarget) as met:
         target("sftp").compile(block("payments.create"), {}, Broken())
-    assert [(fault.file, fault.message) for fault in met.value.faults] == [
-        ("copybooks/PAYREC.cpy", "line 10: COMP-1 is not supported"),
-        ("copybooks/PAYTRL.cpy", "line 8: COMP-1 is not supported"),
+    assert [(fault.file, fault.path, fault.message) for fault in met.value.faults] == [
+        ("copybooks/PAYREC.cpy", (10,), "COMP-1 is not supported"),
+        ("copybooks/PAYTRL.cpy", (8,), "COMP-1 is not supported"),
     ]

@@ -26,6 +26,7 @@ Ask = Callable[..., Sequence[Sequence[Any]]]
 """ask(sql) -> rows, bounded: how a dialect talks to its server while a session is set up."""
 
 
+_JSON = json.JSONDecoder(parse_float=Decimal)
 _SQLITE = {
     **dict.fromkeys(("INTEGER", "BIGINT", "SMALLINT", "TINYINT"), "integer"),
     **dict.fromkeys(("DOUBLE", "FLOAT", "REAL", "NUMERIC", "DECIMAL"), "decimal"),
@@ -94,7 +95,7 @@ class PostgreSQL(Standard):
         return f"SELECT json_build_array({columns})::text FROM (\n{statement.text}\n) AS answer({columns}) LIMIT {most}"  # noqa: S608 - the catalogue's own text
 
     def rows(self, fetched: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        rows: list[list[Any]] = json.loads(f"[{','.join(row[0] for row in fetched)}]", parse_float=Decimal)
+        rows: list[list[Any]] = _JSON.decode(f"[{','.join(row[0] for row in fetched)}]")
         return rows
 
     def describe(self, statement: Statement) -> str:

@@ -27,6 +27,7 @@ pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have c
 Rows = Sequence[Sequence[Any]]
 _PREPARED = 32  # cursors kept per session, each with its prepared statement
 _CLOSE = 1.0
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _BUSY = 50  # milliseconds that SQLite's driver waits for a lock, twice, whatever happens; more of it is waited for in _execute
 _REST, _PING = 30.0, 1.0  # a session idle for longer must answer a ping first
 _KEY = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
@@ -64,7 +65,7 @@ class Session:
         self.where, self.opened = where, time.monotonic()
         self.dialect: Dialect = Standard()
         self._connection, self._line = connection, line
-        self._cursors: dict[str, Any] = {}
+        self._prepared: dict[str, tuple[str, Any]] = {}
         self._kinds: dict[str, tuple[str, ...]] = {}
         self._running: Any = None
         self._limit = ""
@@ -124,7 +125,7 @@ class Session:
         if self._line is None:
             return False
         try:
-            return not self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not self._line.recv(1, _PEEK)
         except BlockingIOError:
             return False
         except OSError:
@@ -153,10 +154,14 @@ class Session:
 
     def _execute(self, sql: str, values: Sequence[Any]) -> Any:
         """Run it on the cursor that has it prepared. Waits for locks here where the driver's own waiting can't be ended."""
-        cursor = self._cursors.pop(sql, None) or self._connection.cursor()
-        self._cursors[sql] = self._running = cursor  # the last used is last
-        if len(self._cursors) > _PREPARED:
-            self._cursors.pop(next(iter(self._cursors))).close()
+        if sql in self._prepared:
+            sql, cursor = self._prepared.pop(sql)  # the very same text: pyodbc knows what is prepared by identity
+        else:
+            cursor = self._connection.cursor()
+        self._prepared[sql] = sql, cursor  # the last used is last
+        self._running = cursor
+        if len(self._prepared) > _PREPARED:
+            self._prepared.pop(next(iter(self._prepared)))[1].close()
         until = min(self._deadline, time.monotonic() + self.where.lock_timeout)
         while True:
             try:

@@ -65,7 +65,7 @@ def _tour(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
     made = _keys(settings.state)
     click.echo("Starting a mainframe, a credit bureau, a file drop, a ledger and a new accounts service ...")
     settings = replace(settings, environ={**settings.environ, **_estate(settings, folder, running)})
-    click.echo(f"Starting Figway in front of them: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
+    click.echo(f"Starting Figway in front: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
     _serve(settings, folder, running)
     right, total = tour.take(_address(settings.bind), made)
     if not once:

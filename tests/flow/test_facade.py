@@ -129,7 +129,7 @@ def test_values_of_the_wrong_shape_are_422_and_name_the_field(facade: Facade, pa
         "/v1/customers/0000012345;x=1",
         "/docs/../wrapper/app.py",
         "/docs/%2e%2e/%2e%2e/app.py",
-        "//v1/customers/0000012345",
+        "/v1//customers/0000012345",
     ],
 )
 def test_hostile_paths_are_refused(facade: Facade, path: str) -> None:
@@ -137,6 +137,11 @@ def test_hostile_paths_are_refused(facade: Facade, path: str) -> None:
     assert seen.status in (404, 422, 308), seen.content[:300]
     if seen.status != 308:
         is_problem(seen, seen.status)
+
+
+def test_a_doubled_slash_in_front_changes_nothing_of_the_rules(facade: Facade) -> None:
+    is_problem(facade.ask(f"GET /{CUSTOMER}", key=None), 401)
+    is_problem(facade.ask(f"GET /{CUSTOMER}", key="operator"), 403)
 
 
 def test_a_very_long_path_is_refused_and_the_facade_lives(facade: Facade) -> None:

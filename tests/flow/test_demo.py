@@ -1,0 +1,151 @@
+"""`figway demo`, as a newcomer runs it, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import needs
+from tests.flow.conftest import ROOT, free_port
+from wrapper.demo import run
+
+PARTS = ("-m fixtures", "gunicorn", "wrapper.cli serve", "jobs work", "s3270")
+
+
+@contextmanager
+def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A demo whose temporary files go to `folder`. Whatever is left of it in the end is killed, by pid."""
+    needs.program("s3270")
+    needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/odbc/libsqlite3odbc.so")
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", "wrapper.cli", "demo", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            for pid in (child.pid, *descendants(child.pid)):
+                os.kill(pid, signal.SIGKILL)
+        child.communicate(timeout=10)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes that a living process has started, at any depth, zombies included, with their command lines."""
+    try:
+        children = [int(n) for task in Path(f"/proc/{pid}/task").iterdir() for n in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return {known: command(known) for child in children for known in (child, *descendants(child))}
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def all_parts_run(running: dict[int, str]) -> bool:
+    return all(any(part in line for line in running.values()) for part in PARTS)
+
+
+def gone(running: dict[int, str], seconds: float = 2.0) -> bool:
+    """Whether all of these end in time, or have; a pid that was given to a stranger meanwhile does not count."""
+    until = time.monotonic() + seconds
+    while any(line and command(pid) == line for pid, line in running.items()):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def read_until(child: subprocess.Popen[str], text: str) -> str:
+    """What the demo has said up to a line that contains `text`; pytest's own time-out bounds it."""
+    assert child.stdout is not None
+    said = ""
+    for line in child.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"the demo ended without saying {text!r}:\n{said}")
+
+
+def test_the_tour_is_as_expected_and_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--once", "--bind", f"127.0.0.1:{free_port()}") as child:
+        said = read_until(child, "200 OK")
+        running = descendants(child.pid)
+        said += child.communicate(timeout=60)[0]
+        assert child.returncode == 0, said
+        assert all_parts_run(running), running
+        assert gone(running)
+        assert list(tmp_path.iterdir()) == []
+        total = len(re.findall(r"^ ?\d+\. ", said, re.MULTILINE))
+        assert said.splitlines()[-1] == f"tour: {total} of {total} as expected"
+        assert total >= 12
+        assert max(map(len, said.splitlines())) <= 100
+
+
+def test_it_goes_on_serving_on_a_free_port_until_ctrl_c(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy, demo(tmp_path, "--bind", f"127.0.0.1:{busy.getsockname()[1]}") as child:
+        said = read_until(child, "Ctrl-C ends it all")
+        assert "is busy" in said
+        page = re.search(r"http://\S+/docs/", said)
+        assert page
+        with urllib.request.urlopen(page[0], timeout=10) as answer:
+            assert b"swagger" in answer.read().lower()
+        running = descendants(child.pid)
+        assert all_parts_run(running), running
+        child.send_signal(signal.SIGINT)
+        assert "nothing is left" in child.communicate(timeout=30)[0]
+        assert child.returncode == 0
+        assert gone(running)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_ending_it_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--once", "--bind", f"127.0.0.1:{free_port()}") as child:
+        read_until(child, "Starting Figway")
+        running = descendants(child.pid)
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=30)
+        assert child.returncode == 130
+        assert gone(running)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_its_processes_end_even_when_it_is_killed(tmp_path: Path) -> None:
+    with demo(tmp_path, "--bind", f"127.0.0.1:{free_port()}") as child:
+        read_until(child, "200 OK")
+        running = descendants(child.pid)
+        child.kill()
+        child.wait(5)
+        assert gone(running, 20)
+
+
+@pytest.mark.parametrize(
+    ("bind", "said"),
+    [("nonsense", "--bind must be HOST:PORT"), ("127.0.0.1:http", "--bind must be HOST:PORT"), ("192.0.2.1:8080", "can't listen")],
+)
+def test_what_it_can_not_listen_on_is_said_in_a_sentence(bind: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(True, bind) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert said in shown.err

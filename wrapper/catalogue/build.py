@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -95,8 +95,14 @@ def endpoint(document: Document, systems: Mapping[str, System], folder: Folder, 
     return Endpoint(document, operation)
 
 
-def digest(hashes: Sequence[str]) -> str:
-    """The hash of a whole catalogue from those of its operations."""
+def joined(operation: Operation, endpoints: Mapping[str, Endpoint]) -> Operation:
+    """A join with a hash that is of its parts too."""
+    hashes = [endpoints[part.operation].operation.hash for part in operation.parts]
+    return replace(operation, hash=digest([operation.hash, *hashes])) if hashes else operation
+
+
+def digest(hashes: Iterable[str]) -> str:
+    """One hash of many."""
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -33,9 +33,9 @@ def load(folder: FilePath | str, models: FilePath | None = None) -> Catalogue:
     reading = _Reading(Folder(folder), models or models_beside(FilePath(folder)))
     if reading.faults:
         raise CatalogueError(reading.faults)
-    operations = {name: endpoint.operation for name, endpoint in reading.endpoints.items()}
-    hashes = [operation.hash for operation in operations.values()]
-    return Catalogue(str(folder), reading.systems, operations, build.digest(hashes), tuple(map(str, sorted(reading.notes))))
+    operations = {name: build.joined(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
+    whole = build.digest(operation.hash for operation in operations.values())
+    return Catalogue(str(folder), reading.systems, operations, whole, tuple(map(str, sorted(reading.notes))))
 
 
 def check(folder: FilePath | str, models: FilePath | None = None) -> tuple[list[Found], list[Found]]:

@@ -70,24 +70,9 @@ def _explain(error: Any, at: Path, secret: bool) -> Told:
     explain = _WORDS.get(str(error.validator))
     if explain is not None:
         yield from explain(error, path, secret)
-    elif error.context:
-        yield from _nearest_branch(error, at, secret)
     else:
         rule = f"{error.validator}: {error.validator_value}"
         yield path, f"{spoken(path)} does not keep the rule {rule if len(rule) < 100 else error.validator}"
-
-
-def _nearest_branch(error: Any, at: Path, secret: bool) -> Told:
-    """anyOf and oneOf: what is wrong with the branch that has the least wrong."""
-    branches: dict[Any, list[Any]] = {}
-    for inner in error.context or []:
-        branches.setdefault(inner.schema_path[0], []).append(inner)
-    if all(len(errors) == 1 and errors[0].validator == "required" for errors in branches.values()):
-        path = (*at, *error.absolute_path)
-        yield path, f"{spoken(path)} needs one of {', '.join(sorted(e[0].validator_value[0] for e in branches.values()))}"
-        return
-    for inner in min(branches.values(), key=lambda errors: (len(errors), [e.validator == "type" for e in errors])):
-        yield from _explain(inner, at, secret)
 
 
 def _unknown(error: Any, path: Path, _: bool) -> Told:
@@ -128,13 +113,6 @@ def _text(error: Any, path: Path, secret: bool) -> Told:
     yield path, f"{spoken(path)}: {wanted}, met {met(error.instance, secret)}"
 
 
-def _pair_of_keys(error: Any, path: Path, _: bool) -> Told:
-    for key, needed in error.validator_value.items():
-        for name in needed:
-            if key in error.instance and name not in error.instance:
-                yield (*path, key), f"'{key}' in {spoken(path)} needs '{name}' beside it"
-
-
 def _limit(sentence: str) -> _Explain:
     def told(error: Any, path: Path, secret: bool) -> Told:
         yield path, f"{spoken(path)} must {sentence.format(error.validator_value)}, met {met(error.instance, secret)}"
@@ -154,7 +132,6 @@ def _length(sentence: str) -> _Explain:
 _WORDS: Mapping[str, _Explain] = {
     "additionalProperties": _unknown,
     "required": _required,
-    "dependentRequired": _pair_of_keys,
     "type": _type,
     "enum": _enum,
     "const": _const,

@@ -69,7 +69,7 @@ class Users:
     def last(self, lu: str) -> None:
         """Try this user after the others."""
         with self._lock:
-            self._order.sort(key=f"{self._system}:{lu}".__eq__)
+            self._order.sort(key=f"{self._system}:{lu}".__eq__)  # stable, and False comes before True
 
     def strike(self, lu: str) -> None:
         """Never try this user again."""

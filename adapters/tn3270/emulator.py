@@ -25,7 +25,7 @@ from typing import TypeVar, cast
 
 from py3270 import CommandError, Emulator
 
-from adapters.errors import AdapterError, DeadlineExceeded, Misread, Unavailable
+from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, Unavailable
 from adapters.tn3270.dialogue import Action, Press, Read, Turns, Type, Wait
 from adapters.tn3270.screen import Row, Screen, parse
 
@@ -65,11 +65,14 @@ class Place:
 
 
 class Process:
-    """py3270's `app`: a child with a deadline on every read. `deadline` is set before each command."""
+    """py3270's `app`: a child with a deadline on every read. `deadline` is set before each command. Raises Misconfigured."""
 
     def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=null, env=env, bufsize=0)  # noqa: S603
+        try:
+            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=null, env=env, bufsize=0)  # noqa: S603
+        except OSError:
+            raise Misconfigured(f"{argv[0]} can't be started; is it installed?") from None
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._in, self._out = self._child.stdin, self._child.stdout

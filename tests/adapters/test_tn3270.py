@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import (
@@ -467,3 +472,58 @@ def test_a_killed_process_takes_its_terminals_along(host: Host3270, tmp_path: Pa
     while not host.journal.count("ghost") and time.monotonic() < until:
         time.sleep(0.02)
     assert host.journal.count("ghost") == 1
+
+
+def test_a_wide_screen_is_read_by_a_model_5_terminal(host: Host3270) -> None:
+    """And by plain TN3270 in code page 1047."""
+    system = {**SYSTEM, "model": "3279-5"}
+    block = {**CATALOGUE.yaml("endpoints/accounts.list.yaml")["legacy"], "screen": "CUSTWIDE"}
+    wide = target.compile(block, system, CATALOGUE)
+    with Host3270(enhanced=False, codepage="cp1047") as plain:
+        for one, codepage in ((host, "cp037"), (plain, "cp1047")):
+            adapter = opened(one.address, model="3279-5", codepage=codepage)
+            accounts = customers.by_id()[BUSY].accounts
+            assert [r["account"] for r in adapter.call(call(wide, BUSY)).records] == [a.number for a in accounts]
+            moved = adapter.call(call(MOVE, "0000010002", line1="[^] MÜLLER", town="YORK", postcode="YO1 7HH")).records
+            assert moved[0]["line1"] == "[^] MÜLLER"
+            adapter.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[ssl.SSLContext, str]:
+    """A server's context for `localhost`, and the text of the certificate that vouches for it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "server.pem"
+    file.write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context, certificate.public_bytes(pem).decode()
+
+
+def test_tls_believes_only_the_stated_authority(authority: tuple[ssl.SSLContext, str], tmp_path: Path) -> None:
+    needs.program("s3270")
+    context, text = authority
+    file = tmp_path / "ca.pem"
+    file.write_text(text)
+    with Host3270(tls=context) as host:
+        place = ("localhost", host.address[1])
+        for ca in (text, str(file)):
+            adapter = opened(place, tls={"verify": True, "ca": ca})
+            assert adapter.call(call(ENQUIRY, BUSY)).records[0]["customer"] == BUSY
+            adapter.close()
+        for address, tls in ((place, {}), (("127.0.0.1", place[1]), {"ca": text})):
+            adapter = opened(address, tls=tls)
+            failed(adapter, call(ENQUIRY, BUSY), Unavailable)
+            adapter.close()
+        adapter = opened(("127.0.0.1", place[1]), tls={"verify": False})
+        adapter.probe(3)
+        adapter.close()

@@ -188,9 +188,11 @@ def _explain(bind: str, key: str, folder: Path) -> None:
 Figway goes on serving. {click.style("Every endpoint, to read and to try:", bold=True)} {base}/docs/
 
   The docs page asks for this key (button "Authorize"), and so does curl:
-  curl -H 'Authorization: Bearer {key}' {base}/v1/customers/{tour.CUSTOMER}
 
-  Logs: {folder}/figway.log    Ctrl-C ends it all and leaves nothing behind.""")
+  KEY={key}
+  curl -H "Authorization: Bearer $KEY" {base}/v1/customers/{tour.CUSTOMER}
+
+  The log is {folder}/figway.log. Ctrl-C ends it all and leaves nothing behind.""")
 
 
 @contextmanager

@@ -246,14 +246,11 @@ def _pretty(value: Any, indent: int, lead: str = "", tail: str = "") -> list[str
     members = [(f'"{name}": ', member) for name, member in value.items()] if isinstance(value, dict) else [("", member) for member in value]
     lines = [" " * indent + lead + opening]
     rows = isinstance(value, list)
-    inner = indent + 1 if rows else indent + len(lead) + 1
     for n, (name, member) in enumerate(members, 1):
-        under = _pretty(member, inner, name, "," if n < len(members) else "")
-        gap = "" if n == 1 else " "
-        alone = rows or (isinstance(member, (dict, list)) and n > 1)
-        if alone or (n > 1 and len(lines[-1]) + len(under[0].lstrip()) + 1 >= WIDTH):
+        under = _pretty(member, indent + 1 + (0 if rows else len(lead)), name, "," if n < len(members) else closing + tail)
+        beside = lines[-1] + " " * (n > 1) + under[0].lstrip()
+        if rows or (n > 1 and (len(beside) > WIDTH or isinstance(member, (dict, list)))):
             lines += under
         else:
-            lines[-1:] = [lines[-1] + gap + under[0].lstrip(), *under[1:]]
-    lines[-1] += closing + tail
+            lines[-1:] = [beside, *under[1:]]
     return lines

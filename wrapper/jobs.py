@@ -3,7 +3,7 @@
     accepted -> publishing -> published -> replied
                     |             `-> failed      the reply came and is unusable
                     |-> failed                    the back end has nothing of it
-                    |-> unknown                   it can't be told whether it was published; only a reply settles it
+                    |-> unknown                   it can't be told whether it was published; settled by looking again, or by a reply
                     `-> poisoned                  three workers died of it
 
 The jobs table is the truth. A step is recorded before the act, under a lease that the store checks: a worker that was thought dead
@@ -32,6 +32,7 @@ from wrapper.state.store import Job, LeaseLost, Store
 LEASE = 60.0
 POLL = 0.2
 BACKOFF = 5.0
+LOOK_AGAIN = 15.0
 
 
 class Runner:
@@ -76,7 +77,7 @@ class Runner:
             outcome = "lease lost"
         except OutcomeUnknown as error:
             outcome = "unknown"
-            self._store.failed(job.id, "unknown", _problem(error, job))
+            self._store.unknown(job.id, self._name, _problem(error, job), LOOK_AGAIN)
         except (Unavailable, DeadlineExceeded) as error:
             outcome = self._put_off(job, error)
         except (AdapterError, RequestError) as error:

@@ -13,12 +13,13 @@ from adapters.codec.record import EncodeError
 from adapters.errors import AdapterError, ErrorRule, Misconfigured, Misread, Missing, OutcomeUnknown, Refused, matching
 from adapters.sftp.compiled import DropTarget, ExtractTarget
 from adapters.sftp.door import Door, Rejected
-from adapters.sftp.drop import NEW, STEPS, path_of, ready
+from adapters.sftp.drop import NEW, path_of, ready
 from adapters.sftp.extract import Extract, decoded
 from adapters.sftp.link import CHANNELS, Access, Link, read_host_key, read_key
 from adapters.sftp.publish import Publication
 
 MOST = 16 * 2**20  # bytes of a reply file
+TRIES = 8  # connections that may fail under one publication before its outcome is called unknown
 _COPIES = ("", *(f".{n}" for n in range(1, 10)))
 
 
@@ -56,7 +57,7 @@ class SftpAdapter:
         target = self._drop(ticket)
         data = target.drop.encode(ticket.id, ticket.call.params)
         publication = Publication(target.drop.names(ticket.id), data, ticket.step, record)
-        for _ in STEPS:  # an act that the connection failed at: another connection may tell, within the deadline, what became of it
+        for _ in range(TRIES):  # an act that the connection failed at: another may tell, within the deadline, what became of it
             try:
                 with self._link.lease(ticket.call.deadline) as door:
                     publication.run(door)

@@ -197,6 +197,26 @@ def test_an_unknown_publication_is_settled_by_its_reply(tmp_path: Path) -> None:
     assert drop(made).status == 200
 
 
+def test_an_unknown_publication_is_looked_at_again_from_its_step_and_counts_no_crash(tmp_path: Path) -> None:
+    def lost(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        record("renaming")
+        raise OutcomeUnknown("nobody knows")
+
+    back_end = Scripted(publish=lost)
+    made, store = service(tmp_path, back_end, DROP)
+    drop(made)
+    runner = Runner(made, {"scripted": back_end}, store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "LOOK_AGAIN", 0.0)
+        for _ in range(5):
+            runner.turn()
+            time.sleep(0.002)
+    back_end.publish = lambda ticket, record: None
+    runner.turn()
+    assert [t.step for t in back_end.submitted] == ["", *["renaming"] * 5]
+    assert drop(made).body["meta"]["job"]["state"] == "published"
+
+
 def test_a_refused_batch_fails_with_its_reason(tmp_path: Path) -> None:
     back_end = Scripted()
     made, store = service(tmp_path, back_end, DROP)

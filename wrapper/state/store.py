@@ -174,9 +174,9 @@ class Store:
         now = time.time()
         with self._db.transaction() as db:
             row = db.execute(
-                "SELECT * FROM jobs WHERE state IN ('accepted', 'publishing') AND next_at <= ? AND lease_until < ?"
-                " ORDER BY created LIMIT 1",
-                (now, now),
+                "SELECT * FROM jobs WHERE (state IN ('accepted', 'publishing') OR (state = 'unknown' AND expect_by > ?))"
+                " AND next_at <= ? AND lease_until < ? ORDER BY created LIMIT 1",
+                (now, now, now),
             ).fetchone()
             if row is None:
                 return None
@@ -212,12 +212,22 @@ class Store:
                 (time.time() + seconds, time.time(), id, worker),
             )
 
+    def unknown(self, id: str, worker: str, error: Mapping[str, Any], seconds: float) -> None:
+        """It can't be told now whether the next act has happened: look again after `seconds`, or when the reply comes; no crash."""
+        now = time.time()
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'unknown', error = ?, lease_until = 0, lease_by = NULL, attempts = attempts - 1, next_at = ?,"
+                " updated = ? WHERE id = ? AND lease_by = ?",
+                (json.dumps(error), now + seconds, now, id, worker),
+            )
+
     def published(self, id: str) -> None:
         with self._db.transaction() as db:
             self._set_job(db, id, "published")
 
     def failed(self, id: str, state: JobState, error: Mapping[str, Any]) -> None:
-        """`failed` (nothing happened, or the reply is unusable), `unknown` or `poisoned`."""
+        """`failed` (nothing happened, or the reply is unusable) or `poisoned`."""
         with self._db.transaction() as db:
             self._set_job(db, id, state, error=error)
 

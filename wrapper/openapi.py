@@ -66,12 +66,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.group or operation.owner],
-        "parameters": [_parameter(p.where, p.field) for p in operation.params if p.where != "body"] + _own_headers(operation),
+        "parameters": [_parameter(p.where, p.field, operation) for p in operation.params if p.where != "body"] + _own_headers(operation),
         "responses": _responses(operation),
     }
     body = [p.field for p in operation.params if p.where == "body"]
     if body:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _object(body)}}}
+        shown = [{f.name: e.request[f.name] for f in body if f.name in e.request} for e in operation.examples[:1]]
+        media = {"schema": _object(body), **_given(example=shown[0] if shown else None)}
+        made["requestBody"] = {"required": True, "content": {"application/json": media}}
     if operation.auth.scope:
         made["description"] = f"Needs the scope `{operation.auth.scope}`."
     return made
@@ -97,9 +99,10 @@ def _envelope(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parameter(where: str, field: Field) -> dict[str, Any]:
+def _parameter(where: str, field: Field, operation: Operation) -> dict[str, Any]:
     made: dict[str, Any] = {"name": field.name, "in": where, "required": not field.optional, "schema": _schema(field, nullable=False)}
-    return {**made, "description": field.summary} if field.summary else made
+    shown = next((e.request[field.name] for e in operation.examples if field.name in e.request), None)
+    return {**made, **_given(description=field.summary or None, example=shown)}
 
 
 def _own_headers(operation: Operation) -> list[dict[str, Any]]:
@@ -139,7 +142,8 @@ def _bare(field: Field) -> dict[str, Any]:
         case "decimal":
             digits = r"\.\d{" + str(field.scale) + "}" if field.scale else "" if field.scale == 0 else r"(\.\d+)?"
             said = {"description": f"an amount in {field.currency}"} if field.currency else {}
-            return {"type": "string", "format": "decimal", "pattern": rf"^-?\d+{digits}$", **said}
+            shown = f"{1234.56:.{2 if field.scale is None else field.scale}f}"
+            return {"type": "string", "format": "decimal", "pattern": rf"^-?\d+{digits}$", "examples": [shown], **said}
     pattern = f"^(?:{field.pattern})$" if field.pattern and not field.mask else None
     limits = _given(pattern=pattern, minLength=field.min_length, maxLength=field.max_length)
     bounds = _given(minimum=_whole(field.minimum), maximum=_whole(field.maximum)) if field.type == "integer" else {}

@@ -1,4 +1,4 @@
-"""What adapter tests share: one PostgreSQL with the ledger in it, one SQLite ledger."""
+"""What adapter tests share: one PostgreSQL with the ledger in it, one SQLite ledger, the demo mainframe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.base import Adapter
 from fixtures import customers, odbc
+from fixtures.host3270 import Host3270
 from tests import needs
+from tests.adapters.bank import opened
 from tests.postgres import Cluster, cluster
 
 LEDGER_CUSTOMERS = [*customers.everyone()[:60], customers.by_id()["0000012345"]]
@@ -30,3 +33,27 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[odbc.Ledg
     made = odbc.Ledger(folder)
     yield made, made.start()
     made.stop()
+
+
+@pytest.fixture
+def host() -> Iterator[Host3270]:
+    needs.program("s3270")
+    customers.everyone()
+    with Host3270(ghost_seconds=0.1) as host:
+        yield host
+
+
+@pytest.fixture
+def bank(host: Host3270) -> Iterator[Adapter]:
+    """Three sessions."""
+    adapter = opened(host.address)
+    yield adapter
+    adapter.close()
+
+
+@pytest.fixture
+def one(host: Host3270) -> Iterator[Adapter]:
+    """One session, so that every call meets what the call before it left."""
+    adapter = opened(host.address, ["PASS0001"])
+    yield adapter
+    adapter.close()

@@ -1,0 +1,58 @@
+"""What tests of the 3270 adapter share: the demo mainframe, adapters to it, calls and their failures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.base import Adapter, Call
+from adapters.errors import AdapterError
+from adapters.tn3270 import adapter as tn3270
+from adapters.tn3270 import target
+from wrapper.catalogue.folder import Folder
+
+CATALOGUE = Folder(Path(__file__).parents[2] / "fixtures" / "catalogue")
+SYSTEM = {k: v for k, v in CATALOGUE.yaml("systems.yaml")["systems"]["corebank"].items() if k != "kind"}
+ENQUIRY, LIST, MOVE = (
+    target.compile(CATALOGUE.yaml(f"endpoints/{name}.yaml")["legacy"], SYSTEM, CATALOGUE)
+    for name in ("customers.get", "accounts.list", "customers.move")
+)
+BUSY = "0000012345"
+ADDRESS = {"line1": "1 NEW ROAD", "town": "LEEDS", "postcode": "LS1 4DY"}
+
+
+class Leases:
+    """Of one process."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+
+    def take(self, names: Sequence[str]) -> str | None:
+        name = next((n for n in names if n not in self.held), None)
+        if name:
+            self.held.add(name)
+        return name
+
+    def give(self, name: str) -> None:
+        self.held.discard(name)
+
+
+def opened(address: tuple[str, int], passwords: Sequence[str] = ("PASS0001", "PASS0002", "PASS0003"), **system: Any) -> Adapter:
+    users = [{"lu": f"FIGW0{n}", "credentials": f"FIGW0{n}:{password}"} for n, password in enumerate(passwords, 1)]
+    return tn3270.open("corebank", {**SYSTEM, "host": address[0], "port": str(address[1]), "users": users, **system}, CATALOGUE, Leases())
+
+
+def call(what: target.Target, customer: str, *, seconds: float = 5.0, **params: Any) -> Call:
+    return Call("test", what, {"customer_id": customer, **params}, time.monotonic() + seconds)
+
+
+def failed(adapter: Adapter, asked: Call, kind: type[AdapterError]) -> AdapterError:
+    with pytest.raises(kind) as met:
+        adapter.call(asked)
+    assert type(met.value) is kind
+    assert met.value.backend == "corebank"
+    return met.value

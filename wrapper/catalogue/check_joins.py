@@ -60,6 +60,24 @@ def _asked(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
     for name, param in params.items():
         if name not in part.params and not param.field.optional:
             yield ("parts", part.name, "with"), f"{part.operation} needs the parameter '{name}'"
+    yield from _claimed(part, asked, endpoint)
+
+
+def _claimed(part: Part, asked: Endpoint, endpoint: Endpoint) -> Told:
+    """A join asks about nobody whom its caller could not ask about directly."""
+    for name, claim in asked.operation.auth.object.items():
+        if name in part.params and not _bound(part.params[name], claim, endpoint):
+            round_it = f"{part.operation} binds '{name}' to the caller's claim '{claim}', and this join goes round it"
+            yield ("parts", part.name, "with", name), f"{round_it}: fill it with a parameter that auth.object binds to claim:{claim}"
+
+
+def _bound(text: str, claim: str, endpoint: Endpoint) -> bool:
+    """A value that the claim covers, or one that another part answered with; what can't be read is told elsewhere."""
+    try:
+        hole = template.parse(text).whole or ""
+    except ValueError:
+        return True
+    return "." in hole or endpoint.operation.auth.object.get(hole) == claim
 
 
 def _filled(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
@@ -74,7 +92,9 @@ def _filled(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
             continue
         for hole in holes:
             first, _, rest = hole.partition(".")
-            if first in raw:
+            if first in raw and not rest:
+                yield path, f"'{first}' is a whole part: name a field of it, like {{{first}.{name}}}"
+            elif first in raw:
                 yield from _ends_in(Expression(hole, "field", first, tuple(rest.split("."))), path, endpoint, estate)
                 if part.required and not raw[first].get("required", True):
                     yield path, f"'{part.name}' is required but needs '{first}', which is not: make both optional, or both required"
@@ -136,7 +156,7 @@ def scoring(endpoint: Endpoint, estate: Estate) -> Told:
 
 
 def _feature(feature: Feature, expression: Expression, found: Field, path: Path) -> Told:
-    if found.pii and expression.function != "count":
+    if found.pii and expression.function not in ("count", "days_since"):
         yield path, f"'{found.name}' is personal data ({found.pii}): a direct identifier never enters a model"
     made = _type(expression, found)
     if made not in _TAKES[feature.kind]:
@@ -159,8 +179,11 @@ def _read(text: str, path: Path, endpoint: Endpoint, estate: Estate) -> Finding[
 def _ends_in(expression: Expression, path: Path, endpoint: Endpoint, estate: Estate) -> Finding[Field | None]:
     """The field that an expression ends in; None, and a fault, when it does not end in one. `count(part)` ends in the rows."""
     known, many = endpoint.fields, endpoint.operation.shape == "items" and not _per_row(endpoint)
+    raw = endpoint.raw.get("parts", {})
+    if raw and not expression.part:
+        yield path, f"{expression.source}: in a join, name a field of a part, like {next(iter(raw))}.{expression.path[0]}"
+        return None
     if expression.part:
-        raw = endpoint.raw.get("parts", {})
         if expression.part not in raw:
             yield path, f"{expression.source}: there is no part '{expression.part}'{instead(expression.part, raw)}"
             return None

@@ -158,7 +158,7 @@ def writes(endpoint: Endpoint, estate: Estate) -> Told:
 
 def _ask(side: str, block: Mapping[str, Any], estate: Estate) -> Told:
     """`commit.ask`: what to look at when a write's outcome is not known."""
-    name = block.get("commit", {}).get("ask") if isinstance(block.get("commit", {}), Mapping) else None
+    name = block.get("commit", {}).get("ask")
     if name is None:
         return
     asked = estate.endpoints.get(name)

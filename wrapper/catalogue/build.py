@@ -12,7 +12,7 @@ from adapters import registry, template
 from adapters.base import BadTarget, Fault
 from adapters.errors import rules as error_rules
 from wrapper.catalogue.folder import Folder, NoFile
-from wrapper.catalogue.found import Path
+from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.strict_yaml import Document
 from wrapper.catalogue.units import seconds, share
 from wrapper.operation import Auth, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
@@ -155,19 +155,12 @@ def _place(error: BadTarget, fault: Fault, side: str, document: Document, system
     if fault.file is not None:
         return fault.file, fault.path, fault.message
     if isinstance(error, NoFile):
-        written = _find(document.value[side], error.name)
-        if written is not None:
-            return document.file, (side, *written), fault.message
-        return "systems.yaml", ("systems", system.name, *(_find(system.block, error.name) or ())), fault.message
+        blocks = ((document.file, (side,), document.value[side]), ("systems.yaml", ("systems", system.name), system.block))
+        for file, at, block in blocks:
+            for path, text in texts(block, at):
+                if text == error.name:
+                    return file, path, fault.message
     return document.file, (side, *fault.path), fault.message
-
-
-def _find(value: Any, text: str, path: Path = ()) -> Path | None:
-    """Where in a block a text stands."""
-    if value == text:
-        return path
-    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, v in inner if (found := _find(v, text, (*path, key))) is not None), None)
 
 
 def _auth(raw: Mapping[str, Any]) -> Auth:

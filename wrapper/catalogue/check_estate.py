@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import re2
 
 from wrapper.catalogue.build import Endpoint
-from wrapper.catalogue.check_sources import texts
 from wrapper.catalogue.estate import Estate, Told
+from wrapper.catalogue.found import texts
 from wrapper.operation import Operation, System
 
 SUBJECT = "customer_id"

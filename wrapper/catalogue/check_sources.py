@@ -9,7 +9,7 @@ from typing import Any
 from wrapper import convert
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
-from wrapper.catalogue.found import Path, instead
+from wrapper.catalogue.found import Path, instead, texts
 from wrapper.catalogue.schema import CONVERTERS
 from wrapper.operation import Field, ReadRule
 
@@ -41,23 +41,15 @@ def sides(endpoint: Endpoint, estate: Estate) -> Told:
 
 def params(endpoint: Endpoint, _: Estate) -> Told:
     """Every parameter reaches every block, and a block uses no other: one that is ignored answers another question."""
-    for side, _block, source in endpoint.blocks():
+    for side, block, source in endpoint.blocks():
         if source is None:
             continue
         for name, param in endpoint.params.items():
             if name not in source.target.uses:
-                kind = "path" if param.where == "path" else param.where
-                yield ("request", name), f"the {kind} parameter '{name}' is not used by the {side} block"
+                yield ("request", name), f"the {param.where} parameter '{name}' is not used by the {side} block"
         for name in sorted(source.target.uses - endpoint.params.keys()):
-            yield (side, *_uses(_block, name)), f"the {side} block uses '{name}', which is not a parameter{instead(name, endpoint.params)}"
-
-
-def _uses(block: Any, name: str, path: Path = ()) -> Path:
-    """Where in a block `{name}` or `:name` stands; the block itself when it can't be told."""
-    if isinstance(block, str):
-        return path if re.search(rf"[{{:]{re.escape(name)}\b", block) else ()
-    inner = block.items() if isinstance(block, Mapping) else enumerate(block) if isinstance(block, list) else ()
-    return next((found for key, value in inner if (found := _uses(value, name, (*path, key)))), ())
+            written = (path for path, text in texts(block, (side,)) if re.search(rf"[{{:]{re.escape(name)}\b", text))
+            yield next(written, (side,)), f"the {side} block uses '{name}', which is not a parameter{instead(name, endpoint.params)}"
 
 
 def rules(endpoint: Endpoint, _: Estate) -> Told:
@@ -174,15 +166,6 @@ def references(endpoint: Endpoint, _: Estate) -> Told:
         for path, value in texts(block, (side,)):
             if re.match(r"(env|file):", value) or re.search(r"[a-z][a-z0-9+.-]*://", value):
                 yield path, "hosts, addresses and secrets do not belong in an endpoint file: put a reference (env:NAME) into systems.yaml"
-
-
-def texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Every text in a block, with its path."""
-    if isinstance(value, str):
-        yield path, value
-    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in inner:
-        yield from texts(part, (*path, key))
 
 
 def sourceless(endpoint: Endpoint, _: Estate) -> Told:

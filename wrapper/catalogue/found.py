@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 Path = tuple[str | int, ...]
 """Keys and indices from a file's top."""
@@ -43,3 +44,12 @@ def spoken(path: Path) -> str:
     """A path as a person says it: `request.customer_id`, `examples[0].expect`; the top of the file is `the file`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
     return text or "the file"
+
+
+def texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every text in a block, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from texts(part, (*path, key))

@@ -31,9 +31,8 @@ _Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})  # t
 
 @cache
 def _validator(name: str) -> Any:
-    kind, _, _part = name.partition(".")
-    defs = definitions([kind] if _part else [])
-    return _Validator({"$ref": f"#/$defs/{name}", "$defs": defs})
+    kind, own, _ = name.partition(".")
+    return _Validator({"$ref": f"#/$defs/{name}", "$defs": definitions([kind] if own else [])})
 
 
 def faults(name: str, value: Any, at: Path = (), secret: bool = False) -> Told:

@@ -38,26 +38,22 @@ class CannotStart(Exception):
 
 
 def run(once: bool, bind: str) -> int:
-    """The exit code: 0 when every call was as expected (or the demo was ended while it served), 1 when not, 130 when it was cut short."""
-    serving = False
+    """The exit code: 0 when every call of the tour was as expected, 1 when not, 130 when it was cut short."""
     try:
         with _interruptible(), ExitStack() as running:
-            right, total = _tour(bind, running, once)
-            if not once:
-                serving = True
-                signal.pause()
+            right, total = _all(bind, running, once)
     except CannotStart as error:
         click.echo(f"figway: {error}", err=True)
         return 1
     except KeyboardInterrupt:
         click.echo("figway: stopped; nothing is left running", err=True)
-        return 0 if serving else 130
-    click.echo(tour.summary(right, total))
+        return 130
+    click.echo(tour.summary(right, total) if once else "figway: stopped; nothing is left running")
     return 0 if right == total else 1
 
 
-def _tour(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
-    """Everything up and the tour taken; with `once` unset, also what a person may do next."""
+def _all(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
+    """Everything up, the tour taken; with `once` unset, served until somebody ends it."""
     folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="figway-demo-", ignore_cleanup_errors=True)))
     settings = from_environment(
         catalogue=str(ROOT / "fixtures" / "catalogue"), state=f"sqlite:///{folder}/state.sqlite", bind=_free(bind), log_level="info"
@@ -66,11 +62,14 @@ def _tour(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
     click.echo("Starting a mainframe, a credit bureau, a file drop, a ledger and a new accounts service ...")
     settings = replace(settings, environ={**settings.environ, **_estate(settings, folder, running)})
     click.echo(f"Starting Figway in front: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
-    _serve(settings, folder, running)
+    facade = _serve(settings, folder, running)
     right, total = tour.take(_address(settings.bind), made)
     if not once:
         click.echo(tour.summary(right, total))
         _explain(settings.bind, made["lender"], folder)
+        with suppress(KeyboardInterrupt):
+            facade.wait()
+            raise CannotStart(f"figway serve has ended by itself: {_last_words(folder / 'figway.log')}")
     return right, total
 
 
@@ -94,9 +93,10 @@ def _estate(settings: Settings, folder: Path, running: ExitStack) -> dict[str, s
     return dict(word.split("=", 1) for word in shlex.split(told.read_text(encoding="utf-8")) if word != "export")
 
 
-def _serve(settings: Settings, folder: Path, running: ExitStack) -> None:
+def _serve(settings: Settings, folder: Path, running: ExitStack) -> subprocess.Popen[bytes]:
     child = _child("wrapper.cli", ["serve"], settings, folder / "figway.log", running)
     _wait(lambda: _ready(_address(settings.bind)), child, folder / "figway.log", "figway serve")
+    return child
 
 
 def _child(module: str, arguments: Sequence[str], settings: Settings, log: Path, running: ExitStack) -> subprocess.Popen[bytes]:

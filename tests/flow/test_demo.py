@@ -112,6 +112,7 @@ def test_it_goes_on_serving_on_a_free_port_until_ctrl_c(tmp_path: Path) -> None:
             assert b"swagger" in answer.read().lower()
         running = descendants(child.pid)
         assert all_parts_run(running), running
+        assert all(running.values())  # a zombie has no command line
         child.send_signal(signal.SIGINT)
         assert "nothing is left" in child.communicate(timeout=30)[0]
         assert child.returncode == 0

@@ -5,14 +5,14 @@ written-down screens in a test. What goes wrong at the terminal is thrown in at 
 
 The rules:
 1. Nothing is read or typed before a screen is known, unlocked and whole.
-2. A screen that still looks as it did when the key was pressed is not an answer: hosts unlock early and paint later.
+2. A screen that still looks as it did when the key was pressed is not an answer: hosts unlock early and paint later (`painted`).
 3. What was typed is read back before a key is pressed, and no other input field may have changed.
 4. Interrupting screens are pressed away wherever they come; a screen that means the end of the session is an error wherever it comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -62,18 +62,17 @@ class Dialogue:
 
     def look(self, *expected: str) -> Turns[None]:
         """Begin: whatever is there becomes a known, whole screen."""
-        yield from self._settle(expected or (self.graph.logon.home,), False, None)
+        yield from self._settle(expected or (self.graph.logon.home,), False, lambda: True)
 
     def ask(self, values: Mapping[str, str], key: str, *expected: str, answer: bool = False) -> Turns[None]:
         """Type, press, and settle on the screen that follows, which may be another than expected."""
-        before = self.screen.lines
+        before = self.screen
         if values:
             yield from self._type(values)
-        typed = self.screen.lines
-        # The same question on the screen that answered it last time may well get the same answer, cell by cell.
-        repeated = bool(values) and typed == before and self.here.name in expected
+        sent = self.screen
+        repeated = bool(values) and sent.lines == before.lines and self.here.name in expected
         self.screen = yield Press(key)
-        yield from self._settle(expected, answer, None if repeated else typed)
+        yield from self._settle(expected, answer, lambda: painted(before, sent, self.screen, repeated))
 
     def go(self, name: str) -> Turns[None]:
         """Walk to a screen: along its route where we are on it, else back towards home first. An edge that leads elsewhere is a Misread."""
@@ -118,13 +117,13 @@ class Dialogue:
     def _facts(self, here: Definition) -> dict[str, str]:
         return {name: text or "" for name, text in record(self.screen, here).items()}
 
-    def _settle(self, expected: tuple[str, ...], answer: bool, stale: tuple[str, ...] | None) -> Turns[None]:
+    def _settle(self, expected: tuple[str, ...], answer: bool, fresh: Callable[[], bool]) -> Turns[None]:
         signon, pressed_away = self.graph.logon, None
         while True:
             here = recognise(self.screen, self.graph.screens.values())
             if here and here.name in signon.lost:
                 raise self._lost(here)
-            if here and not self.screen.locked and self.screen.lines not in (stale, pressed_away):
+            if here and not self.screen.locked and self.screen.lines != pressed_away and fresh():
                 if here.name in signon.interrupts:
                     pressed_away = self.screen.lines
                     self.screen = yield Press(signon.interrupts[here.name])
@@ -135,7 +134,7 @@ class Dialogue:
             try:
                 self.screen = yield Wait(self.screen.locked)
             except DeadlineExceeded as error:
-                raise self._late(here, expected, stale) from error
+                raise self._late(here, expected, fresh()) from error
 
     def _lost(self, here: Definition) -> AdapterError:
         rule = matching(self.rules, self._facts(here), contains=True)
@@ -145,12 +144,12 @@ class Dialogue:
             return Closed(f"the host shows {here.name}")
         return Failed(f"the host shows {here.name}")
 
-    def _late(self, here: Definition | None, expected: tuple[str, ...], stale: tuple[str, ...] | None) -> AdapterError:
+    def _late(self, here: Definition | None, expected: tuple[str, ...], fresh: bool) -> AdapterError:
         if self.screen.locked or not any(line.strip() for line in self.screen.lines):
             return DeadlineExceeded("the host did not answer in time")
         if here is None:
             return Misread(f"unknown screen: {told(self.screen, self.graph.screens, expected)}")
-        if self.screen.lines == stale:
+        if not fresh:
             return Misread(f"{here.name} was still the same when the time was up")
         return DeadlineExceeded(f"{here.name} was not painted to its end in time: none of its 'ready' texts was seen")
 
@@ -165,6 +164,14 @@ class Dialogue:
         for name, f in here.fields.items():
             if f.input and self.screen.text(f) != values.get(name, before.text(f)).rstrip():
                 raise Misread(f"'{name}' of {here.name} does not show what was typed")
+
+
+def painted(before: Screen, sent: Screen, now: Screen, repeated: bool) -> bool:
+    """Whether the host has painted since a screen was sent to it. Asked the same again, it may well answer the same, cell by cell: then
+    the mark that typing left on the field must be gone. Where typing left no mark (the host sets it itself), it can't be told."""
+    if now.lines != sent.lines:
+        return True
+    return repeated and (now.attributes != sent.attributes or sent.attributes == before.attributes)
 
 
 def typeable(field: Field, text: str, codepage: str) -> str:

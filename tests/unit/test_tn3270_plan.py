@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,9 +153,11 @@ def test_an_unlocked_screen_that_still_looks_as_it_was_sent_is_not_an_answer() -
     )
 
 
-def test_the_same_question_again_may_get_the_same_answer() -> None:
+def test_the_same_question_again_may_get_the_same_answer_once_the_mark_of_typing_is_gone() -> None:
     same = listing("1234", "END", "01")
-    ask([(KEYED, same), (Press("enter"), same)], start=same)
+    marked = replace(same, attributes=tuple((cell, byte | 1) for cell, byte in same.attributes))
+    ask([(KEYED, marked), (Press("enter"), marked), (Wait(False), same)], start=same)
+    ask([(KEYED, marked), (Press("enter"), marked)], start=marked)
 
 
 def test_a_title_is_not_enough_and_a_locked_keyboard_is_waited_for() -> None:

@@ -201,7 +201,7 @@ def test_without_apt_the_missing_programs_are_named_and_the_rest_is_set_up(world
 def test_the_test_group_brings_more_and_serves_the_run_group_too(world: World) -> None:
     assert world.figway("setup", "test").returncode == 0
     did = world.done()
-    assert did[1] == "apt gnucobol3 odbc-postgresql openssh-server postgresql"
+    assert did[1] == "apt gnucobol3 curl odbc-postgresql openssh-server postgresql"
     assert did[-1].endswith("/tests/requirements.lock")
     assert world.figway("routes").returncode == 0
     assert world.done() == []

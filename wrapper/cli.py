@@ -40,7 +40,7 @@ class _Group(click.Group):
             sys.exit(1)
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Group, epilog="The launcher ./figway has three more: test [PYTEST ARGS], lint, and setup [run|test].")
 def figway() -> None:
     """The strangler-fig front door to legacy systems."""
 

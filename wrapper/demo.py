@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -37,17 +36,28 @@ class CannotStart(Exception):
     """The demo can't be had here; the message says why in a sentence."""
 
 
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C, or sent TERM."""
+
+
 def run(once: bool, bind: str) -> int:
-    """The exit code: 0 when every call of the tour was as expected, 1 when not, 130 when it was cut short."""
+    """The exit code: 0 when every call of the tour was as expected, 1 when not, 130 when it was cut short.
+
+    Signals are blocked and asked for (`_pause`), so that none can break into the starting or the ending of a child."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with _interruptible(), ExitStack() as running:
+        with ExitStack() as running:
             right, total = _all(bind, running, once)
     except CannotStart as error:
         click.echo(f"figway: {error}", err=True)
         return 1
-    except KeyboardInterrupt:
+    except Stopped:
         click.echo("figway: stopped; nothing is left running", err=True)
         return 130
+    finally:
+        while signal.sigtimedwait(SIGNALS, 0):  # somebody was impatient
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     click.echo(tour.summary(right, total) if once else "figway: stopped; nothing is left running")
     return 0 if right == total else 1
 
@@ -63,14 +73,24 @@ def _all(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
     settings = replace(settings, environ={**settings.environ, **_estate(settings, folder, running)})
     click.echo(f"Starting Figway in front: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
     facade = _serve(settings, folder, running)
-    right, total = tour.take(_address(settings.bind), made)
+    right = 0
+    for as_expected in tour.take(_address(settings.bind), made):
+        right += as_expected
+        _pause(0)
     if not once:
-        click.echo(tour.summary(right, total))
+        click.echo(tour.summary(right, len(tour.STEPS)))
         _explain(settings.bind, made["lender"], folder)
-        with suppress(KeyboardInterrupt):
-            facade.wait()
+        with suppress(Stopped):
+            while facade.poll() is None:
+                _pause(0.5)
             raise CannotStart(f"figway serve has ended by itself: {_last_words(folder / 'figway.log')}")
-    return right, total
+    return right, len(tour.STEPS)
+
+
+def _pause(seconds: float) -> None:
+    """Wait so long; raises Stopped when a signal has come, or comes."""
+    if signal.sigtimedwait(SIGNALS, seconds):
+        raise Stopped
 
 
 def _keys(state: str) -> dict[str, str]:
@@ -110,10 +130,15 @@ def _child(module: str, arguments: Sequence[str], settings: Settings, log: Path,
             stdout=said,
             stderr=said,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=_in_child,
         )
     running.callback(_stop, child)
     return child
+
+
+def _in_child() -> None:
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -132,7 +157,7 @@ def _wait(ready: Callable[[], bool], child: subprocess.Popen[bytes], log: Path, 
             raise CannotStart(f"{what} did not start: {_last_words(log)}")
         if time.monotonic() > until:
             raise CannotStart(f"{what} was not ready after {START_SECONDS:g} seconds")
-        time.sleep(0.05)
+        _pause(0.05)
 
 
 def _last_words(log: Path) -> str:
@@ -193,20 +218,3 @@ Figway goes on serving. {click.style("Every endpoint, to read and to try:", bold
   curl -H "Authorization: Bearer $KEY" {base}/v1/customers/{tour.CUSTOMER}
 
   The log is {folder}/figway.log. Ctrl-C ends it all and leaves nothing behind.""")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C, TERM and a closed terminal raise KeyboardInterrupt, once: a second one must not interrupt the tidying up."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -30,7 +30,7 @@ CALLERS = (
 )
 WIDTH = 100
 ROWS = 3  # of a list, the rows that are shown
-CALL_SECONDS = 30.0
+CALL_SECONDS = 15.0
 TOLERANCE = 1e-6
 DOORS = {"corebank": "3270", "bureau": "SOAP", "ledger": "ODBC", "drop": "SFTP"}
 
@@ -112,18 +112,16 @@ STEPS = (
 )  # fmt: skip
 
 
-def take(address: tuple[str, int], made: Mapping[str, str]) -> tuple[int, int]:
-    """All steps against the facade at `address` with the callers' keys; how many were as expected, and how many there are."""
+def take(address: tuple[str, int], made: Mapping[str, str]) -> Iterator[bool]:
+    """Each step against the facade at `address` with the callers' keys: shown, and whether it was as expected."""
     kept: dict[str, str] = {}
-    right = 0
     for number, step in enumerate(STEPS, 1):
         filled = replace(step, request=_filled(step.request, kept), expect={path: _filled(v, kept) for path, v in step.expect.items()})
         click.echo("\n".join(_question(number, filled)))
         seen, wrong = _asked(address, filled, made.get(step.caller, step.caller))
         click.echo("\n".join(_answer(seen, wrong)) + "\n")
         kept |= {name: str(_at(seen.facts, path)) for name, path in step.keep.items()}
-        right += not wrong
-    return right, len(STEPS)
+        yield not wrong
 
 
 def summary(right: int, total: int) -> str:
@@ -205,11 +203,15 @@ def _answer(seen: Seen, wrong: str) -> Iterator[str]:
     """Status, time, where it came from, and the answer cut to what a person reads."""
     status = f"{seen.status} {HTTPStatus(seen.status).phrase}" if seen.status else "no answer"
     colour = "green" if 200 <= seen.status < 300 else "yellow"
-    yield f"    {click.style(status, fg=colour)}, {seen.elapsed * 1000:.0f} ms, {_origin(seen.facts)}"
+    yield f"    {click.style(status, fg=colour)}, {_span(seen.elapsed)}, {_origin(seen.facts)}"
     for name, value in _short(seen.facts).items():
         yield from _pretty(value, 4, f"{name}: ")
     if wrong:
         yield click.style(f"    NOT AS EXPECTED: {wrong}", fg="red", bold=True)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
@@ -223,7 +225,7 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _door(system: str, as_of: str = "", **_: object) -> str:
-    return f"{system} ({DOORS.get(system, 'unknown')}{', as of ' if as_of else ''}{as_of})"
+    return f"{system} ({DOORS.get(system, 'unknown')}{' of ' if as_of else ''}{as_of})"
 
 
 def _short(facts: Mapping[str, Any]) -> Mapping[str, Any]:

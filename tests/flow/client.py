@@ -70,3 +70,17 @@ class Facade:
         connection.request(method, path, data, {**sent, **(headers or {})})
         answer = connection.getresponse()
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+
+
+def is_problem(seen: Response, status: int) -> dict[str, Any]:
+    """An RFC 9457 problem of this status that carries the request's own id."""
+    assert seen.status == status, seen.content[:300]
+    assert seen.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = seen.body
+    assert body["status"] == status
+    assert body["type"].startswith("/problems/")
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == seen.headers["x-request-id"]
+    assert "Traceback" not in seen.content.decode()
+    return body

@@ -14,6 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
@@ -48,12 +49,14 @@ class Write:
         return answer
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """The caller hears what became of the write, even when the store can't note it: a reservation left behind counts as unknown."""
         if error is None:
             return
-        if isinstance(error, AdapterError) and not isinstance(error, OutcomeUnknown):
-            self._store.release(self.id)
-        else:
-            self._store.settle_unknown(self.id)
+        with suppress(RequestError):
+            if isinstance(error, AdapterError) and not isinstance(error, OutcomeUnknown):
+                self._store.release(self.id)
+            else:
+                self._store.settle_unknown(self.id)
 
 
 class Writes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -93,6 +94,33 @@ def test_a_write_whose_answer_cannot_be_read_is_unknown_not_failed(tmp_path: Pat
         with pytest.raises(OutcomeUnknown):
             put(made)
     assert len(back_end.calls) == 1
+
+
+def test_a_store_that_fails_after_the_act_hides_neither_the_answer_nor_the_error(tmp_path: Path) -> None:
+    """A locked database takes no note; what became of the write is told all the same, and nothing is written again."""
+    back_end = Scripted()
+    made, _ = service(tmp_path, back_end, WRITE)
+    locker = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None, check_same_thread=False)
+
+    def lock_then(outcome: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        def answer(call: Call) -> Any:
+            locker.execute("BEGIN IMMEDIATE")
+            return outcome(call)
+
+        return answer
+
+    back_end.answer = lock_then(lambda call: [{"id": "7"}])
+    assert put(made).body["meta"]["idempotency"] == "pending"
+    locker.rollback()
+    back_end.answer = lock_then(fail(OutcomeUnknown("sent")))
+    with pytest.raises(OutcomeUnknown):
+        put(made, "k2")
+    locker.rollback()
+    locker.close()
+    for key in ("k1", "k2"):
+        with pytest.raises((InFlight, OutcomeUnknown)):
+            put(made, key)
+    assert len(back_end.calls) == 2
 
 
 def test_of_two_at_once_one_writes_and_the_other_is_told(tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ import json
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from fixtures.customers import Customer, everyone
 from tests.flow.client import Facade
@@ -57,7 +56,7 @@ def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
     return sum(pairs) / len(pairs)
 
 
-def test_scores_through_the_facade_equal_scores_from_the_data(facade: Facade, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_through_the_facade_equal_scores_from_the_data(facade: Facade, record_property: Callable[[str, object], None]) -> None:
     customers = chosen()
     lines: list[http.client.HTTPConnection] = []
     own = threading.local()
@@ -78,9 +77,8 @@ def test_scores_through_the_facade_equal_scores_from_the_data(facade: Facade, ca
     served, truth = [value for value, _ in answers], direct(customers)
     worst = max(abs(a - b) for a, b in zip(served, truth, strict=True))
     bad = [not c.good for c in customers]
-    with capsys.disabled():
-        print(f"\n{len(customers)} customers: AUC through the doors {auc(served, bad):.4f}, from the data {auc(truth, bad):.4f}; ", end="")
-        print(f"largest difference of a score {worst:.1e}")
+    aucs = f"AUC through the doors {auc(served, bad):.4f}, from the data {auc(truth, bad):.4f}"
+    record_property("measured", f"{len(customers)} customers: {aucs}; largest difference of a score {worst:.1e}")
     assert len(customers) >= 200
     assert worst < 1e-6
     assert [set(missing) for _, missing in answers] == [lacks(c) for c in customers]

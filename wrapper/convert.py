@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 Converter = Callable[[Any], Any]
+DIGITS = 31  # what a packed decimal can hold; more is no amount
 
 _GROUPED = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _TRAILING = re.compile(rf"({_GROUPED})(-|CR|DR)?", re.ASCII)
@@ -53,7 +54,7 @@ def signed_trailing(value: Any) -> Decimal:
     if not found:
         raise ValueError(f"expected an amount like 1,234.56- or 1,234.56CR, met {shape(value)}")
     number = Decimal(found[1].replace(",", ""))
-    return -number if found[2] in ("-", "CR") else number
+    return number.copy_negate() if found[2] in ("-", "CR") else number
 
 
 def signed_leading(value: Any) -> Decimal:
@@ -62,11 +63,19 @@ def signed_leading(value: Any) -> Decimal:
     if not found:
         raise ValueError(f"expected an amount like -1,234.56, met {shape(value)}")
     number = Decimal(found[2].replace(",", ""))
-    return -number if found[1] == "-" else number
+    return number.copy_negate() if found[1] == "-" else number
+
+
+def is_plain(text: str) -> bool:
+    """Whether plain() takes it."""
+    return bool(_PLAIN.fullmatch(text.strip(" ")))
 
 
 def integer(value: Any) -> int:
+    """A whole number of at most DIGITS digits: 1e3000000 is twelve bytes, and minutes of work to write out."""
     number = plain(value)
+    if abs(number.adjusted()) > DIGITS:
+        raise ValueError(f"expected at most {DIGITS} digits")
     if number != number.to_integral_value():
         raise ValueError("expected a whole number")
     return int(number)

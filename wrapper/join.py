@@ -9,20 +9,50 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from adapters import template
-from adapters.errors import AdapterError, DeadlineExceeded
+from adapters.base import Reply
+from adapters.errors import AdapterError, DeadlineExceeded, Missing
 from scoring import features
 from wrapper.operation import Operation, Part
 from wrapper.problems import RequestError
-from wrapper.rows import Rows
+from wrapper.quality import gate
+from wrapper.rows import Reader, Rows
 
 THREADS = 32
-Ask = Callable[[str, Mapping[str, Any], float, str], tuple[Operation, Rows]]
+GRACE = 0.5  # seconds that a part may be late: adapters end by themselves soon after the deadline
 Asked = tuple[Operation, Rows]
+Ask = Callable[[str, Mapping[str, Any], float, str], Asked]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the parts said: facts by part name, where each came from, and the optional parts that are missing with the reason."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def answered(self, part: Part, asked: Asked) -> None:
+        operation, rows = asked
+        self.facts[part.name] = rows.good if operation.shape == "items" else rows.good[0]
+        self.sources[part.name] = {"part": part.name, "system": rows.backend, **({"as_of": rows.as_of} if rows.as_of else {})}
+
+    def meta(self, operation: Operation) -> dict[str, Any]:
+        """For the answer, in the order of the endpoint's file."""
+        names = [part.name for part in operation.parts]
+        missing = [{"part": name, "reason": self.missing[name]} for name in names if name in self.missing]
+        sources = [self.sources[name] for name in names if name in self.sources]
+        return {"sources": sources, **({"missing": missing} if missing else {})}
+
+    def failed(self, part: Part, error: AdapterError | RequestError) -> None:
+        """Raises the error when the join can't do without the part."""
+        if part.required:
+            raise error
+        self.missing[part.name] = error.title
 
 
 class Join:
@@ -31,47 +61,55 @@ class Join:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="figway-join")
+        self._readers: dict[str, Reader] = {}
 
-    def facts(
-        self, operation: Operation, params: Mapping[str, Any], deadline: float, trace: str
-    ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, str]]]:
-        """Facts by part name, where they came from, and the optional parts that are missing with the reason."""
+    def gather(self, operation: Operation, params: Mapping[str, Any], deadline: float, trace: str) -> Gathered:
+        """Every part asked, or its error. Ends by the deadline and GRACE."""
+        gathered = Gathered()
         waiting = list(operation.parts)
         running: dict[Future[Asked], Part] = {}
-        facts: dict[str, Any] = {}
-        sources: dict[str, dict[str, Any]] = {}
-        missing: list[dict[str, str]] = []
         while waiting or running:
-            settled = facts.keys() | {m["part"] for m in missing}
-            for part in [p for p in waiting if _needs(p, operation) <= settled]:
+            for part in [p for p in waiting if _needs(p, operation) <= gathered.facts.keys() | gathered.missing.keys()]:
                 waiting.remove(part)
-                values = _values(part, params, facts)
-                if values is None:
-                    _lack(part, DeadlineExceeded("a part that it depends on is missing"), missing)
-                else:
+                if _needs(part, operation) <= gathered.facts.keys():
+                    values = _values(part, {**params, **gathered.facts})
                     running[self._pool.submit(self._ask, part.operation, values, deadline, trace)] = part
-            if not running:
-                continue
-            for future in _next(running, deadline):
-                part = running.pop(future)
-                try:
-                    asked, rows = future.result()
-                except (AdapterError, RequestError) as error:
-                    _lack(part, error, missing)
-                    continue
-                facts[part.name] = rows.good if asked.shape == "items" else rows.good[0]
-                sources[part.name] = {"part": part.name, "system": rows.backend, **({"as_of": rows.as_of} if rows.as_of else {})}
-        return facts, [sources[p.name] for p in operation.parts if p.name in sources], missing
+                else:
+                    gathered.failed(part, Missing(f"{part.name} needs a part that is missing"))
+            _settle(running, gathered, deadline)
+        return gathered
 
     def data(self, operation: Operation, params: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The join's own response, JSON-ready: each field from its expression, or the parameter of its name."""
-        return {
-            f.name: _json(features.evaluate(features.parse(f.source), facts, date.today()) if f.source else params.get(f.name), f.scale)
+        """The join's own response, JSON-ready: each field from its expression, or the parameter of its name.
+
+        It passes the contract's limits and the quality gate like any back end's row. Raises Inadequate.
+        """
+        record = {
+            f.name: features.evaluate(features.parse(f.source), facts, date.today()) if f.source else params.get(f.name)
             for f in operation.fields
         }
+        reader = self._readers.setdefault(operation.name, Reader(operation.fields, {}))
+        rows = reader.read(Reply((record,), operation.name, 0.0))
+        gate(rows, operation.quality)
+        return reader.dump(rows.good)[0]
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle(running: dict[Future[Asked], Part], gathered: Gathered, deadline: float) -> None:
+    """Wait for the next answer, or for the deadline: then whatever still runs has failed."""
+    if not running:
+        return
+    done, _ = wait(running, timeout=max(0.0, deadline - time.monotonic()) + GRACE, return_when=FIRST_COMPLETED)
+    for future in done or list(running):
+        part = running.pop(future)
+        try:
+            if not done:
+                raise DeadlineExceeded(f"no answer from {part.name} in time")
+            gathered.answered(part, future.result())
+        except (AdapterError, RequestError) as error:
+            gathered.failed(part, error)
 
 
 def _needs(part: Part, operation: Operation) -> frozenset[str]:
@@ -80,32 +118,7 @@ def _needs(part: Part, operation: Operation) -> frozenset[str]:
     return used & {p.name for p in operation.parts}
 
 
-def _values(part: Part, params: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The part's parameters, or None when one of them is not known."""
-    known = {**params, **facts}
+def _values(part: Part, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The part's parameters; what nobody knows is left out, and the part's own rules say whether it can do without."""
     values = {name: template.parse(text).value(known) for name, text in part.params.items()}
-    return None if any(v is None for v in values.values()) else values
-
-
-def _next(running: Mapping[Future[Asked], Part], deadline: float) -> set[Future[Asked]]:
-    """Futures that have ended; at the deadline plus half a second, the error (adapters end by themselves before that)."""
-    done, _ = wait(running, timeout=max(0.0, deadline - time.monotonic()) + 0.5, return_when=FIRST_COMPLETED)
-    if not done:
-        raise DeadlineExceeded(f"no answer from {', '.join(sorted(p.name for p in running.values()))} in time")
-    return done
-
-
-def _lack(part: Part, error: AdapterError | RequestError, missing: list[dict[str, str]]) -> None:
-    if part.required:
-        raise error
-    missing.append({"part": part.name, "reason": error.title})
-
-
-def _json(value: Any, scale: int | None) -> Any:
-    match value:
-        case Decimal():
-            exact = value if scale is None else value.quantize(Decimal(1).scaleb(-scale))
-            return format(exact if exact == value else value, "f")  # never rounded: a mean shows all its digits
-        case date():
-            return value.isoformat()
-    return value
+    return {name: value for name, value in values.items() if value is not None}

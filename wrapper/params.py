@@ -24,7 +24,7 @@ class Params:
 
     def __init__(self, operation: Operation) -> None:
         self._fields: dict[Where, list[Field]] = {w: [p.field for p in operation.params if p.where == w] for w in _WHERES}
-        self._schemas = {where: schema(fields, {}) for where, fields in self._fields.items()}
+        self._schemas = {where: schema(fields, {}, strict=True) for where, fields in self._fields.items()}
 
     def load(self, given: Given) -> dict[str, Any]:
         """All parameters by name; an optional one that was not given is None. Raises Invalid with every fault found."""
@@ -35,7 +35,7 @@ class Params:
             if not values and not self._fields[where]:
                 continue
             try:
-                loaded |= {f.name: None for f in self._fields[where]} | made.load(values)
+                loaded |= made.load(values)
             except ma.ValidationError as error:
                 errors += [_error(where, line) for line in sentences(error.messages)]
         if errors:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import marshmallow as ma
@@ -21,6 +21,7 @@ from wrapper import convert, functions
 from wrapper.operation import Field, ReadRule
 
 NO_RULE = ReadRule("")
+_WIDE = Context(prec=2 * convert.DIGITS + 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,15 @@ class Rows:
 class Value(ma.fields.Field[Any]):
     """One canonical value: sentinel -> None, code table, conversion, then the contract's own limits."""
 
-    def __init__(self, field: Field, rule: ReadRule, packages: Sequence[str]) -> None:
-        super().__init__(required=not field.optional, allow_none=field.optional, data_key=field.name)
-        self.spec, self.rule = field, rule
+    def __init__(self, field: Field, rule: ReadRule, packages: Sequence[str], strict: bool) -> None:
+        given: dict[str, Any] = {"load_default": None, "allow_none": True} if field.optional else {"required": True, "allow_none": False}
+        super().__init__(data_key=field.name, **given)
+        self.spec, self.rule, self._strict = field, rule, strict
         self._convert = _converter(field, rule, packages)
         self._nothing = frozenset(rule.none_when)
+        self._nothings = frozenset(convert.plain(text) for text in rule.none_when if convert.is_plain(text))
         self._pattern = re2.compile(field.pattern) if field.pattern else None
-        self._nested = schema(field.of, rule.of, packages) if field.of else None
+        self._nested = schema(field.of, rule.of, packages, strict=strict) if field.of else None
 
     def deserialize(self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         if value is not ma.missing and self._is_nothing(value):
@@ -61,7 +64,9 @@ class Value(ma.fields.Field[Any]):
         if isinstance(value, str):
             bare = value.strip(" ")
             return bare in self._nothing or (not bare and self.spec.optional)
-        return bool(self._nothing) and str(value) in self._nothing
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            return value in self._nothings
+        return str(value) in self._nothing
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if self._nested is not None:
@@ -75,16 +80,21 @@ class Value(ma.fields.Field[Any]):
 
     def _load_nested(self, value: Any) -> Any:
         assert self._nested is not None
-        rules = self.rule.of
         if self.spec.type == "object":
             if not isinstance(value, Mapping):
                 raise ma.ValidationError(f"expected an object, met {convert.shape(value)}")
-            return self._nested.load(flat(value, self.spec.of, rules))
+            return self._nested.load(self._picked(value))
         if not isinstance(value, list | tuple) or not all(isinstance(v, Mapping) for v in value):
             raise ma.ValidationError(f"expected a list of objects, met {convert.shape(value)}")
         if self.spec.most is not None and len(value) > self.spec.most:
             raise ma.ValidationError(f"expected at most {self.spec.most} items, met {len(value)}")
-        return self._nested.load([flat(v, self.spec.of, rules) for v in value], many=True)
+        if self._strict and not value and not self.spec.optional:
+            raise ma.ValidationError("expected at least one item, met none")
+        return self._nested.load([self._picked(v) for v in value], many=True)
+
+    def _picked(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A back end's record may have more than the contract; a request that has more is refused by the schema."""
+        return value if self._strict else flat(value, self.spec.of, self.rule.of)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         match value:
@@ -99,9 +109,12 @@ class Value(ma.fields.Field[Any]):
         return value
 
 
-def schema(fields: Sequence[Field], rules: Mapping[str, ReadRule], packages: Sequence[str] = ()) -> ma.Schema:
-    """A marshmallow schema whose load() takes flat() records and whose dump() gives JSON-ready rows. Unknown keys are errors."""
-    made = {f.name: Value(f, rules.get(f.name, NO_RULE), packages) for f in fields}
+def schema(fields: Sequence[Field], rules: Mapping[str, ReadRule], packages: Sequence[str] = (), *, strict: bool = False) -> ma.Schema:
+    """A marshmallow schema whose load() takes flat() records and whose dump() gives JSON-ready rows. Unknown keys are errors.
+
+    `strict` is for requests: members of nested objects that the contract does not have are errors too, and lists are not empty.
+    """
+    made = {f.name: Value(f, rules.get(f.name, NO_RULE), packages, strict) for f in fields}
     return ma.Schema.from_dict(dict(made), name="Canonical")(unknown=ma.RAISE)
 
 
@@ -124,7 +137,7 @@ class Reader:
     """Reads one source's replies. Made once per source; thread-safe."""
 
     def __init__(self, fields: Sequence[Field], rules: Mapping[str, ReadRule], packages: Sequence[str] = ()) -> None:
-        self._fields, self._rules = tuple(f for f in fields if f.source is None), rules
+        self._fields, self._rules = tuple(fields), rules
         self._schema = schema(self._fields, rules, packages)
 
     def read(self, reply: Reply) -> Rows:
@@ -136,7 +149,7 @@ class Reader:
         except ma.ValidationError as error:
             reasons = dict(error.messages_dict)
             good = [row for n, row in enumerate(error.valid_data or []) if n not in reasons]
-        bad = tuple(BadRow(int(n), tuple(_sentences(why))) for n, why in sorted(reasons.items()))
+        bad = tuple(BadRow(int(n), tuple(sentences(why))) for n, why in sorted(reasons.items()))
         return Rows(tuple(good), bad, reply.backend, reply.as_of)
 
     def dump(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -144,14 +157,11 @@ class Reader:
         return self._schema.dump(rows, many=True)  # type: ignore[no-any-return]
 
 
-def _sentences(messages: Any, path: str = "") -> list[str]:
+def sentences(messages: Any, path: str = "") -> list[str]:
     """marshmallow's nested messages as `field.inner: what is wrong` lines."""
     if isinstance(messages, Mapping):
-        return [line for key, inner in messages.items() for line in _sentences(inner, f"{path}.{key}" if path else str(key))]
+        return [line for key, inner in messages.items() for line in sentences(inner, f"{path}.{key}" if path else str(key))]
     return [f"{path}: {'missing' if m.startswith(('Missing data', 'Field may not')) else m}" for m in messages]
-
-
-sentences = _sentences
 
 
 def _converter(field: Field, rule: ReadRule, packages: Sequence[str]) -> convert.Converter:
@@ -208,12 +218,12 @@ def _check_type(value: Any, field: Field) -> None:
 
 
 def _scaled(value: Decimal, scale: int) -> Decimal:
-    if len(value.as_tuple().digits) > 31 or abs(value.adjusted()) > 31:
-        raise ValueError("expected at most 31 digits")
-    exact = value.quantize(Decimal(1).scaleb(-scale))
+    if len(value.as_tuple().digits) > convert.DIGITS or abs(value.adjusted()) > convert.DIGITS:
+        raise ValueError(f"expected at most {convert.DIGITS} digits")
+    exact = value.quantize(Decimal(1).scaleb(-scale), context=_WIDE)
     if exact != value:
         raise ValueError(f"expected at most {scale} digits after the point, met {convert.shape(format(value, 'f'))}")
-    return exact
+    return exact if exact else exact.copy_abs()  # no minus zero
 
 
 def _check_text(value: str, field: Field, pattern: Any) -> None:

@@ -70,9 +70,10 @@ class Service:
 
     def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
         if operation.parts:
-            facts, sources, missing = self._join.facts(operation, params, deadline, request.trace)
+            gathered = self._join.gather(operation, params, deadline, request.trace)
+            facts: Mapping[str, Any] = gathered.facts
             data: Any = self._join.data(operation, params, facts)
-            meta: dict[str, Any] = {"sources": sources, **({"missing": missing} if missing else {})}
+            meta = gathered.meta(operation)
         else:
             rows = self.fetch(operation, request.side, params, deadline, request.trace)
             facts = {"": rows.good if operation.shape == "items" else rows.good[0]}

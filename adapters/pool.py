@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from adapters.errors import AdapterError, PoolExhausted, Unavailable
+from adapters.errors import AdapterError, DeadlineExceeded, PoolExhausted, Unavailable
 
 T = TypeVar("T")
 SHORT = 1.0  # seconds for which a pool that could not grow makes do with the sessions that it has
@@ -76,10 +76,17 @@ class Pool(Generic[T]):
                     if not self._fall_short():
                         raise
                     continue
-            idle = time.monotonic() - kept.since
-            if idle < self._idle and self._fit(kept.session, idle):
+            fit = False
+            try:
+                idle = time.monotonic() - kept.since
+                fit = idle < self._idle and self._fit(kept.session, idle)
+            finally:
+                if not fit:
+                    self._discard(kept)
+            if fit:
                 return kept
-            self._discard(kept)
+            if time.monotonic() >= deadline:  # looking at what was kept, and closing it, takes time
+                raise DeadlineExceeded(f"no kept session of {self.name} was fit for use, and the time was up", backend=self.name)
 
     def _reserve(self, deadline: float) -> _Kept[T] | None:
         """A kept session, or None: the caller may open one, its place is counted."""
@@ -93,8 +100,9 @@ class Pool(Generic[T]):
                     self._made += 1
                     return None
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._change.wait(left):
+                if left <= 0:
                     raise PoolExhausted(f"all {self.size} sessions of {self.name} are in use", backend=self.name)
+                self._change.wait(left)  # and look again even when it is late: a wake-up that came just then is nobody else's
 
     def _make(self, deadline: float) -> _Kept[T]:
         try:

@@ -34,14 +34,14 @@ class Watchdog:
         self._heap: list[Alarm] = []
         self._order = itertools.count()
         self._wake = threading.Condition()
-        self._owner = 0
+        self._running = False
 
     def set(self, deadline: float, act: Callable[[], None]) -> Alarm:
         """Run `act` at `deadline` (monotonic seconds) unless cleared before."""
         with self._wake:
-            if self._owner != os.getpid():
-                self._heap, self._owner = [], os.getpid()
+            if not self._running:
                 threading.Thread(target=self._run, name="figway-watchdog", daemon=True).start()
+                self._running = True  # not before: it may fail, and then the next one tries again
             alarm = Alarm(deadline, next(self._order), act)
             heapq.heappush(self._heap, alarm)
             if self._heap[0] is alarm:
@@ -66,6 +66,7 @@ class Watchdog:
 
 
 _WATCHDOG = Watchdog()
+os.register_at_fork(after_in_child=_WATCHDOG.__init__)  # type: ignore[misc]  # the child has neither the thread nor, perhaps, a free lock
 
 
 @contextmanager

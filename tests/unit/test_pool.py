@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from adapters.errors import PoolExhausted
+from adapters.errors import DeadlineExceeded, PoolExhausted
 from adapters.pool import Pool
 
 
@@ -50,6 +51,53 @@ def test_it_is_exhausted_at_once_when_there_is_nothing_to_wait_for() -> None:
         pass
 
 
-def _use(one: Pool[int]) -> int:
-    with one.lease(time.monotonic() + 2) as session:
+def test_a_look_at_a_kept_session_that_fails_costs_no_place() -> None:
+    def look(_session: int, _idle: float) -> bool:
+        raise OSError
+
+    one = Pool[int]("host", lambda _deadline: 1, lambda _session: None, size=1, fit=look)
+    _use(one)
+    with pytest.raises(OSError):
+        _use(one)
+    assert _use(one) == 1
+
+
+def test_looking_at_many_kept_sessions_ends_with_the_deadline() -> None:
+    def slowly_no(_session: int, _idle: float) -> bool:
+        time.sleep(0.1)
+        return False
+
+    one = Pool[int]("host", lambda _deadline: 1, lambda _session: None, size=8, fit=slowly_no)
+    until = time.monotonic() + 1
+    with ExitStack() as all_at_once:
+        for _ in range(8):
+            all_at_once.enter_context(one.lease(until))
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded), one.lease(began + 0.15):
+        pass
+    assert time.monotonic() - began < 0.4
+
+
+def test_a_wake_up_that_comes_as_one_gives_up_is_not_lost_to_the_next() -> None:
+    one = pool(may_open=1, size=1)
+    got: list[int] = []
+    held = ExitStack()
+    held.enter_context(one.lease(time.monotonic() + 1))
+    hasty = threading.Thread(target=lambda: got.append(_use(one, 0.1)))
+    patient = threading.Thread(target=lambda: got.append(_use(one, 5)))
+    hasty.start()
+    time.sleep(0.02)
+    patient.start()
+    time.sleep(0.02)
+    with one._change:  # the hasty one's time is up, and it can't say so yet
+        time.sleep(0.2)
+        held.close()
+    patient.join(1)
+    assert not patient.is_alive()
+    hasty.join(1)
+    assert got == [0, 0]
+
+
+def _use(one: Pool[int], seconds: float = 2) -> int:
+    with one.lease(time.monotonic() + seconds) as session:
         return session

@@ -56,12 +56,12 @@ def install(app: Flask, service: Service, systems: Systems, store: Store) -> Non
 
 def _view(service: Service, operation: Operation, store: Store) -> Callable[..., Response]:
     body_names = {p.field.name for p in operation.params if p.where == "body"}
-    header_names = [p.field.name for p in operation.params if p.where == "header"]
+    header_names = {p.field.name: openapi.header(p.field.name) for p in operation.params if p.where == "header"}
 
     def view(**path: str) -> Response:
         caller = _caller(store)
         body = json_body.parse(request.get_data(), request.mimetype) if body_names or request.content_length else {}
-        header = {name: request.headers[name.replace("_", "-")] for name in header_names if name.replace("_", "-") in request.headers}
+        header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
         asked = Request(
             caller=caller,
             given=Given(path, _query(), header, body),
@@ -162,7 +162,10 @@ def _failed(error: Exception) -> Response:
     shown = problem(error, g.trace)
     if shown.status == 500:
         log.get().error("failed", endpoint=request.endpoint, request_id=g.trace, exc_info=error)
-    response = _json(shown.body, shown.status, "application/problem+json")
+    try:
+        response = _json(shown.body, shown.status, "application/problem+json")
+    except TypeError:  # a name or text that JSON can't carry; to fail here would hand the path, with its keys, to Flask's own log
+        response = _json({"title": shown.body["title"], "status": shown.status}, shown.status, "application/problem+json")
     response.headers.update(shown.headers)
     return response
 

@@ -22,16 +22,24 @@ def parse(data: bytes, mimetype: str) -> dict[str, Any]:
     if mimetype != "application/json":
         raise WrongType("send the body as application/json")
     try:
-        body = json.loads(data, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_object)
+        body = json.loads(data.decode("utf-8"), parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
+        json.dumps(body, ensure_ascii=False, default=str).encode("utf-8")  # half a surrogate pair is no text
     except json.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    except (UnicodeDecodeError, RecursionError):
+    except (UnicodeError, RecursionError):
         raise RequestError("the body is not JSON in UTF-8, or is nested too deeply") from None
     except ValueError as error:
         raise RequestError(f"the body is not acceptable: {error}") from None
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")
     return body
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError("a number's exponent is out of all bounds") from None
 
 
 def _constant(name: str) -> Any:

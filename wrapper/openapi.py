@@ -21,7 +21,8 @@ _PROBLEM = {
     },
 }
 _SCORE = {
-    "type": ["object", "null"],
+    "type": "object",
+    "required": ["model", "version", "value"],
     "properties": {"model": {"type": "string"}, "version": {"type": "string"}, "value": {"type": "number"}},
 }
 _TYPES: Mapping[str, Mapping[str, Any]] = {
@@ -47,6 +48,7 @@ def document(catalogue: Catalogue) -> dict[str, Any]:
     for operation in catalogue.operations.values():
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     paths["/jobs/{id}"] = {"get": _jobs()}
+    paths["/health/systems"] = {"get": _systems()}
     paths["/health/live"] = {"get": _health("live", "The process runs")}
     paths["/health/ready"] = {"get": _health("ready", "The facade takes requests; asks no back end")}
     return {
@@ -72,7 +74,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     body = [p.field for p in operation.params if p.where == "body"]
     if body:
         shown = [{f.name: e.request[f.name] for f in body if f.name in e.request} for e in operation.examples[:1]]
-        media = {"schema": _object(body), **_given(example=shown[0] if shown else None)}
+        media = {"schema": _object(body, sent=True), **_given(example=shown[0] if shown else None)}
         made["requestBody"] = {"required": True, "content": {"application/json": media}}
     if operation.auth.scope:
         made["description"] = f"Needs the scope `{operation.auth.scope}`."
@@ -83,15 +85,20 @@ def _responses(operation: Operation) -> dict[str, Any]:
     row = _object(operation.fields)
     data = {"type": "array", "items": row} if operation.shape == "items" else row
     deferred = operation.legacy is not None and operation.legacy.deferred
-    ok = {"200": {"description": "the answer", "content": {"application/json": {"schema": _envelope(data)}}}}
+    ok = {"200": {"description": "the answer", "content": {"application/json": {"schema": _envelope(data, operation)}}}}
     later = {"202": {"description": "taken; the answer will be at Location", "content": {"application/json": {"schema": _envelope({})}}}}
     conflict = {"409": "in flight, or changed by somebody else", "412": "not as expected"} if operation.effect == "write" else {}
-    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **_FAILURES}.items()}
+    bodied = {"413": "the body is too large", "415": "not application/json"} if any(p.where == "body" for p in operation.params) else {}
+    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **bodied, **_FAILURES}.items()}
     return {**ok, **(later if deferred else {}), **problems}
 
 
-def _envelope(data: Mapping[str, Any]) -> dict[str, Any]:
-    score = {"$ref": "#/components/schemas/Score"}
+def _envelope(data: Mapping[str, Any], operation: Operation | None = None) -> dict[str, Any]:
+    """A score that can't be given is null, with the reason in `meta.not_scored`."""
+    one: dict[str, Any] = {"oneOf": [{"$ref": "#/components/schemas/Score"}, {"type": "null"}]}
+    score: dict[str, Any] = {"type": "null"}
+    if operation is not None and operation.scoring is not None:
+        score = {"type": "array", "items": one} if operation.scoring.per_row else one
     return {
         "type": "object",
         "required": ["data", "score", "meta"],
@@ -99,8 +106,14 @@ def _envelope(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def header(name: str) -> str:
+    """The header that carries a header parameter: `branch_code` is sent as `branch-code`, since servers drop names with an underscore."""
+    return name.replace("_", "-")
+
+
 def _parameter(where: str, field: Field, operation: Operation) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": field.name, "in": where, "required": not field.optional, "schema": _schema(field, nullable=False)}
+    name = header(field.name) if where == "header" else field.name
+    made: dict[str, Any] = {"name": name, "in": where, "required": not field.optional, "schema": _schema(field, nullable=False)}
     shown = next((e.request[field.name] for e in operation.examples if field.name in e.request), None)
     return {**made, **_given(description=field.summary or None, example=shown)}
 
@@ -116,14 +129,15 @@ def _own_headers(operation: Operation) -> list[dict[str, Any]]:
     return [{"name": n, "in": "header", "required": r, "description": d, "schema": {"type": "string"}} for n, r, d in headers]
 
 
-def _object(fields: Sequence[Field]) -> dict[str, Any]:
+def _object(fields: Sequence[Field], sent: bool = False) -> dict[str, Any]:
+    """`sent` is for requests, whose lists are not empty."""
     required = [f.name for f in fields if not f.optional]
-    made: dict[str, Any] = {"type": "object", "properties": {f.name: _schema(f) for f in fields}, "additionalProperties": False}
+    made: dict[str, Any] = {"type": "object", "properties": {f.name: _schema(f, sent=sent) for f in fields}, "additionalProperties": False}
     return {**made, "required": required} if required else made
 
 
-def _schema(field: Field, nullable: bool = True) -> dict[str, Any]:
-    made = _bare(field)
+def _schema(field: Field, nullable: bool = True, sent: bool = False) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "string"} if field.mask else _bare(field, sent)
     if field.summary:
         made["description"] = field.summary
     if nullable and field.optional:
@@ -133,18 +147,19 @@ def _schema(field: Field, nullable: bool = True) -> dict[str, Any]:
     return made
 
 
-def _bare(field: Field) -> dict[str, Any]:
+def _bare(field: Field, sent: bool) -> dict[str, Any]:
     match field.type:
         case "list":
-            return {"type": "array", "items": _object(field.of), **_given(maxItems=field.most)}
+            least = 1 if sent and not field.optional else None
+            return {"type": "array", "items": _object(field.of, sent), **_given(minItems=least, maxItems=field.most)}
         case "object":
-            return _object(field.of)
+            return _object(field.of, sent)
         case "decimal":
             digits = r"\.\d{" + str(field.scale) + "}" if field.scale else "" if field.scale == 0 else r"(\.\d+)?"
             said = {"description": f"an amount in {field.currency}"} if field.currency else {}
             shown = f"{1234.56:.{2 if field.scale is None else field.scale}f}"
             return {"type": "string", "format": "decimal", "pattern": rf"^-?\d+{digits}$", "examples": [shown], **said}
-    pattern = f"^(?:{field.pattern})$" if field.pattern and not field.mask else None
+    pattern = f"^(?:{field.pattern})$" if field.pattern else None
     limits = _given(pattern=pattern, minLength=field.min_length, maxLength=field.max_length)
     bounds = _given(minimum=_whole(field.minimum), maximum=_whole(field.maximum)) if field.type == "integer" else {}
     return {**_TYPES[field.type], **_given(enum=list(field.one_of) or None), **limits, **bounds}
@@ -172,6 +187,23 @@ def _jobs() -> dict[str, Any]:
             "200": {"description": "the job", "content": {"application/json": {"schema": _envelope({})}}},
             "401": _problem("no valid API key"),
             "404": _problem("no such job of yours"),
+        },
+    }
+
+
+def _systems() -> dict[str, Any]:
+    states = {"type": "object", "additionalProperties": {"type": "string"}}
+    answer = {"application/json": {"schema": {"type": "object", "required": ["systems"], "properties": {"systems": states}}}}
+    return {
+        "operationId": "health.systems",
+        "summary": "Asks every back end whether it is there",
+        "description": "Needs the scope `health:read`.",
+        "tags": ["health"],
+        "responses": {
+            "200": {"description": "all are up", "content": answer},
+            "503": {"description": "at least one is not", "content": answer},
+            "401": _problem("no valid API key"),
+            "403": _problem("not allowed"),
         },
     }
 

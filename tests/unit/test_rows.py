@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import marshmallow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +135,38 @@ def test_dumped_amounts_are_text_and_dates_are_iso() -> None:
     reader = Reader([amount(), Field("d", "date", optional=True)], {})
     assert reader.dump([{"balance": Decimal("1E+3"), "d": None}]) == [{"balance": "1000", "d": None}]
     assert reader.dump([{"balance": Decimal("-0.10"), "d": date(2026, 1, 2)}]) == [{"balance": "-0.10", "d": "2026-01-02"}]
+
+
+def test_a_request_with_an_unknown_member_inside_a_list_is_refused_and_a_back_ends_record_is_not() -> None:
+    from wrapper.rows import schema
+
+    payments = Field("payments", "list", of=(Field("amount", "decimal", scale=2), Field("note", "string", optional=True)))
+    sent = schema([payments], {}, strict=True)
+    assert sent.load({"payments": [{"amount": "1.00"}]}) == {"payments": [{"amount": Decimal("1.00"), "note": None}]}
+    for wrong in ({"payments": [{"amount": "1.00", "currency": "USD"}]}, {"payments": []}):
+        with pytest.raises(marshmallow.ValidationError):
+            sent.load(wrong)
+    rows = Reader([payments], {}).read(Reply(({"payments": [{"amount": "1.00", "EXTRA": "x"}]},), "test", 0.0))
+    assert rows.good[0]["payments"] == [{"amount": Decimal("1.00"), "note": None}]
+
+
+@pytest.mark.parametrize("bomb", [Decimal("1e3000000"), "9" * 40, Decimal("1e-3000000")])
+def test_a_number_with_too_many_digits_is_refused_at_once(bomb: Any) -> None:
+    for field in (Field("n", "integer"), Field("n", "decimal", scale=2)):
+        assert "at most" in read(field, bomb)[0] or "whole" in read(field, bomb)[0]
+
+
+def test_thirty_one_digits_are_exact_and_zero_has_no_sign() -> None:
+    long = "12345678901234567890123456789.12"
+    assert str(read(amount(), long)) == long
+    assert str(read(amount(), f"{long}-", convert="signed_trailing")) == f"-{long}"
+    assert str(read(amount(), "-0.00")) == "0.00"
+
+
+def test_a_number_that_is_a_sentinel_is_none_whatever_its_digits() -> None:
+    limit = amount(optional=True)
+    assert read(limit, Decimal("0.00"), none_when=("0",)) is None
+    assert read(limit, Decimal("0.01"), none_when=("0",)) == Decimal("0.01")
 
 
 def test_a_shape_shows_no_letter_and_no_digit() -> None:

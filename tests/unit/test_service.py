@@ -157,3 +157,47 @@ def test_parameters_reach_the_back_end_typed(tmp_path: Path) -> None:
     op = operation(params=(*PART.params, Param("query", Field("least", "decimal", scale=2, optional=True))))
     serve(tmp_path, back_end, op, given={"query": {"least": "1.5"}})
     assert back_end.calls[0].params == {"id": "7", "least": Decimal("1.50")}
+
+
+def test_an_optional_parameter_that_is_not_given_is_left_out_of_the_parts(tmp_path: Path) -> None:
+    from wrapper.operation import Param
+
+    least = Param("query", Field("least", "decimal", optional=True, scale=2))
+    part = operation(params=(*PART.params, least))
+    op = join([Part("one", "things.get", {"id": "{id}", "least": "{least}"})], [Field("id", "string")], params=(*PART.params, least))
+    back_end = Scripted(lambda _call: [{"id": "7"}])
+    made, _ = service(tmp_path, back_end, part, op)
+    assert made.serve(op, request()).status == 200
+    assert back_end.calls[0].params == {"id": "7", "least": None}
+
+
+def test_a_joins_own_answer_passes_its_contract_and_its_gate(tmp_path: Path) -> None:
+    empty = Scripted(lambda _call: [{"id": "7"}])
+    one = [Part("one", "things.get", {"id": "{id}"})]
+    total = Field("total", "decimal", optional=True, scale=2, source="sum(one.amount)")
+    gated = join(one, [total], quality=Quality(required=("total",)))
+    made, _ = service(tmp_path, empty, PART, gated)
+    with pytest.raises(Inadequate, match="'total'"):
+        made.serve(gated, request())
+    strange = join(one, [Field("id", "string", one_of=("8",), source="one.id")])
+    made, _ = service(tmp_path, empty, PART, strange)
+    with pytest.raises(Inadequate):
+        made.serve(strange, request())
+
+
+def test_optional_parts_that_are_late_are_named_and_the_rest_is_answered(tmp_path: Path) -> None:
+    import threading
+
+    stuck = threading.Event()
+
+    def answer(call: Any) -> Any:
+        if call.params["id"] == "late":
+            stuck.wait(5)
+        return [{"id": call.params["id"]}]
+
+    parts = [Part("one", "things.get", {"id": "{id}"}), Part("two", "things.get", {"id": "late"}, required=False)]
+    op = join(parts, [Field("id", "string")], deadline=0.3)
+    made, _ = service(tmp_path, Scripted(answer), PART, op)
+    meta = made.serve(op, request()).body["meta"]
+    stuck.set()
+    assert [m["part"] for m in meta["missing"]] == ["two"]

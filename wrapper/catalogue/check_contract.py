@@ -18,7 +18,7 @@ OURS = ("docs", "health", "jobs", "openapi.json")
 _FITS = {
     "pattern": ("string",), "min_length": ("string",), "max_length": ("string",), "one_of": ("string",),
     "currency": ("decimal",), "scale": ("decimal",), "minimum": ("integer", "decimal"), "maximum": ("integer", "decimal"),
-    "most": ("list",), "of": ("list", "object"),
+    "most": ("list",), "of": ("list", "object"), "mask": ("string",),
 }  # fmt: skip
 _QUIET = re2.Options()
 _QUIET.log_errors = False

@@ -123,6 +123,10 @@ def values(endpoint: Endpoint, estate: Estate) -> Told:
             continue
         path = (*at, name, "from")
         expression, found = yield from _read(field.source, path, endpoint, estate)
+        if expression.function == "mean":
+            yield path, f"{field.source}: a mean has no last digit: it can feed a feature, not an answer"
+        if found is not None and found.mask and not field.mask and expression.function in ("field", "min", "max"):
+            yield (*at, name), f"'{expression.part}' shows '{found.name}' masked ({found.mask}): say `mask: {found.mask}` here too"
         if found is not None and _type(expression, found) != field.type:
             yield path, f"{field.source} gives {_type(expression, found)}; '{name}' is {field.type}"
         if found is not None and not field.optional and (found.optional or not _required(expression.part, endpoint)):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.flow.conftest import ROOT, free_port
+from tests.live import ROOT, free_port
 from wrapper.demo import run
 
 PARTS = ("-m fixtures", "gunicorn", "wrapper.cli serve", "jobs work", "s3270")

@@ -80,6 +80,7 @@ class Link:
     def __init__(self, access: Access, channels: int = CHANNELS) -> None:
         self._access = access
         self._line: _Line | None = None
+        self._closed = False
         self._state = threading.Lock()
         self._connecting = threading.Lock()
         self._pool = Pool(access.name, self._open, self._end, size=channels, fit=lambda seat, _idle: seat.usable())
@@ -108,7 +109,7 @@ class Link:
         """Channels in use are ended as they come back; the connection goes at once."""
         self._pool.close()
         with self._state:
-            line, self._line = self._line, None
+            line, self._line, self._closed = self._line, None, True
         if line is not None:
             line.close()
 
@@ -152,7 +153,7 @@ class Link:
     def _leave(self, line: _Line) -> None:
         with self._state:
             line.channels -= 1
-            over = line.channels == 0 and (line.retired or line is not self._line or not line.transport.is_active())
+            over = line.channels == 0 and (self._closed or line.retired or line is not self._line or not line.transport.is_active())
             if over and self._line is line:
                 self._line = None
         if over:

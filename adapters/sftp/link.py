@@ -208,8 +208,10 @@ def _abandon(client: paramiko.SSHClient, sock: socket.socket) -> None:
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     transport = client.get_transport()
-    if transport is not None and transport.is_alive():
-        transport.join(2)
+    if transport is not None:
+        if transport.is_alive():
+            transport.join(2)
+        transport.packetizer.complete_handshake()  # ends the timer of one that failed: a thread for 15 seconds
     client.close()
     sock.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from adapters.errors import AdapterError, Failed
+from adapters.errors import AdapterError, Failed, Unavailable
 from fixtures.faults import Fault, Proxy
 from fixtures.sftp import DropServer, _Files
 from tests.adapters.conformance import footprint
@@ -68,3 +68,16 @@ def test_a_connection_that_comes_up_as_the_adapter_is_closed_goes_with_it(server
         drop.close()
         caller.join(6)
         assert not footprint(("figway-watchdog",)).threads - before.threads  # paramiko has one a connection
+
+
+def test_a_connection_that_fails_in_its_handshake_leaves_no_thread(server: Server) -> None:
+    with Proxy(server.address) as proxy:
+        before = footprint(("figway-watchdog",))
+        proxy.set(Fault(cut=400))
+        drop = server.open(proxy.address)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                drop.call(server.lookup(2))
+        drop.close()
+        time.sleep(0.1)
+        assert not footprint(("figway-watchdog",)).threads - before.threads

@@ -258,7 +258,9 @@ def _last_first(addresses: list[Address]) -> Iterator[tuple[int, Address]]:
 
 def _quiet(line: http.client.HTTPConnection, _idle: float) -> bool:
     """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer."""
-    if line.sock is None:
+    if line.sock is None or (
+        isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()
+    ):  # decrypted already, so the kernel has it no more
         return False
     poll = select.poll()
     poll.register(line.sock, select.POLLIN)

@@ -88,7 +88,7 @@ def as_text(value: Any, layout: str = "") -> str:
     if layout:
         if not isinstance(value, date):
             raise TypeError(f"a date layout needs a date, met {type(value).__name__}")
-        return value.strftime(DATES[layout])
+        return value.strftime(DATES[layout].replace("%Y", f"{value.year:04d}"))  # %Y alone drops the zeros of an early year
     match value:
         case bool():
             return "true" if value else "false"

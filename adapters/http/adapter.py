@@ -31,6 +31,7 @@ REFUSALS: Mapping[int, type[AdapterError]] = {
     422: Refused,
 }
 JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json")
+MOST_DIGITS = 400  # of a number written out; a double has 308 before its point
 _ABSENT, _NO_JSON = object(), object()
 
 
@@ -51,10 +52,7 @@ class Http:
         """See base.Adapter."""
         began = time.monotonic()
         target: HttpTarget = call.target
-        path, headers, body = self._path(target, call.params), self._headers, None
-        if target.body is not None:
-            body = json.dumps(_filled(target.body, call.params), ensure_ascii=False).encode()
-            headers = {**headers, "Content-Type": "application/json"}
+        path, headers, body = self._request(target, call.params)
         answer = self._wire.send(call, target.method, path, headers, body)
         told = _told(answer)
         self._complain(call, answer, told)
@@ -82,6 +80,16 @@ class Http:
             steps.append(quote(text, safe=""))
         query = {name: text for name, template in target.query.items() if (text := template.render(params)) is not None}
         return "".join(steps) + ("?" + urlencode(query, quote_via=quote) if query else "")
+
+    def _request(self, target: HttpTarget, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str], bytes | None]:
+        try:
+            path = self._path(target, params)
+            if target.body is None:
+                return path, self._headers, None
+            body = json.dumps(_filled(target.body, params), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Refused(f"a value holds half a character, which can't be sent to {self.name}", backend=self.name) from None
+        return path, {**self._headers, "Content-Type": "application/json"}, body
 
     def _complain(self, call: Call, answer: Answer, told: Any) -> None:
         """Raise when the answer is an error, by a rule or by its status."""
@@ -128,15 +136,19 @@ def _told(answer: Answer) -> Any:
     if not JSON.fullmatch(answer.media):
         return _NO_JSON
     try:
-        return json.loads(answer.body.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
+        text = answer.body.decode("utf-8")
+        told = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
+        if "\\ud" in text.lower():  # half a character, perhaps, which nobody could be sent
+            json.dumps(told, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
         return _NO_JSON
+    return told
 
 
 def _finite(text: str) -> Decimal:
     number = Decimal(text)
-    if not number.is_finite():
-        raise ValueError("not a finite number")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError("not a finite number, or one that is written out in very many digits")
     return number
 
 

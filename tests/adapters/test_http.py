@@ -141,6 +141,9 @@ def test_numbers_are_exact(adapter: Adapter, service: Service) -> None:
         ("[" * 100_000, "application/json"),
         ('{"a": ' + "9" * 5000 + "}", "application/json"),
         (b'{"a": "\xff"}', "application/json"),
+        (r'{"a": "\uD800"}', "application/json"),
+        ('{"a": 1e99999999}', "application/json"),
+        ('{"a": 1e-99999999}', "application/json"),
         ("[1, 2]", "application/json"),
         ("null", "application/json"),
         ("{}", "text/html"),
@@ -178,6 +181,16 @@ def test_rows_are_the_list_at_their_path_and_anything_else_is_a_misread(adapter:
 def test_a_value_stays_in_its_step_of_the_path(adapter: Adapter, service: Service, value: str, target: str) -> None:
     adapter.call(question(customer_id=value))
     assert [asked.target for asked in service.asked] == [target]
+
+
+def test_half_a_character_is_refused_before_it_is_sent(adapter: Adapter, service: Service) -> None:
+    block = {"method": "POST", "path": "/x/{a}", "query": {"b": "{b}"}, "body": {"c": "{c}"}}
+    for name in "abc":
+        values: dict[str, Any] = {**dict.fromkeys("abc", "1"), name: "\ud800"}
+        assert type(refused(adapter, question(block, **values))) is Refused
+    assert service.asked == []
+    service.says(r'{"a": "\ud83d\ude00"}')
+    assert adapter.call(question()).records == ({"a": "\U0001f600"},)
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "../admin", "x/../../admin", "..\\admin", None])

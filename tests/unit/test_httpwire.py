@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import ipaddress
 import socket
 import ssl
@@ -347,6 +348,21 @@ def test_tls_with_the_private_ca_that_was_named(secure: Counting, ca: Path) -> N
     secure.fault, secure.body = "trickle", b"x" * 100
     assert type(refused(wire)) is DeadlineExceeded
     wire.close()
+
+
+def test_an_answer_that_came_unasked_in_the_record_of_another_is_not_the_next_ones(ca: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
+    rest = io.DEFAULT_BUFFER_SIZE - len(head) - 2  # what is read of a socket at once ends with this answer
+
+    def act(line: socket.socket) -> None:
+        with context.wrap_socket(line, server_side=True) as secured:
+            while secured.recv(65536):
+                secured.sendall(head % rest + b"." * rest + OK)
+
+    with peer(act, {"tls": {"ca": str(ca)}}, "https") as wire:
+        assert [len(get(wire).body) for _ in range(2)] == [rest, rest]
 
 
 @pytest.mark.parametrize("host, known", [("127.0.0.1", False), ("localhost", True)])

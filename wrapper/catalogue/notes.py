@@ -22,7 +22,7 @@ def of_endpoint(endpoint: Endpoint) -> Told:
     for side, _block, source in endpoint.blocks():
         for rule in source.errors if source else ():
             if rule.retry:
-                yield (side, "errors", rule.name, "retry"), "retry is checked, and not enforced by this version: it is the caller's to retry"
+                yield (side, "errors", rule.name, "retry"), "retry is checked, and not enforced by this version: callers retry"
     if endpoint.raw.get("migration", {}).get("highest_stage", "legacy") != "legacy":
         yield ("migration", "highest_stage"), "every request is answered by legacy: stages are not moved by this version"
 

@@ -42,7 +42,7 @@ def assemble(given: Settings) -> Figway:
     store = Store(given.state)
     systems = Systems(loaded, given, catalogue.Folder(given.catalogue), FileLeases(store.folder / "leases"))
     scorer = Scorer(loaded, Models(given.models))
-    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages), systems, store)
+    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages, given.threads // 2), systems, store)
 
 
 def create_app(given: Settings) -> Flask:

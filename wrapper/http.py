@@ -77,7 +77,7 @@ def _view(service: Service, operation: Operation, store: Store) -> Callable[...,
 
 
 def _job(service: Service, store: Store, id: str) -> Answer:
-    found = service.writes.job(id, _caller(store))
+    found = service.job(id, _caller(store))
     if found is None:
         raise NoSuchThing("there is no such job, or it is not yours")
     return found

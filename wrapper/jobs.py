@@ -1,13 +1,15 @@
 """The job worker: publishes deferred calls, collects their replies, and survives its own death.
 
-    accepted -> publishing -> published -> replied
-                    |             `-> failed      the reply came and is unusable
-                    |-> failed                    the back end has nothing of it
-                    |-> unknown                   it can't be told whether it was published; settled by looking again, or by a reply
-                    `-> poisoned                  three workers died of it
+    accepted --> publishing --> published --> replied
+     |   |           |              `--> failed     the reply came, and is a refusal or can't be read
+     |   |           `--> unknown                   it can't be told whether it was published: settled by looking again, or by its reply
+     |   `--> failed                                the back end has nothing of it
+     `--> poisoned                                  three workers died of it before its first step
 
 The jobs table is the truth. A step is recorded before the act, under a lease that the store checks: a worker that was thought dead
-can't record a step any more, and one that takes over goes on from the step recorded or reports `unknown`, never again from the start.
+can't say anything of a job any more, and one that takes over goes on from the step recorded or reports `unknown`, never again from the
+start. From the first step on, no trouble of ours (the store, the catalogue, a death) makes a job failed or poisoned: only the back end's
+own word does. Only a reply writes an answer.
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from adapters.base import Adapter, Call, Deferred, Reply, Ticket
 from adapters.errors import AdapterError, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
 from wrapper.operation import Operation, Source
-from wrapper.problems import Inadequate, RequestError, problem
+from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
 from wrapper.service import Adapters, Service
-from wrapper.state.store import Job, LeaseLost, Store
+from wrapper.state.records import Job, LeaseLost
+from wrapper.state.store import Store
 
 LEASE = 60.0
 POLL = 0.2
@@ -36,7 +40,7 @@ LOOK_AGAIN = 15.0
 
 
 class Runner:
-    """One worker. `run` until stopped; `turn` does what can be done now, which is what tests and `figway call` use."""
+    """One worker. `run` until stopped; `turn` does what can be done now, which is what tests use."""
 
     def __init__(self, service: Service, adapters: Adapters, store: Store) -> None:
         self._service, self._adapters, self._store = service, adapters, store
@@ -45,73 +49,79 @@ class Runner:
     def run(self, stop: threading.Event) -> None:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""
         while not stop.is_set():
-            try:
+            busy = False
+            with _apart("jobs"):
                 busy = self.turn()
-            except Exception as error:  # noqa: BLE001 - the worker outlives whatever one turn meets
-                log.get().error("jobs", outcome=type(error).__name__, exc_info=not isinstance(error, RequestError))
-                busy = False
             stop.wait(0 if busy else POLL)
 
     def turn(self) -> bool:
         """Publish at most one job, then look once for replies. True when a job was taken."""
         job = self._store.claim(self._name, LEASE)
         if job is not None:
-            self._publish(job)
+            with _apart("publish", id=job.id):
+                self._publish(job)
         self._collect()
         self._archive()
         return job is not None
 
     def _publish(self, job: Job) -> None:
-        found = self._deferred(job)
-        if found is None:
-            self._store.failed(
-                job.id, "failed", {"title": "The endpoint is gone", "detail": f"{job.operation} is not a deferred endpoint any more"}
-            )
-            return
-        operation, source, adapter = found
-        outcome = "published"
         try:
-            adapter.submit(self._ticket(job, operation, source), lambda step: self._store.step(job.id, self._name, step, LEASE))
-            self._store.published(job.id)
+            outcome = self._submit(job)
         except LeaseLost:
             outcome = "lease lost"
-        except OutcomeUnknown as error:
-            outcome = "unknown"
-            self._store.unknown(job.id, self._name, _problem(error, job), LOOK_AGAIN)
-        except (Unavailable, DeadlineExceeded) as error:
-            outcome = self._put_off(job, error)
-        except (AdapterError, RequestError) as error:
-            outcome = "failed"
-            self._store.failed(job.id, "failed", _problem(error, job))
+        except NotReady:
+            outcome = "store not ready"  # when the lease ends, whoever takes the job goes on from the step on record
         log.get().info("job", id=job.id, operation=job.operation, outcome=outcome, request_id=job.trace)
 
-    def _put_off(self, job: Job, error: AdapterError) -> str:
-        """The back end has nothing of it yet: later, until the reply itself would be overdue."""
-        if time.time() + BACKOFF < job.expect_by:
+    def _submit(self, job: Job) -> str:
+        try:
+            operation, source = self._deferred(job)
+            params = self._service.load(operation, _given(self._store.params(job.id)))
+            ticket = self._ticket(job, operation, source, params)
+            self._adapter(source.system).submit(ticket, lambda step: self._store.step(job.id, self._name, step, LEASE))
+        except NotReady:
+            raise
+        except OutcomeUnknown as error:
+            return self._not_known(job, error)
+        except (Unavailable, DeadlineExceeded) as error:
+            if time.time() + BACKOFF >= job.expect_by:
+                return self._give_up(job, error)
             self._store.later(job.id, self._name, BACKOFF)
             return "later"
-        self._store.failed(job.id, "failed", _problem(error, job))
+        except (AdapterError, RequestError) as error:
+            return self._give_up(job, error)
+        self._store.published(job.id, self._name)
+        return "published"
+
+    def _give_up(self, job: Job, error: AdapterError | RequestError) -> str:
+        """`failed` only when it came to us untouched: what the worker before us did after its last step, no error of ours can tell."""
+        if not job.untouched:
+            return self._not_known(job, error)
+        self._store.failed(job.id, self._name, _problem(error, job.trace))
         return "failed"
 
+    def _not_known(self, job: Job, error: AdapterError | RequestError) -> str:
+        self._store.unknown(job.id, self._name, _problem(error, job.trace), LOOK_AGAIN)
+        return "unknown"
+
     def _collect(self) -> None:
+        """Look for replies, system by system. A reply is read by its batch id and its definition alone: nothing sealed is opened."""
         by_system: dict[str, list[tuple[Operation, Ticket]]] = defaultdict(list)
         for job in self._store.waiting():
-            found = self._deferred(job)
-            if found is not None:
-                operation, source, _ = found
-                by_system[source.system].append((operation, self._ticket(job, operation, source)))
-        for system, waiting in by_system.items():
             try:
+                operation, source = self._deferred(job)
+            except NoSuchThing:
+                continue  # it may come back with the next catalogue
+            by_system[source.system].append((operation, self._ticket(job, operation, source, {})))
+        for system, waiting in by_system.items():
+            with _apart("collect", system=system):
                 self._look(system, waiting)
-            except AdapterError as error:
-                log.get().warning("collect", system=system, outcome=type(error).__name__)
 
     def _look(self, system: str, waiting: Sequence[tuple[Operation, Ticket]]) -> None:
-        adapter = self._adapters[system]
-        assert isinstance(adapter, Deferred)
         operations = {ticket.id: operation for operation, ticket in waiting}
-        for ticket, reply in adapter.collect([t for _, t in waiting], time.monotonic() + LEASE / 2):
-            self._settle(ticket, operations[ticket.id], reply)
+        for ticket, reply in self._adapter(system).collect([t for _, t in waiting], time.monotonic() + LEASE / 2):
+            with _apart("settle", id=ticket.id):
+                self._settle(ticket, operations[ticket.id], reply)
 
     def _settle(self, ticket: Ticket, operation: Operation, reply: Reply | AdapterError) -> None:
         """The answer is stored before the reply is cleared away: a crash between the two only repeats the clearing."""
@@ -122,39 +132,51 @@ class Runner:
             outcome = "replied"
         except (AdapterError, Inadequate) as error:
             outcome = "failed"
-            self._store.failed(ticket.id, "failed", dict(problem(error, ticket.call.trace).body))
+            self._store.unusable(ticket.id, _problem(error, ticket.call.trace))
         log.get().info("job", id=ticket.id, operation=operation.name, outcome=outcome, request_id=ticket.call.trace)
 
     def _archive(self) -> None:
         for job in self._store.unarchived():
-            found = self._deferred(job)
-            if found is not None:
-                operation, source, adapter = found
+            with _apart("archive", id=job.id):
                 try:
-                    adapter.archive(self._ticket(job, operation, source), time.monotonic() + 10)
-                except AdapterError as error:
-                    log.get().warning("archive", id=job.id, outcome=type(error).__name__)
-                    continue
-            self._store.archived(job.id)
+                    operation, source = self._deferred(job)
+                    self._adapter(source.system).archive(self._ticket(job, operation, source, {}), time.monotonic() + 10)
+                except NoSuchThing:
+                    pass  # nobody knows any more where it lies
+                self._store.archived(job.id)
 
-    def _deferred(self, job: Job) -> tuple[Operation, Source, Deferred] | None:
+    def _deferred(self, job: Job) -> tuple[Operation, Source]:
+        """Raises NoSuchThing when this catalogue does not have the job's endpoint."""
         operation = self._service.catalogue.operations.get(job.operation)
         if operation is None or operation.legacy is None or not operation.legacy.deferred:
-            return None
-        adapter: Adapter = self._adapters[operation.legacy.system]
-        assert isinstance(adapter, Deferred)
-        return operation, operation.legacy, adapter
+            raise NoSuchThing(f"{job.operation} is not a deferred endpoint any more")
+        return operation, operation.legacy
 
-    def _ticket(self, job: Job, operation: Operation, source: Source) -> Ticket:
-        params = self._service.load(operation, _given(job.params))
+    def _adapter(self, system: str) -> Deferred:
+        adapter: Adapter = self._adapters[system]
+        assert isinstance(adapter, Deferred)
+        return adapter
+
+    def _ticket(self, job: Job, operation: Operation, source: Source, params: Mapping[str, Any]) -> Ticket:
         call = Call(operation.name, source.target, params, time.monotonic() + operation.deadline, job.trace, operation.effect)
         return Ticket(job.id, call, job.step)
+
+
+@contextmanager
+def _apart(event: str, **about: str) -> Iterator[None]:
+    """Whatever goes wrong inside is logged and stays inside: one job's or one system's trouble is not the others'."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the worker outlives whatever one turn meets
+        known = isinstance(error, AdapterError | RequestError)
+        tell = log.get().warning if known else log.get().error
+        tell(event, outcome=type(error).__name__, exc_info=not known, **about)
 
 
 def _given(stored: Mapping[str, Any]) -> Given:
     return Given(**{place: dict(stored[place]) for place in ("path", "query", "header", "body")})
 
 
-def _problem(error: AdapterError | RequestError, job: Job) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(json.dumps(problem(error, job.trace).body))
+def _problem(error: AdapterError | RequestError, trace: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(json.dumps(problem(error, trace).body))
     return body

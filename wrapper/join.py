@@ -79,6 +79,10 @@ class Join:
             _settle(running, gathered, deadline)
         return gathered
 
+    def from_caller(self, operation: Operation, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """The required parts that the caller's own values fill, each as its operation's name and these values."""
+        return [(part.operation, _values(part, params)) for part in operation.parts if part.required and not _needs(part, operation)]
+
     def data(self, operation: Operation, params: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
         """The join's own response, JSON-ready: each field from its expression, or the parameter of its name.
 

@@ -1,15 +1,17 @@
 """Service.serve: one request, top to bottom. READ THIS FIRST.
 
     authorise -> load params -> authorise the object -> [write: reserve the idempotency key] -> decide the side
-        -> fetch (adapter call -> read schema -> echo check -> quality gate) -> score -> mask -> Answer
+        -> fetch (adapter call -> read schema -> echo check -> quality gate) -> score -> [write: keep the answer] -> mask -> Answer
 
 One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
+Answers that were kept (replays, jobs) leave by the same last step: they are masked for whoever asks now.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
@@ -18,9 +20,9 @@ from wrapper import log
 from wrapper.join import Join
 from wrapper.operation import Catalogue, Operation, Source
 from wrapper.params import Params
-from wrapper.policy.keys import authorise, authorise_object
+from wrapper.policy.keys import Caller, authorise, authorise_object
 from wrapper.policy.mask import masked
-from wrapper.problems import NoSuchThing, RequestError
+from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import gate
 from wrapper.request import Answer, Given, Request, Side
 from wrapper.rows import Reader, Rows
@@ -38,7 +40,9 @@ class Adapters(Protocol):
 class Service:
     """Everything of a catalogue that is compiled once: parameter loaders, readers, scorers. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, adapters: Adapters, store: Store, scorer: Scorer, packages: Sequence[str] = ()) -> None:
+    def __init__(
+        self, catalogue: Catalogue, adapters: Adapters, store: Store, scorer: Scorer, packages: Sequence[str] = (), waiters: int = 16
+    ) -> None:
         self.catalogue = catalogue
         self._adapters, self._scorer = adapters, scorer
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
@@ -46,7 +50,7 @@ class Service:
             (op.name, side): Reader(op.fields, source.read, packages) for op in catalogue.operations.values() for side, source in _sides(op)
         }
         self._join = Join(self._rows_of)
-        self.writes = Writes(store)
+        self.writes = Writes(store, waiters)
 
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
@@ -54,9 +58,15 @@ class Service:
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
         deadline = time.monotonic() + min(operation.deadline, request.timeout or operation.deadline)
-        if operation.effect == "write":
-            return self._write(operation, request, params, deadline)
-        return self._answer(operation, request, params, deadline)
+        answer = self._write if operation.effect == "write" else self._answer
+        return _shown(answer(operation, request, params, deadline), operation, request.caller)
+
+    def job(self, id: str, caller: Caller) -> Answer | None:
+        """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
+        answer = self.writes.job(id, caller)
+        if answer is None:
+            return None
+        return _shown(answer, self.catalogue.operations.get(answer.body["meta"]["job"]["operation"]), caller)
 
     def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
         """A write is reserved under its idempotency key first, and never done twice."""
@@ -69,7 +79,9 @@ class Service:
             return write.done(self._answer(operation, request, params, deadline))
 
     def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
+        """The whole answer, not yet masked."""
         if operation.parts:
+            self._refuse_early(operation, params)
             gathered = self._join.gather(operation, params, deadline, request.trace)
             facts: Mapping[str, Any] = gathered.facts
             data: Any = self._join.data(operation, params, facts)
@@ -80,9 +92,7 @@ class Service:
             data = self._dumped(operation, request.side, rows)
             meta = _meta(operation, request.side, rows)
         score, notes = self._scorer.score(operation, facts)
-        shown = masked(data if operation.shape == "items" else [data], operation.fields, request.caller)
-        body = {"data": shown if operation.shape == "items" else shown[0], "score": score, "meta": {**meta, **notes}}
-        return Answer(200, body)
+        return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}})
 
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float, trace: str) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
@@ -100,22 +110,29 @@ class Service:
         rows = self._readers[operation.name, side].read(reply)
         gate(rows, operation.quality)
         _echo(operation, params, rows)
-        if operation.shape == "object" and not rows.good:
-            raise Missing(f"{operation.name} has nothing under this key", backend=reply.backend)
-        if operation.shape == "object" and len(rows.good) > 1:
-            raise Misread(f"{operation.name} expected one record, met {len(rows.good)}", backend=reply.backend)
+        _one(operation, rows)
         return rows
 
     def _rows_of(self, name: str, values: Mapping[str, Any], deadline: float, trace: str) -> tuple[Operation, Rows]:
         """A join's part: the same fetch, with parameters loaded by the part's own rules."""
         operation = self.catalogue.operations[name]
-        loader = self._params[name]
-        return operation, self.fetch(operation, "legacy", loader.load(loader.place(values)), deadline, trace)
+        try:
+            params = self.load(operation, self.place(operation, values))
+        except Invalid as error:
+            raise Misread(f"{name} can't be asked with what another part answered: {error.detail}") from error
+        return operation, self.fetch(operation, "legacy", params, deadline, trace)
+
+    def _refuse_early(self, operation: Operation, params: Mapping[str, Any]) -> None:
+        """What a part will not take of the caller's own values is the caller's 422, before anything is asked."""
+        for name, values in self._join.from_caller(operation, params):
+            part = self.catalogue.operations[name]
+            self.load(part, self.place(part, values))
 
     def read_reply(self, operation: Operation, reply: Reply) -> dict[str, Any]:
-        """A deferred reply as an answer's body, for the job that asked for it."""
+        """A deferred reply as an answer's body, not yet masked, for the job that asked for it."""
         rows = self._readers[operation.name, "legacy"].read(reply)
         gate(rows, operation.quality)
+        _one(operation, rows)
         data = self._dumped(operation, "legacy", rows)
         return {"data": data, "score": None, "meta": _meta(operation, "legacy", rows)}
 
@@ -124,7 +141,7 @@ class Service:
         return self._params[operation.name].place(values)
 
     def load(self, operation: Operation, given: Given) -> dict[str, Any]:
-        """Typed parameters, for the job runner. Raises Invalid."""
+        """Typed parameters. Raises Invalid."""
         return self._params[operation.name].load(given)
 
     def _dumped(self, operation: Operation, side: Side, rows: Rows) -> Any:
@@ -162,6 +179,26 @@ def _called(adapter: Adapter, call: Call, source: Source) -> Reply:
     finally:
         elapsed = round(time.monotonic() - began, 4)
         log.get().info("backend", operation=call.operation, system=source.system, outcome=outcome, elapsed=elapsed, request_id=call.trace)
+
+
+def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:
+    """The answer as this caller may see it. Without the endpoint nobody can tell what is to be masked: then no data are shown."""
+    data = answer.body["data"]
+    if data is None:
+        return answer
+    shown: Any = None
+    if operation is not None:
+        rows = masked(data if isinstance(data, list) else [data], operation.fields, caller)
+        shown = rows if isinstance(data, list) else rows[0]
+    return replace(answer, body={**answer.body, "data": shown})
+
+
+def _one(operation: Operation, rows: Rows) -> None:
+    """An object is exactly one row."""
+    if operation.shape == "object" and not rows.good:
+        raise Missing(f"{operation.name} has nothing under this key", backend=rows.backend)
+    if operation.shape == "object" and len(rows.good) > 1:
+        raise Misread(f"{operation.name} expected one record, met {len(rows.good)}", backend=rows.backend)
 
 
 def _echo(operation: Operation, params: Mapping[str, Any], rows: Rows) -> None:

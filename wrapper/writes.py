@@ -4,7 +4,8 @@
     in_flight  409: somebody is doing it       unknown   504: it was sent, nobody knows; never sent again under this key
     mismatch   422: the key was used for another request
 
-A write that failed before anything could happen gives its key back, so that the caller may try again.
+A write that failed before anything could happen gives its key back, so that the caller may try again. Answers are kept as they came,
+unmasked: the service masks them for whoever asks, each time anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,11 +22,13 @@ from types import TracebackType
 from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown
+from wrapper import log
 from wrapper.operation import Operation, Source
 from wrapper.policy.keys import Caller
-from wrapper.problems import InFlight, Invalid, RequestError
+from wrapper.problems import InFlight, Invalid, NotReady, RequestError
 from wrapper.request import Answer, Given, Request
-from wrapper.state.store import Job, Store, WriteId
+from wrapper.state.records import Job, WriteId
+from wrapper.state.store import Store
 
 GRACE = 30.0  # seconds a reservation outlives its deadline before it counts as a dead process's
 FINAL = ("replied", "failed", "poisoned")
@@ -41,11 +45,14 @@ class Write:
         return self
 
     def done(self, answer: Answer) -> Answer:
-        """Keep the answer for replays. The write has happened: a store that fails now must not turn it into an error."""
+        """Keep the answer for replays. The write has happened: a store that fails now must not turn it into an error.
+
+        The reservation stays behind then, and a repeat hears that the outcome is unknown.
+        """
         try:
             self._store.settle(self.id, {"status": answer.status, "body": answer.body})
-        except RequestError:
-            return Answer(answer.status, {**answer.body, "meta": {**answer.body["meta"], "idempotency": "pending"}}, answer.headers)
+        except NotReady:
+            log.get().warning("write", operation=self.id.operation, outcome="answered, but not kept")
         return answer
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -60,10 +67,11 @@ class Write:
 
 
 class Writes:
-    """Reserves writes and turns deferred ones into jobs."""
+    """Reserves writes and turns deferred ones into jobs. At most `waiters` callers wait for a job's answer at once: each holds a thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, waiters: int) -> None:
         self._store = store
+        self._places = threading.BoundedSemaphore(waiters)
 
     def begin(self, operation: Operation, caller: Caller, key: str | None, given: Given, deadline: float) -> Write | Answer:
         """A Write to do now, or the answer of the one that was done before. Raises RequestError or OutcomeUnknown."""
@@ -88,22 +96,41 @@ class Writes:
         return Answer(known.answer["status"], known.answer["body"], replayed)
 
     def defer(self, write: Write, source: Source, request: Request) -> Answer:
-        """202 with a job, or the job's answer when it comes within the caller's `wait`."""
-        id = job_id()
+        """202 with a job, or the job's answer when it comes within the caller's `wait` and there is a place to wait in."""
+        accepted = self._accepted(write, source, request)
         try:
-            self._store.add_job(write.id, id, asdict(request.given), request.trace, source.expect_within)
-        except RequestError:
-            with write:  # the transaction did not commit, or its outcome is not known to us: the key must not be given back blindly
-                raise
-        until = time.monotonic() + request.wait
-        job = self._job(id)
-        while time.monotonic() < until and job.state not in FINAL:
-            time.sleep(0.05)
-            job = self._job(id)
-        return self.job_answer(job, {"Preference-Applied": f"wait={request.wait:g}"} if request.wait and job.state in FINAL else {})
+            job = self._waited(accepted, request.wait)
+            applied = {"Preference-Applied": f"wait={request.wait:g}"} if request.wait and job.state in FINAL else {}
+            return self.job_answer(job, applied)
+        except NotReady:
+            return self.job_answer(accepted, {})  # it is accepted, whatever the store does now
+
+    def _accepted(self, write: Write, source: Source, request: Request) -> Job:
+        """The key is given back unless the store has the job, which it knows even when it could not say so."""
+        try:
+            while True:  # ends: an id is drawn again only when the store has it
+                job = self._store.add_job(write.id, job_id(), asdict(request.given), request.trace, source.expect_within)
+                if job is not None:
+                    return job
+        except BaseException:
+            with suppress(RequestError):
+                self._store.release(write.id)
+            raise
+
+    def _waited(self, job: Job, seconds: float) -> Job:
+        """The job when it is final, or when the time is over; as it is when all places are taken."""
+        until = time.monotonic() + seconds
+        if seconds and self._places.acquire(blocking=False):
+            try:
+                while time.monotonic() < until and job.state not in FINAL:
+                    time.sleep(0.05)
+                    job = self._job(job.id)
+            finally:
+                self._places.release()
+        return job
 
     def job(self, id: str, caller: Caller) -> Answer | None:
-        """A job as its own caller may see it; None for anybody else."""
+        """A job for its own caller; None for anybody else."""
         job = self._store.job(id)
         return None if job is None or job.caller != caller.name else self.job_answer(job, {}, pending=200)
 
@@ -121,14 +148,14 @@ class Writes:
             about["overdue"] = True
         if job.error is not None:
             about["problem"] = job.error
-        body = job.answer or {"data": None, "score": None, "meta": {}}
+        body = self._store.answer(job.id) if job.state == "replied" else {"data": None, "score": None, "meta": {}}
         status = 200 if job.state == "replied" else pending
         waiting = {"Retry-After": "2"} if job.state not in FINAL else {}
         return Answer(status, {**body, "meta": {**body["meta"], "job": about}}, {"Location": f"/jobs/{job.id}", **waiting, **headers})
 
 
 def job_id() -> str:
-    """12 characters A-Z and digits: the date and 30 random bits. It is the batch id in files and records, so it is never used again."""
+    """12 characters A-Z and digits: the date and 30 random bits. It is the batch id in files and records: the store takes none twice."""
     return time.strftime("%y%m%d", time.gmtime()) + base64.b32encode(secrets.token_bytes(5)).decode()[:6]
 
 

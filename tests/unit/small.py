@@ -81,11 +81,13 @@ def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Oper
     return operation("things.joined", legacy=None, parts=tuple(parts), fields=tuple(fields), **changes)
 
 
-def service(folder: Path, back_end: Scripted, *operations: Operation) -> tuple[Service, Store]:
+def service(
+    folder: Path, back_end: Scripted, *operations: Operation, kept: type[Store] = Store, waiters: int = 16
+) -> tuple[Service, Store]:
     catalogue = Catalogue("", {"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
-    store = Store(f"sqlite:///{folder}/state.sqlite")
+    store = kept(f"sqlite:///{folder}/state.sqlite")
     OPEN.append(store)
-    return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder))), store
+    return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder)), waiters=waiters), store
 
 
 def request(id: str = "7", caller: Caller = ALICE, **more: Any) -> Request:
@@ -102,5 +104,12 @@ def slow(seconds: float) -> Callable[[Call], Sequence[Record]]:
         time.sleep(min(seconds, call.left()))
         call.left()
         return [{"id": call.params["id"], "amount": "1.00"}]
+
+    return answer
+
+
+def fail(error: Exception) -> Callable[[Call], Sequence[Record]]:
+    def answer(_call: Call) -> Sequence[Record]:
+        raise error
 
     return answer

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from wrapper.policy.keys import Caller, new
 from wrapper.state.database import BadStore
-from wrapper.state.store import LeaseLost, Store, WriteId
+from wrapper.state.records import LeaseLost, WriteId
+from wrapper.state.store import Store
 
 WRITE = WriteId("alice", "payments.create", "key-1")
 
@@ -54,11 +57,12 @@ def test_a_reservation_is_settled_replayed_refused_and_released(store: Store) ->
     request = {"amount": "1.00"}
     assert store.reserve(WRITE, request, 30).state == "new"
     assert store.reserve(WRITE, {"amount": "2.00"}, 30).state == "mismatch"
-    store.settle(WRITE, {"status": 200, "body": {"data": 1}})
-    replay = store.reserve(WRITE, request, 30)
-    assert (replay.state, replay.answer) == ("done", {"status": 200, "body": {"data": 1}})
     store.release(WRITE)
     assert store.reserve(WRITE, request, 30).state == "new"
+    store.settle(WRITE, {"status": 200, "body": {"data": 1}})
+    store.release(WRITE)  # too late: it has happened
+    replay = store.reserve(WRITE, request, 30)
+    assert (replay.state, replay.answer) == ("done", {"status": 200, "body": {"data": 1}})
 
 
 def test_a_reservation_whose_process_died_is_unknown_never_new(store: Store) -> None:
@@ -83,7 +87,7 @@ def test_a_job_and_its_write_appear_together(store: Store) -> None:
     assert store.reserve(WRITE, {}, 30).job == "JOB000000001"
     job = store.job("JOB000000001")
     assert job is not None
-    assert (job.state, job.params, job.step) == ("accepted", {"x": 1}, "")
+    assert (job.state, job.step, store.params(job.id), store.answer(job.id)) == ("accepted", "", {"x": 1}, None)
 
 
 def test_a_job_has_one_worker_at_a_time_and_a_late_one_is_fenced(store: Store) -> None:
@@ -102,16 +106,66 @@ def test_a_job_has_one_worker_at_a_time_and_a_late_one_is_fenced(store: Store) -
     assert found.step == "renaming"
 
 
-def test_a_job_that_three_workers_died_of_is_parked(store: Store) -> None:
+@pytest.mark.parametrize(("step", "state", "awaited"), [("", "poisoned", 0), ("renaming", "unknown", 1)])
+def test_a_job_that_three_workers_died_of_is_parked(store: Store, step: str, state: str, awaited: int) -> None:
+    """Once a step is on record its act may have happened: no more is tried then, but its reply still counts."""
     store.reserve(WRITE, {}, 30)
     store.add_job(WRITE, "JOB000000001", {}, "", 60)
     for worker in "abc":
         assert store.claim(worker, 0.0) is not None
+        if step:
+            store.step("JOB000000001", worker, step, 0.0)
         time.sleep(0.002)
-    assert store.claim("d", 0.0) is None
+    for worker in "de":
+        assert store.claim(worker, 0.0) is None
     job = store.job("JOB000000001")
     assert job is not None
-    assert job.state == "poisoned"
+    assert (job.state, len(store.waiting())) == (state, awaited)
+
+
+def test_what_a_fenced_worker_says_of_a_job_changes_nothing(store: Store) -> None:
+    store.reserve(WRITE, {}, 30)
+    store.add_job(WRITE, "JOB000000001", {}, "", 60)
+    store.claim("first", 0.0)
+    time.sleep(0.002)
+    store.claim("second", 30)
+    store.published("JOB000000001", "second")
+    store.replied("JOB000000001", {"data": 1})
+    said: list[Callable[[str, str], None]] = [
+        store.published,
+        lambda id, worker: store.failed(id, worker, {}),
+        lambda id, worker: store.unknown(id, worker, {}, 0.0),
+        lambda id, worker: store.later(id, worker, 0.0),
+    ]
+    for say in said:
+        with pytest.raises(LeaseLost):
+            say("JOB000000001", "first")
+    store.unusable("JOB000000001", {"title": "late"})
+    job = store.job("JOB000000001")
+    assert job is not None
+    assert (job.state, job.error, store.answer(job.id)) == ("replied", None, {"data": 1})
+
+
+def test_an_id_that_is_taken_makes_no_job_and_settles_no_write(store: Store) -> None:
+    other = WriteId("bob", "payments.create", "key-1")
+    for write in (WRITE, other):
+        store.reserve(write, {}, 30)
+    assert store.add_job(WRITE, "JOB000000001", {}, "", 60) is not None
+    assert store.add_job(other, "JOB000000001", {}, "", 60) is None
+    assert store.reserve(other, {}, 30).state == "in_flight"
+
+
+@pytest.mark.parametrize("value", [10**30, "\ud800", [[[[[{}]]]]], -1.5, None])
+def test_whatever_json_can_say_is_sealed_and_opened_the_same(store: Store, value: object) -> None:
+    store.reserve(WRITE, {}, 30)
+    store.add_job(WRITE, "JOB000000001", {"x": value}, "", 60)
+    assert store.params("JOB000000001") == {"x": value}
+
+
+def test_a_sealed_decimal_keeps_its_digits_and_no_exponent(store: Store) -> None:
+    store.reserve(WRITE, {}, 30)
+    store.add_job(WRITE, "JOB000000001", {"x": [Decimal("1e2"), Decimal("1.10")]}, "", 60)
+    assert store.params("JOB000000001") == {"x": ["100", "1.10"]}
 
 
 def test_putting_a_job_off_is_no_crash(store: Store) -> None:
@@ -127,6 +181,41 @@ def test_putting_a_job_off_is_no_crash(store: Store) -> None:
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(BadStore, match="sqlite:///"):
         Store(url)
+
+
+def test_a_store_in_memory_is_refused() -> None:
+    with pytest.raises(BadStore, match="a file"):
+        Store("sqlite:///:memory:")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda key: key.unlink(), "missing"),
+        (lambda key: key.write_bytes(b""), "holds no key"),
+        (lambda key: key.write_bytes(Fernet.generate_key()), "another key"),
+    ],
+)
+def test_a_store_without_its_own_key_is_refused_and_no_key_is_made(store: Store, change: Callable[[Path], object], said: str) -> None:
+    """A new key would make every repeat a stranger and every job unreadable."""
+    store.reserve(WRITE, {}, 30)
+    store.add_job(WRITE, "JOB000000001", {}, "", 60)
+    store.close()
+    key = store.folder / "state.sqlite.key"
+    change(key)
+    left = key.exists() and key.read_bytes()
+    with pytest.raises(BadStore, match=said):
+        Store(f"sqlite:///{store.folder}/state.sqlite")
+    assert (key.exists() and key.read_bytes()) == left
+
+
+def test_a_key_that_was_there_before_the_tables_is_kept(tmp_path: Path) -> None:
+    """Who died between the two, at the very first start, has lost nothing."""
+    key = tmp_path / "state.sqlite.key"
+    key.write_bytes(Fernet.generate_key())
+    before = key.read_bytes()
+    Store(f"sqlite:///{tmp_path}/state.sqlite").close()
+    assert key.read_bytes() == before
 
 
 def test_a_newer_schema_and_a_damaged_file_are_refused(tmp_path: Path) -> None:

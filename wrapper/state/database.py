@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -33,11 +33,12 @@ CREATE TABLE jobs (
     created REAL NOT NULL, updated REAL NOT NULL, expect_by REAL NOT NULL, answer BLOB, error TEXT, archived INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX jobs_open ON jobs (state, next_at);
+CREATE INDEX jobs_unarchived ON jobs (id) WHERE state = 'replied' AND archived = 0;
 """
 
 
 class BadStore(Exception):
-    """The store can't be used at all: wrong URL, newer schema, damaged file. Figway refuses to start on it."""
+    """The store can't be used at all: wrong URL, newer schema, damaged file, lost key. Figway refuses to start on it."""
 
 
 class Database:
@@ -59,10 +60,10 @@ class Database:
             connection.execute(begin)
             try:
                 yield connection
+                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
-            connection.commit()
         except sqlite3.Error as error:
             raise NotReady(f"the state store can't be used ({type(error).__name__})") from error
         finally:
@@ -88,19 +89,24 @@ class Database:
             self._connection = None
 
 
-def open_database(url: str) -> Database:
-    """`sqlite:///absolute/or/relative/path` -> a checked database, made if need be. Raises BadStore with what to do."""
+def open_database(url: str, on_new: Callable[[Path], None]) -> Database:
+    """`sqlite:///absolute/or/relative/path` -> a checked database, made if need be. Raises BadStore with what to do.
+
+    `on_new` makes what belongs to a new store; its tables are there only when that is, too.
+    """
     if not url.startswith("sqlite:///"):
         raise BadStore(f"the state store's URL must be sqlite:///PATH, met {url.partition(':')[0]}:...")
     path = Path(url.removeprefix("sqlite:///"))
+    if path.name == ":memory:":
+        raise BadStore("the state store must be a file: what lies in memory is no promise")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _checked(Database(path))
+        return _checked(Database(path), on_new)
     except (OSError, NotReady) as error:
         raise BadStore(f"{path}: {error}; restore a backup or name another file") from None
 
 
-def _checked(database: Database) -> Database:
+def _checked(database: Database, on_new: Callable[[Path], None]) -> Database:
     """Integrity and schema version, before the first promise is made on it."""
     with database.transaction() as db:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -109,6 +115,7 @@ def _checked(database: Database) -> Database:
         if version > VERSION:
             raise OSError(f"its schema is version {version}, this Figway knows up to {VERSION}")
         if version == 0:
+            on_new(database.path)
             for statement in SCHEMA.split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")

@@ -1,6 +1,7 @@
 """What the state store keeps of callers is sealed: parameters and answers are encrypted, fingerprints are keyed.
 
-The key is a file beside the store, readable by its owner only; without it a copied database tells nothing.
+The key is a file beside the store, readable by its owner only; without it a copied database tells nothing. It is made together with
+the store and never again: under another key no repeat would be recognised, and no job could be read.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ import hashlib
 import hmac
 import json
 import os
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import orjson
 from cryptography.fernet import Fernet, InvalidToken
+
+from wrapper.state.database import BadStore
 
 
 class Seal:
@@ -23,35 +27,53 @@ class Seal:
         self._fernet, self._key = Fernet(key), key
 
     def close(self, value: Any) -> bytes:
-        """A JSON-ready value, sealed; decimals become text."""
-        return self._fernet.encrypt(orjson.dumps(value, default=str))
+        """A JSON-ready value, sealed; decimals become text with all their digits. The standard library's JSON: it writes any integer."""
+        return self._fernet.encrypt(json.dumps(value, default=_plain).encode())
 
     def open(self, sealed: bytes) -> Any:
         """Raises ValueError when it was sealed with another key."""
         try:
-            return orjson.loads(self._fernet.decrypt(sealed))
+            return json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
-            raise ValueError("this value was sealed with another key: is the key file the one that belongs to this store?") from None
+            raise ValueError("this value was sealed with another key") from None
 
     def fingerprint(self, value: Any) -> str:
         """Equal for equal values, whatever the order of their keys; says nothing about them."""
-        plain = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
+        plain = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":"))
         return hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()
 
 
+def make_key(store: Path) -> None:
+    """The key file of a new store, complete or not at all; one that is there already is kept."""
+    path = _key_file(store)
+    if path.exists():
+        return
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(Fernet.generate_key())
+        out.flush()
+        os.fsync(out.fileno())
+    with suppress(FileExistsError):  # another process was first: then its key is the one
+        os.link(fresh, path)
+    fresh.unlink()
+
+
 def seal_beside(store: Path) -> Seal:
-    """The store's seal; its key file `<store>.key` is made on first use, complete or not at all."""
-    path = store.with_name(store.name + ".key")
-    if not path.exists():
-        fresh = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(Fernet.generate_key())
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(fresh, path)  # fails when another process was first: then its key is the one
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    return Seal(path.read_bytes())
+    """The store's seal, from its key file. Raises BadStore with what to do."""
+    path = _key_file(store)
+    try:
+        return Seal(path.read_bytes().strip())
+    except FileNotFoundError:
+        raise BadStore(f"{path} is missing, and the store was sealed with it: restore both from one backup, or name a new store") from None
+    except OSError as error:
+        raise BadStore(f"{path} can't be read ({type(error).__name__})") from None
+    except ValueError:
+        raise BadStore(f"{path} holds no key, and {store.name} was sealed with one: restore both from one backup") from None
+
+
+def _key_file(store: Path) -> Path:
+    return store.with_name(store.name + ".key")
+
+
+def _plain(value: Any) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -1,4 +1,4 @@
-"""The one durable store: keys, idempotent writes and jobs. Six questions about writes, ten about jobs, no policy.
+"""The one durable store: keys, idempotent writes and jobs. It answers questions and keeps records; policy is elsewhere.
 
 Times are seconds since the epoch by the store's own clock, so that leases of several processes agree. What callers sent and got is sealed.
 """
@@ -9,66 +9,38 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from wrapper.policy.keys import Caller, KeyRow
-from wrapper.state.database import Database, open_database
-from wrapper.state.seal import Seal, seal_beside
+from wrapper.state.database import BadStore, Database, open_database
+from wrapper.state.records import Job, LeaseLost, Reservation, WriteId
+from wrapper.state.seal import Seal, make_key, seal_beside
 
-WriteState = Literal["new", "in_flight", "mismatch", "done", "unknown"]
-JobState = Literal["accepted", "publishing", "published", "replied", "failed", "unknown", "poisoned"]
-OPEN_JOBS = ("published", "unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class WriteId:
-    """An idempotency key in its scope: one caller's, for one operation."""
-
-    caller: str
-    operation: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What the store knows of a write before it begins: `new` is ours to do; `answer` and `job` are of an earlier one."""
-
-    state: WriteState
-    answer: Any = None
-    job: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A deferred call. `error` is a problem body when the state is failed, unknown or poisoned."""
-
-    id: str
-    caller: str
-    operation: str
-    params: Mapping[str, Any]
-    trace: str
-    state: JobState
-    step: str
-    attempts: int
-    created: float
-    updated: float
-    expect_by: float
-    answer: Any
-    error: Mapping[str, Any] | None
-
-
-class LeaseLost(Exception):
-    """Another worker has taken the job over: stop touching it."""
+NEVER = float("inf")
+_JOB = "id, caller, operation, trace, state, step, attempts, created, updated, expect_by, error"
+_OPEN = "state IN ('published', 'unknown')"
+_GIVEN_BACK = "lease_until = 0, lease_by = NULL"
+_SEALED = "SELECT params FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
 class Store:
-    """Thread-safe, and safe among processes on one host."""
+    """Thread-safe, and safe among processes on one host. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(self, url: str) -> None:
-        self._db: Database = open_database(url)
+        self._db: Database = open_database(url, make_key)
         self._seal: Seal = seal_beside(self._db.path)
         self.folder = self._db.path.parent
+        self._check_key()
+
+    def _check_key(self) -> None:
+        with self._db.reading() as db:
+            row = db.execute(_SEALED).fetchone()
+        try:
+            if row is not None:
+                self._seal.open(row[0])
+        except ValueError as error:
+            self.close()
+            raise BadStore(f"{self._db.path}: {error}: restore the store and its .key from one backup") from None
 
     def close(self) -> None:
         self._db.close()
@@ -131,9 +103,12 @@ class Store:
         self._set_write(write, "unknown", None)
 
     def release(self, write: WriteId) -> None:
-        """Nothing happened: the caller may try again under the same key."""
+        """Nothing happened: the caller may try again under the same key. A write that is settled, or has its job, stays."""
         with self._db.transaction() as db:
-            db.execute("DELETE FROM writes WHERE (caller, operation, key) = (?, ?, ?)", (write.caller, write.operation, write.key))
+            db.execute(
+                "DELETE FROM writes WHERE (caller, operation, key) = (?, ?, ?) AND state = 'reserved'",
+                (write.caller, write.operation, write.key),
+            )
 
     def _set_write(self, write: WriteId, state: str, answer: bytes | None) -> None:
         with self._db.transaction() as db:
@@ -142,131 +117,147 @@ class Store:
                 (state, answer, write.caller, write.operation, write.key),
             )
 
-    # -- jobs
+    # -- jobs: what the caller sees
 
-    def add_job(self, write: WriteId, id: str, params: Mapping[str, Any], trace: str, expect_within: float) -> None:
-        """The job and the settled write that made it, in one transaction: an accepted request is a job, whatever dies next."""
-        now = time.time()
+    def add_job(self, write: WriteId, id: str, params: Mapping[str, Any], trace: str, expect_within: float) -> Job | None:
+        """The job and the settled write that made it, in one transaction: an accepted request is a job, whatever dies next.
+
+        None when there is a job of this id already: nothing is changed then.
+        """
+        now, sealed = time.time(), self._seal.close(params)
         with self._db.transaction() as db:
-            db.execute(
+            row = db.execute(
                 "INSERT INTO jobs (id, caller, operation, params, trace, state, next_at, created, updated, expect_by)"
-                " VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?)",
-                (id, write.caller, write.operation, self._seal.close(params), trace, now, now, now, now + expect_within),
-            )
-            db.execute(
-                "UPDATE writes SET state = 'done', job = ? WHERE (caller, operation, key) = (?, ?, ?)",
-                (id, write.caller, write.operation, write.key),
-            )
+                f" VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING {_JOB}",
+                (id, write.caller, write.operation, sealed, trace, now, now, now, now + expect_within),
+            ).fetchone()
+            if row is not None:
+                db.execute(
+                    "UPDATE writes SET state = 'done', job = ? WHERE (caller, operation, key) = (?, ?, ?)",
+                    (id, write.caller, write.operation, write.key),
+                )
+        return None if row is None else _job(row)
 
     def job(self, id: str) -> Job | None:
-        with self._db.reading() as db:
-            row = db.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone()
-        return None if row is None else self._job(row)
+        return next(iter(self._jobs("WHERE id = ?", id)), None)
 
     def jobs(self, limit: int = 100) -> list[Job]:
         """The newest first."""
-        with self._db.reading() as db:
-            rows = db.execute("SELECT * FROM jobs ORDER BY created DESC LIMIT ?", (limit,)).fetchall()
-        return [self._job(row) for row in rows]
+        return self._jobs("ORDER BY created DESC LIMIT ?", limit)
+
+    def params(self, id: str) -> dict[str, Any]:
+        """What the caller of a job sent."""
+        params: dict[str, Any] = self._opened("params", id)
+        return params
+
+    def answer(self, id: str) -> Any:
+        """What came back for a job, None before it is replied."""
+        return self._opened("answer", id)
+
+    # -- jobs: publishing, under a lease
 
     def claim(self, worker: str, seconds: float, crashes: int = 3) -> Job | None:
-        """The next job to publish, leased to `worker`. One that was claimed `crashes` times and never came back is parked as poisoned."""
+        """The next job to publish, leased to `worker`, as it was before. One that was claimed `crashes` times and never came back is
+        parked: as poisoned when nothing of it was begun, else as unknown, which only its reply can settle."""
         now = time.time()
         with self._db.transaction() as db:
             row = db.execute(
-                "SELECT * FROM jobs WHERE (state IN ('accepted', 'publishing') OR (state = 'unknown' AND expect_by > ?))"
+                f"SELECT {_JOB} FROM jobs WHERE (state IN ('accepted', 'publishing') OR (state = 'unknown' AND expect_by > ?))"
                 " AND next_at <= ? AND lease_until < ? ORDER BY created LIMIT 1",
                 (now, now, now),
             ).fetchone()
             if row is None:
                 return None
-            if row["attempts"] >= crashes:
-                error = {
-                    "title": "The job was given up",
-                    "detail": f"its worker died {crashes} times; the last step is '{row['step'] or 'none'}'",
-                }
-                self._set_job(db, row["id"], "poisoned", error=error)
+            job = _job(row)
+            if job.attempts >= crashes:
+                detail = f"{crashes} workers did not come to an end with it; the last step is '{job.step or 'none'}'"
+                db.execute(
+                    "UPDATE jobs SET state = ?, error = ?, next_at = ?, lease_until = 0, lease_by = NULL, updated = ? WHERE id = ?",
+                    (
+                        "poisoned" if job.untouched else "unknown",
+                        json.dumps({"title": "The job was given up", "detail": detail}),
+                        NEVER,
+                        now,
+                        job.id,
+                    ),
+                )
                 return None
             db.execute(
                 "UPDATE jobs SET lease_by = ?, lease_until = ?, attempts = attempts + 1, updated = ? WHERE id = ?",
-                (worker, now + seconds, now, row["id"]),
+                (worker, now + seconds, now, job.id),
             )
-        return self._job(row)
+        return job
 
     def step(self, id: str, worker: str, step: str, seconds: float) -> None:
-        """Record the step about to be taken and renew the lease. Raises LeaseLost when it is not ours any more."""
-        with self._db.transaction() as db:
-            changed = db.execute(
-                "UPDATE jobs SET state = 'publishing', step = ?, lease_until = ?, updated = ? WHERE id = ? AND lease_by = ?",
-                (step, time.time() + seconds, time.time(), id, worker),
-            ).rowcount
-        if not changed:
-            raise LeaseLost(id)
+        """Record the step about to be taken and renew the lease. Like all that a publisher says, it raises LeaseLost when the job is not
+        that worker's any more."""
+        self._held(id, worker, "state = 'publishing', step = ?, lease_until = ?", step, time.time() + seconds)
 
     def later(self, id: str, worker: str, seconds: float) -> None:
         """Nothing could be done now: give the job back, to be claimed again after `seconds`; this was no crash."""
-        with self._db.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET lease_until = 0, lease_by = NULL, attempts = attempts - 1, next_at = ?, updated = ?"
-                " WHERE id = ? AND lease_by = ?",
-                (time.time() + seconds, time.time(), id, worker),
-            )
+        self._held(id, worker, f"{_GIVEN_BACK}, attempts = attempts - 1, next_at = ?", time.time() + seconds)
 
     def unknown(self, id: str, worker: str, error: Mapping[str, Any], seconds: float) -> None:
         """It can't be told now whether the next act has happened: look again after `seconds`, or when the reply comes; no crash."""
-        now = time.time()
-        with self._db.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET state = 'unknown', error = ?, lease_until = 0, lease_by = NULL, attempts = attempts - 1, next_at = ?,"
-                " updated = ? WHERE id = ? AND lease_by = ?",
-                (json.dumps(error), now + seconds, now, id, worker),
-            )
+        changes = f"state = 'unknown', error = ?, {_GIVEN_BACK}, attempts = attempts - 1, next_at = ?"
+        self._held(id, worker, changes, json.dumps(error), time.time() + seconds)
 
-    def published(self, id: str) -> None:
-        with self._db.transaction() as db:
-            self._set_job(db, id, "published")
+    def published(self, id: str, worker: str) -> None:
+        self._held(id, worker, f"state = 'published', error = NULL, {_GIVEN_BACK}")
 
-    def failed(self, id: str, state: JobState, error: Mapping[str, Any]) -> None:
-        """`failed` (nothing happened, or the reply is unusable) or `poisoned`."""
-        with self._db.transaction() as db:
-            self._set_job(db, id, state, error=error)
+    def failed(self, id: str, worker: str, error: Mapping[str, Any]) -> None:
+        """The back end has nothing of it, and will not have."""
+        self._held(id, worker, f"state = 'failed', error = ?, {_GIVEN_BACK}", json.dumps(error))
 
-    def replied(self, id: str, answer: Any) -> None:
-        with self._db.transaction() as db:
-            self._set_job(db, id, "replied", answer=self._seal.close(answer))
+    # -- jobs: their replies
 
     def waiting(self) -> list[Job]:
         """Jobs whose reply may still come; an unknown one is settled by it."""
-        with self._db.reading() as db:
-            rows = db.execute("SELECT * FROM jobs WHERE state IN (?, ?) ORDER BY created", OPEN_JOBS).fetchall()
-        return [self._job(row) for row in rows]
+        return self._jobs(f"WHERE {_OPEN} ORDER BY created")
+
+    def replied(self, id: str, answer: Any) -> None:
+        """The first that is said about a reply stays."""
+        self._settle_job(id, "replied", answer=self._seal.close(answer))
+
+    def unusable(self, id: str, error: Mapping[str, Any]) -> None:
+        """The reply came, and it is a refusal or can't be read."""
+        self._settle_job(id, "failed", error=json.dumps(error))
 
     def unarchived(self) -> list[Job]:
         """Answered jobs whose reply still lies at the back end."""
-        with self._db.reading() as db:
-            rows = db.execute("SELECT * FROM jobs WHERE state = 'replied' AND archived = 0").fetchall()
-        return [self._job(row) for row in rows]
+        return self._jobs("WHERE state = 'replied' AND archived = 0")
 
     def archived(self, id: str) -> None:
         with self._db.transaction() as db:
             db.execute("UPDATE jobs SET archived = 1 WHERE id = ?", (id,))
 
-    def _set_job(self, db: sqlite3.Connection, id: str, state: JobState, *, answer: bytes | None = None, error: Any = None) -> None:
-        db.execute(
-            "UPDATE jobs SET state = ?, answer = ?, error = ?, lease_until = 0, lease_by = NULL, updated = ? WHERE id = ?",
-            (state, answer, None if error is None else json.dumps(error), time.time(), id),
-        )
+    def _held(self, id: str, worker: str, changes: str, *values: Any) -> None:
+        with self._db.transaction() as db:
+            changed = db.execute(
+                f"UPDATE jobs SET {changes}, updated = ? WHERE id = ? AND lease_by = ?", (*values, time.time(), id, worker)
+            ).rowcount
+        if not changed:
+            raise LeaseLost(id)
 
-    def _job(self, row: sqlite3.Row) -> Job:
-        return Job(
-            params=self._seal.open(row["params"]),
-            answer=self._seal.open(row["answer"]) if row["answer"] else None,
-            error=json.loads(row["error"]) if row["error"] else None,
-            **{
-                name: row[name]
-                for name in ("id", "caller", "operation", "trace", "state", "step", "attempts", "created", "updated", "expect_by")
-            },
-        )
+    def _settle_job(self, id: str, state: str, answer: bytes | None = None, error: str | None = None) -> None:
+        with self._db.transaction() as db:
+            db.execute(
+                f"UPDATE jobs SET state = ?, answer = ?, error = ?, {_GIVEN_BACK}, updated = ? WHERE id = ? AND {_OPEN}",
+                (state, answer, error, time.time(), id),
+            )
+
+    def _jobs(self, which: str, *values: Any) -> list[Job]:
+        with self._db.reading() as db:
+            return [_job(row) for row in db.execute(f"SELECT {_JOB} FROM jobs {which}", values)]
+
+    def _opened(self, column: str, id: str) -> Any:
+        with self._db.reading() as db:
+            row = db.execute(f"SELECT {column} FROM jobs WHERE id = ?", (id,)).fetchone()
+        return None if row is None or row[0] is None else self._seal.open(row[0])
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "error": json.loads(row["error"]) if row["error"] else None})
 
 
 def _key(row: sqlite3.Row) -> KeyRow:

@@ -1,0 +1,57 @@
+"""What the store tells, as data: reservations of writes, and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+WriteState = Literal["new", "in_flight", "mismatch", "done", "unknown"]
+JobState = Literal["accepted", "publishing", "published", "replied", "failed", "unknown", "poisoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteId:
+    """An idempotency key in its scope: one caller's, for one operation."""
+
+    caller: str
+    operation: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What the store knows of a write before it begins: `new` is ours to do; `answer` and `job` are of an earlier one."""
+
+    state: WriteState
+    answer: Any = None
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A deferred call; what was sent and what was answered stay sealed until Store.params and Store.answer are asked.
+
+    `error` is a problem body when the state is failed, unknown or poisoned.
+    """
+
+    id: str
+    caller: str
+    operation: str
+    trace: str
+    state: JobState
+    step: str
+    attempts: int
+    created: float
+    updated: float
+    expect_by: float
+    error: Mapping[str, Any] | None
+
+    @property
+    def untouched(self) -> bool:
+        """No act that can be seen from outside was ever begun: only such a job can be called failed or poisoned by its publisher."""
+        return self.state == "accepted"
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the job over: stop touching it."""

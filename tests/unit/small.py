@@ -16,7 +16,7 @@ from adapters.errors import AdapterError, Missing
 from scoring.store import Store as Models
 from wrapper.operation import Auth, Catalogue, Field, Operation, Param, Part, Quality, ReadRule, Source, System
 from wrapper.policy.keys import ANY, Caller
-from wrapper.request import Given, Request
+from wrapper.request import Answer, Given, Request
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.state.store import Store
@@ -56,6 +56,7 @@ class Scripted:
 
     def archive(self, ticket: Ticket, deadline: float) -> None:
         self.archived.append(ticket.id)
+        self.replies.pop(ticket.id, None)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ def operation(name: str = "things.get", **changes: Any) -> Operation:
         file="", hash="",
     )  # fmt: skip
     return replace(made, **changes)
+
+
+DROP = operation(
+    "things.drop", method="POST", effect="write", auth=Auth("things:write"), shape="items",
+    legacy=Source("scripted", "scripted", AnyTarget(), {"amount": ReadRule("amount", "plain")}, deferred=True, expect_within=60),
+)  # fmt: skip
+"""A write that is answered later."""
 
 
 def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Operation:
@@ -113,3 +121,11 @@ def fail(error: Exception) -> Callable[[Call], Sequence[Record]]:
         raise error
 
     return answer
+
+
+def drop(made: Service, key: str = "k1", wait: float = 0.0) -> Answer:
+    return made.serve(DROP, request(idempotency_key=key, wait=wait))
+
+
+def reply() -> Reply:
+    return Reply(({"id": "7", "amount": "1.00"},), "scripted", 0.0)

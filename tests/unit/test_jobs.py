@@ -3,79 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.base import Reply, Ticket
-from adapters.errors import Failed, OutcomeUnknown, Refused, Unavailable
-from tests.unit.small import ALICE, Scripted, operation, request, service
-from wrapper import jobs, writes
+from adapters.errors import AdapterError, Failed, OutcomeUnknown, Refused, Unavailable
+from tests.unit.small import ALICE, DROP, Scripted, drop, reply, request, service
+from wrapper import jobs
 from wrapper.jobs import Runner
-from wrapper.operation import Auth, Field, Param, Source
-from wrapper.policy.keys import Caller
-from wrapper.problems import NotReady
-from wrapper.request import Answer
-from wrapper.state.records import Job, WriteId
+from wrapper.operation import Field, Param
 from wrapper.state.store import Store
-
-SOURCE = operation().legacy
-assert SOURCE is not None
-DROP = operation(
-    "things.drop", method="POST", effect="write", auth=Auth("things:write"), shape="items",
-    legacy=Source("scripted", "scripted", SOURCE.target, SOURCE.read, deferred=True, expect_within=60),
-)  # fmt: skip
-
-
-def drop(made: Any, key: str = "k1", wait: float = 0.0) -> Answer:
-    answer: Answer = made.serve(DROP, request(idempotency_key=key, wait=wait))
-    return answer
-
-
-def reply() -> Reply:
-    return Reply(({"id": "7", "amount": "1.00"},), "scripted", 0.0)
-
-
-def test_a_deferred_write_is_202_then_its_answer(tmp_path: Path) -> None:
-    back_end = Scripted()
-    made, store = service(tmp_path, back_end, DROP)
-    taken = drop(made)
-    id = taken.body["meta"]["job"]["id"]
-    assert (taken.status, taken.headers["Location"]) == (202, f"/jobs/{id}")
-    runner = Runner(made, {"scripted": back_end}, store)
-    runner.turn()
-    assert drop(made).body["meta"]["job"]["state"] == "published"
-    back_end.replies[id] = reply()
-    runner.turn()
-    done = drop(made)
-    assert (done.status, done.body["data"]) == (200, [{"id": "7", "amount": "1.00"}])
-    assert back_end.archived == [id]
-    assert len(back_end.submitted) == 1
-
-
-def test_a_caller_who_waits_gets_the_answer_itself(tmp_path: Path) -> None:
-    back_end = Scripted()
-    made, store = service(tmp_path, back_end, DROP)
-
-    def publish(ticket: Ticket, record: Callable[[str], None]) -> None:
-        record("published")
-        back_end.replies[ticket.id] = reply()
-
-    back_end.publish = publish
-    stop = threading.Event()
-    worker = threading.Thread(target=Runner(made, {"scripted": back_end}, store).run, args=(stop,))
-    worker.start()
-    answer = drop(made, wait=5)
-    stop.set()
-    worker.join()
-    assert answer.status == 200
-    assert answer.headers["Preference-Applied"] == "wait=5"
 
 
 def test_a_worker_that_died_mid_publish_is_followed_from_its_recorded_step(tmp_path: Path) -> None:
@@ -159,8 +101,138 @@ def test_a_back_end_that_is_away_is_tried_later_and_counts_no_crash(tmp_path: Pa
     assert (job.state, job.attempts) == ("accepted", 0)
 
 
-def test_a_job_is_shown_to_its_own_caller_only(tmp_path: Path) -> None:
-    made, _ = service(tmp_path, Scripted(), DROP)
+def state(made: Any, id: str) -> tuple[str, str]:
+    """A job's state and its problem's title."""
+    about = made.job(id, ALICE).body["meta"]["job"]
+    return about["state"], about.get("problem", {}).get("title", "")
+
+
+def die_at(step: str) -> Callable[[Ticket, Callable[[str], None]], None]:
+    """A worker that is killed after it has recorded `step`."""
+
+    def publish(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        if step:
+            record(step)
+        raise SystemExit
+
+    return publish
+
+
+def turn_and_die(made: Any, store: Store, back_end: Scripted, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LEASE", 0.0)
+    back_end.publish = die_at(step)
+    with pytest.raises(SystemExit):
+        Runner(made, {"scripted": back_end}, store).turn()
+    time.sleep(0.002)
+    back_end.publish = lambda ticket, record: None
+
+
+@pytest.mark.parametrize("last", ["renaming", "published"])
+def test_a_store_that_cannot_take_a_note_makes_no_job_failed(tmp_path: Path, last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step after `last`, or `published` itself, meets a locked database: the job goes on from the step on record."""
+    monkeypatch.setattr(jobs, "LEASE", 0.0)
+    locker = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)
+
+    def lock_after_the_act(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        record(last)
+        locker.execute("BEGIN IMMEDIATE")
+        if last == "renaming":
+            record("published")
+
+    back_end = Scripted(publish=lock_after_the_act)
+    made, store = service(tmp_path, back_end, DROP)
     id = drop(made).body["meta"]["job"]["id"]
-    assert made.job(id, Caller("bob")) is None
-    assert made.job(id, Caller("alice")) is not None
+    Runner(made, {"scripted": back_end}, store).turn()
+    locker.rollback()
+    locker.close()
+    assert state(made, id) == ("publishing", "")
+    back_end.publish = lambda ticket, record: None
+    Runner(made, {"scripted": back_end}, store).turn()
+    assert state(made, id) == ("published", "")
+    assert [t.step for t in back_end.submitted] == ["", last]
+
+
+@pytest.mark.parametrize(("step", "ended"), [("", "failed"), ("renaming", "unknown")])
+@pytest.mark.parametrize("change", ["the endpoint is gone", "its parameters are others", "the back end refuses"])
+def test_what_the_next_worker_cannot_do_is_failed_only_when_nothing_was_begun(
+    tmp_path: Path, step: str, ended: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_end = Scripted()
+    made, store = service(tmp_path, back_end, DROP)
+    id = drop(made).body["meta"]["job"]["id"]
+    turn_and_die(made, store, back_end, step, monkeypatch)
+    now = {
+        "the endpoint is gone": [],
+        "its parameters are others": [replace(DROP, params=(Param("path", Field("id", "string", min_length=20)),))],
+        "the back end refuses": [DROP],
+    }
+
+    def refuse(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        raise Refused("does not fit the record")
+
+    back_end.publish = refuse
+    later, same = service(tmp_path, back_end, *now[change])
+    Runner(later, {"scripted": back_end}, same).turn()
+    assert state(later, id)[0] == ended
+
+
+def test_a_job_parked_after_its_last_step_is_still_settled_by_its_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    back_end = Scripted()
+    made, store = service(tmp_path, back_end, DROP)
+    id = drop(made).body["meta"]["job"]["id"]
+    for _ in range(3):
+        turn_and_die(made, store, back_end, "published", monkeypatch)
+    runner = Runner(made, {"scripted": back_end}, store)
+    runner.turn()
+    assert state(made, id) == ("unknown", "The job was given up")
+    back_end.replies[id] = reply()
+    runner.turn()
+    assert state(made, id) == ("replied", "")
+
+
+@pytest.mark.parametrize("end", [None, Refused("no"), OutcomeUnknown("perhaps"), Unavailable("away")])
+def test_a_stalled_worker_wipes_no_answer(tmp_path: Path, end: AdapterError | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it slept past its lease, another has published the job and stored its reply."""
+    monkeypatch.setattr(jobs, "LEASE", 0.0)
+    back_end = Scripted()
+    made, store = service(tmp_path, back_end, DROP)
+    id = drop(made).body["meta"]["job"]["id"]
+    other = Runner(made, {"scripted": back_end}, store)
+
+    def stall(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        time.sleep(0.002)
+        back_end.publish = lambda ticket, record: None
+        back_end.replies[id] = reply()
+        other.turn()
+        if end is not None:
+            raise end
+
+    back_end.publish = stall
+    Runner(made, {"scripted": back_end}, store).turn()
+    assert drop(made).body["data"] == [{"id": "7", "amount": "1.00"}]
+    assert len(back_end.submitted) == 2
+
+
+def test_one_job_that_cannot_be_settled_or_loaded_stops_no_other(tmp_path: Path) -> None:
+    """The catalogue has changed under a waiting job; another's reply meets an error of ours."""
+    back_end = Scripted()
+    made, store = service(tmp_path, back_end, DROP)
+    ids = [drop(made, key).body["meta"]["job"]["id"] for key in ("k1", "k2", "k3")]
+    for _ in ids:
+        Runner(made, {"scripted": back_end}, store).turn()
+    broken: Any = "no reply at all"
+    back_end.replies = {ids[0]: broken, ids[1]: reply(), ids[2]: reply()}
+    later, same = service(tmp_path, back_end, replace(DROP, params=(Param("path", Field("id", "string", min_length=20)),)))
+    Runner(later, {"scripted": back_end}, same).turn()
+    assert [state(later, id)[0] for id in ids] == ["published", "replied", "replied"]
+    assert back_end.archived == ids[1:]
+
+
+def test_a_deferred_object_without_a_record_fails_and_is_not_asked_for_for_ever(tmp_path: Path) -> None:
+    back_end = Scripted()
+    op = replace(DROP, shape="object")
+    made, store = service(tmp_path, back_end, op)
+    id = made.serve(op, request(idempotency_key="k1")).body["meta"]["job"]["id"]
+    back_end.replies[id] = Reply((), "scripted", 0.0)
+    Runner(made, {"scripted": back_end}, store).turn()
+    assert state(made, id) == ("failed", "There is no such thing")

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.errors import DeadlineExceeded, Misread, Missing
 from tests.unit.small import ALICE, Scripted, join, missing, operation, request, service, slow
-from wrapper.operation import Auth, Field, Part, Quality
+from wrapper.operation import Auth, Field, Param, Part, Quality
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, Inadequate, Invalid, NoSuchThing
 
@@ -141,6 +141,22 @@ def test_a_failed_required_part_fails_the_join_and_an_optional_one_is_named(tmp_
     assert [m["part"] for m in meta["missing"]] == ["one", "two"]
 
 
+def test_what_a_part_refuses_is_the_callers_fault_only_when_the_caller_gave_it(tmp_path: Path) -> None:
+    """A 422 for a correct request would send the caller looking for a mistake that another part's data have."""
+    strict = operation("things.strict", params=(Param("path", Field("id", "string", max_length=1)),))
+    back_end = Scripted(lambda call: [{"id": call.params["id"], "amount": "100.00"}])
+    given = join([Part("one", "things.strict", {"id": "{id}"})], [Field("id", "string")])
+    made, _ = service(tmp_path, back_end, strict, given)
+    with pytest.raises(Invalid):
+        made.serve(given, request("77"))
+    assert not back_end.calls
+    handed_on = join([JOINED[0], Part("two", "things.strict", {"id": "{one.amount}"})], [Field("id", "string")])
+    made, _ = service(tmp_path, back_end, PART, strict, handed_on)
+    with pytest.raises(Misread, match=r"things\.strict can't be asked with what another part answered") as caught:
+        made.serve(handed_on, request())
+    assert caught.value.status == 502
+
+
 def test_a_join_ends_with_its_deadline(tmp_path: Path) -> None:
     op = join([Part("one", "things.get", {"id": "{id}"})], [Field("id", "string")], deadline=0.3)
     made, _ = service(tmp_path, Scripted(slow(30)), PART, op)
@@ -152,16 +168,12 @@ def test_a_join_ends_with_its_deadline(tmp_path: Path) -> None:
 
 def test_parameters_reach_the_back_end_typed(tmp_path: Path) -> None:
     back_end = Scripted(lambda _call: [{"id": "7"}])
-    from wrapper.operation import Param
-
     op = operation(params=(*PART.params, Param("query", Field("least", "decimal", scale=2, optional=True))))
     serve(tmp_path, back_end, op, given={"query": {"least": "1.5"}})
     assert back_end.calls[0].params == {"id": "7", "least": Decimal("1.50")}
 
 
 def test_an_optional_parameter_that_is_not_given_is_left_out_of_the_parts(tmp_path: Path) -> None:
-    from wrapper.operation import Param
-
     least = Param("query", Field("least", "decimal", optional=True, scale=2))
     part = operation(params=(*PART.params, least))
     op = join([Part("one", "things.get", {"id": "{id}", "least": "{least}"})], [Field("id", "string")], params=(*PART.params, least))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 
 from adapters.base import Call
 from adapters.errors import OutcomeUnknown, Refused
-from tests.unit.small import Scripted, fail, operation, request, service
-from wrapper.operation import Auth
+from tests.unit.small import ALICE, Scripted, fail, operation, request, service
+from wrapper.operation import Auth, Field
 from wrapper.problems import InFlight, Invalid, RequestError
 from wrapper.request import Answer
 
@@ -42,6 +43,15 @@ def test_the_same_key_again_gets_the_first_answer_and_writes_nothing(tmp_path: P
     assert first.body == second.body
     assert second.headers["Idempotency-Replayed"] == "true"
     assert len(back_end.calls) == 1
+
+
+def test_a_replay_is_masked_for_whoever_asks(tmp_path: Path) -> None:
+    """Two keys of one name, of different rights: neither sees by the other's."""
+    op = replace(WRITE, fields=(Field("id", "string"), Field("iban", "string", mask="last4")))
+    made, _ = service(tmp_path, Scripted(lambda call: [{"id": "7", "iban": "GB1234567890"}]), op)
+    seer = replace(ALICE, scopes=ALICE.scopes | {"pii:read"})
+    seen = [made.serve(op, request(idempotency_key="k1", caller=caller)).body["data"]["iban"] for caller in (seer, ALICE, seer)]
+    assert seen == ["GB1234567890", "********7890", "GB1234567890"]
 
 
 def test_the_same_key_for_another_request_is_refused(tmp_path: Path) -> None:

@@ -11,11 +11,9 @@ unasked; once a byte is out, whatever goes wrong is the caller's to hear.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -23,12 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters import watchdog
+from adapters import tcp, watchdog
 from adapters.base import Call
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
 from adapters.pool import Pool
 
-Address = tuple[socket.AddressFamily, Any]
 MOST = 16 * 2**20  # bytes of an answer's body
 IDLE = 50.0  # seconds a connection is kept; servers and firewalls commonly forget one after 60
 
@@ -112,27 +109,12 @@ class Wire:
         line = http.client.HTTPConnection(self._host, self._port)
         line.auto_open = 0  # it would connect by itself, without TLS and without our deadline
         with self._bounded(line, lambda: line.sock, deadline):
-            for left, (family, address) in _last_first(_resolve(self._host, self._port, deadline)):
-                try:
-                    line.sock = socket.socket(family, socket.SOCK_STREAM)
-                    self._connect(line, address, time.monotonic() + (deadline - time.monotonic()) / (left + 1))
-                except OSError:
-                    _close(line)
-                    if not left:
-                        raise
-                else:
-                    break
+            line.sock = tcp.connect(self._host, self._port, deadline)
+            line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            if self._tls is not None:  # the handshake is a step of its own so that the watchdog sees the wrapped socket while it goes on
+                line.sock = secured = self._tls.wrap_socket(line.sock, server_hostname=self._host, do_handshake_on_connect=False)
+                secured.do_handshake()
         return line
-
-    def _connect(self, line: http.client.HTTPConnection, address: Any, deadline: float) -> None:
-        """The handshake is a step of its own so that the watchdog sees the wrapped socket while it goes on."""
-        assert line.sock is not None
-        line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
-        line.sock.connect(address)
-        line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls is not None:
-            line.sock = secured = self._tls.wrap_socket(line.sock, server_hostname=self._host, do_handshake_on_connect=False)
-            secured.do_handshake()
 
     @contextmanager
     def _bounded(self, line: http.client.HTTPConnection, held: Callable[[], socket.socket | None], deadline: float) -> Iterator[None]:
@@ -222,38 +204,6 @@ def _tls(name: str, ca: str | None) -> ssl.SSLContext:
     except OSError:
         raise Misconfigured(f"tls.ca of {name} is not a file of PEM certificates", backend=name) from None
     return context
-
-
-def _resolve(host: str, port: int, deadline: float) -> list[Address]:
-    """Addresses of `host`. getaddrinfo takes no time-out, so a name (not a number) is looked up on a thread that may be left behind."""
-    try:
-        number = ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return [(socket.AF_INET if number.version == 4 else socket.AF_INET6, (host, port))]
-    found: list[Address] = []
-    failed: list[OSError] = []
-
-    def look() -> None:
-        try:
-            found.extend((family, address) for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError):
-            failed.append(socket.gaierror())
-
-    thread = threading.Thread(target=look, name="figway-resolver", daemon=True)
-    thread.start()
-    thread.join(max(deadline - time.monotonic(), 0))
-    if failed:
-        raise failed[0]
-    if not found:
-        raise TimeoutError
-    return list(found)
-
-
-def _last_first(addresses: list[Address]) -> Iterator[tuple[int, Address]]:
-    """Each address with how many come after it."""
-    return zip(range(len(addresses) - 1, -1, -1), addresses, strict=True)
 
 
 def _quiet(line: http.client.HTTPConnection, _idle: float) -> bool:

@@ -15,10 +15,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
-from adapters import watchdog
+from adapters import tcp, watchdog
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Unavailable
 
 Peer = tuple[str, int]
@@ -32,8 +32,10 @@ def dial(name: str, peer: Peer, deadline: float, connect: Callable[[], Any]) -> 
     if not lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
         raise late
     try:
-        peers, before = _addresses(name, peer), frozenset(_sockets().values())
-        connection = _ended(connect, deadline, lambda: _shut(_new(before, peers)))
+        peers = _addresses(name, peer, deadline)
+        before = frozenset(_sockets().values())
+        with watchdog.limit(deadline, lambda: _shut(_new(before, peers)), insist=True):  # the driver may be between two sockets just then
+            connection = connect()
         lines = _new(before, peers)
     except AdapterError:
         if time.monotonic() >= deadline:
@@ -43,7 +45,10 @@ def dial(name: str, peer: Peer, deadline: float, connect: Callable[[], Any]) -> 
         lock.release()
     if len(lines) == 1 and time.monotonic() < deadline:
         return connection, lines[0]
-    _shut(lines)
+    if len(lines) == 1:
+        _shut(lines)
+    for line in lines:  # of several one is somebody else's, and must live
+        line.close()
     connection.close()
     if time.monotonic() >= deadline:
         raise late
@@ -52,18 +57,12 @@ def dial(name: str, peer: Peer, deadline: float, connect: Callable[[], Any]) -> 
     raise Misconfigured(f"{name}: the driver's connection to Server and Port was not found, so it can't be bounded", backend=name)
 
 
-def _ended(connect: Callable[[], Any], deadline: float, end: Callable[[], None]) -> Any:
-    """connect(), with `end` called at the deadline and again soon after: the driver may be between two sockets just then."""
-    with ExitStack() as alarms:
-        for late in (0.0, 0.1, 0.3, 0.6):
-            alarms.enter_context(watchdog.limit(deadline + late, end))
-        return connect()
-
-
-def _addresses(name: str, peer: Peer) -> frozenset[tuple[Any, ...]]:
+def _addresses(name: str, peer: Peer, deadline: float) -> frozenset[tuple[Any, ...]]:
     try:
-        return frozenset(info[4][:2] for info in socket.getaddrinfo(*peer, type=socket.SOCK_STREAM))
-    except OSError:
+        return frozenset(address[:2] for _, address in tcp.addresses(*peer, deadline))
+    except TimeoutError:
+        raise DeadlineExceeded(f"{name}: its host name could not be looked up in time", backend=name) from None
+    except socket.gaierror:
         raise Unavailable(f"{name}: its host name is not known", backend=name) from None
 
 

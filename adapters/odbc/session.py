@@ -121,15 +121,16 @@ class Session:
         return not self._hung_up() and (idle <= _REST or self._line is None or self._answers())
 
     def _hung_up(self) -> bool:
-        """Whether the peer has closed the connection; asks this side's kernel only."""
+        """Whether the peer has closed the connection, or said something unasked as servers do before; asks this side's kernel only."""
         if self._line is None:
             return False
         try:
-            return not self._line.recv(1, _PEEK)
+            self._line.recv(1, _PEEK)
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            pass
+        return True
 
     def ping(self, deadline: float) -> None:
         """Return when the server answers."""
@@ -188,8 +189,10 @@ class Session:
     def _bounded(self, deadline: float) -> Iterator[None]:
         """The driver's calls in the block end soon after `deadline`; its errors leave as ours."""
         name, self._deadline = self.where.name, deadline
+        if time.monotonic() >= deadline:
+            raise DeadlineExceeded(f"{name} did not answer in time", backend=name)
         try:
-            with watchdog.limit(deadline, self._cut) as alarm:
+            with watchdog.limit(deadline, self._cut, insist=self._line is None) as alarm:  # a cancel ends only what runs at the moment
                 limit = self.dialect.limit(deadline - time.monotonic())
                 if limit != self._limit:
                     self._ask(limit)

@@ -35,6 +35,8 @@ def bound(name: str, value: Any, backend: str) -> Any:
             raise Refused(f"{name} is too large a number for {backend}", backend=backend)
         case Decimal() if not value.is_finite():
             raise Refused(f"{name} is not a number", backend=backend)
+        case datetime() if value.tzinfo is not None:
+            raise Refused(f"{name} has a time zone, which {backend} would not be told: pass a local time", backend=backend)
         case None | str() | int() | Decimal() | date():
             return value
     raise Misconfigured(f"{name} is a {type(value).__name__}: a statement takes single values", backend=backend)

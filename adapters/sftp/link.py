@@ -1,7 +1,7 @@
 """One SSH connection to a system, and a bounded pool of SFTP channels over it.
 
 Rules, each from a hang that was seen:
-1. The socket is ours: TCP_NODELAY, a connect time-out, the server's key pinned, no agent, no key files.
+1. The socket is ours: TCP_NODELAY, the connect within the deadline, the server's key pinned, no agent, no key files.
 2. A channel belongs to one thread for the length of a lease; sshd allows 10 channels a connection, we open at most 8.
 3. After any time-out the connection is retired: whoever is in the middle of something may finish, nobody new gets on, and the last
    one off closes it.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from adapters import tcp
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Misconfigured, Unavailable
 from adapters.pool import Pool
 from adapters.sftp.door import Door, left, mapped
@@ -167,10 +168,9 @@ class Link:
 def _connect(access: Access, deadline: float) -> _Line:
     """Connected and logged on, or an AdapterError and nothing left behind."""
     with mapped(deadline):
-        sock = socket.create_connection((access.host, access.port), timeout=left(deadline))
+        sock = tcp.connect(access.host, access.port, deadline)
         client = paramiko.SSHClient()
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with limit(deadline, lambda: sock.shutdown(socket.SHUT_RDWR)):
                 transport = _log_on(access, client, sock, left(deadline))
             return _Line(client, transport, sock)

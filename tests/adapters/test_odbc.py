@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -79,7 +80,7 @@ class TestTheLedger:
         assert ask_ledger.call(ask(compiled(INCOME), customer_id=value)).records == ()
         ask_ledger.call(ask(compiled(INCOME), customer_id=CUSTOMER.id))
 
-    @pytest.mark.parametrize("value", ["0000012345\0", "\ud800", 2**64])
+    @pytest.mark.parametrize("value", ["0000012345\0", "\ud800", 2**64, datetime(2026, 1, 1, tzinfo=UTC)])
     def test_a_value_that_a_driver_would_change_is_refused(self, ask_ledger: Adapter, value: object) -> None:
         with pytest.raises(Refused):
             ask_ledger.call(ask(compiled(INCOME), customer_id=value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from adapters.errors import AdapterError, Failed, Unavailable
+from adapters.errors import AdapterError, DeadlineExceeded, Failed, Unavailable
 from fixtures.faults import Fault, Proxy
 from fixtures.sftp import DropServer, _Files
 from tests.adapters.conformance import footprint
@@ -81,3 +82,13 @@ def test_a_connection_that_fails_in_its_handshake_leaves_no_thread(server: Serve
         drop.close()
         time.sleep(0.1)
         assert not footprint(("figway-watchdog",)).threads - before.threads
+
+
+def test_a_name_that_is_looked_up_for_ever_is_late(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(iter(lambda: time.sleep(2), None)))
+    drop = server.open(("drop.example", 22))
+    start = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        drop.call(server.lookup(0.2))
+    assert time.monotonic() - start < 1
+    drop.close()

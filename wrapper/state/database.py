@@ -33,7 +33,7 @@ CREATE TABLE jobs (
     created REAL NOT NULL, updated REAL NOT NULL, expect_by REAL NOT NULL, answer BLOB, error TEXT, archived INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX jobs_open ON jobs (state, next_at);
-CREATE INDEX jobs_unarchived ON jobs (id) WHERE state = 'replied' AND archived = 0;
+CREATE INDEX jobs_unarchived ON jobs (state, archived);
 """
 
 

@@ -176,6 +176,8 @@ class Terminal:
 
     def act(self, action: Action, deadline: float) -> Screen:
         """Do it and say what is shown then. Raises DeadlineExceeded, Unavailable, Misread."""
+        if self.dead:  # py3270 has an error of its own for that
+            raise Unavailable("the terminal has ended")
         self._process.deadline = deadline
         try:
             answer = self._emulator.exec_command(_command(action, deadline).encode())
@@ -185,9 +187,9 @@ class Terminal:
             raise self._failed(action, deadline)
         try:
             screen, self._rows = parse([line.decode() for line in answer.data], self._process.status, self._rows)
-        except ValueError as error:
+        except ValueError:
             self.close()
-            raise Misread(f"the terminal's screen can't be read: {error}") from None
+            raise Misread("the terminal's screen can't be read: it is not the rows and columns of cells that s3270 prints") from None
         return screen
 
     def _connected(self) -> bool:

@@ -130,6 +130,24 @@ def test_before_the_commit_key_silence_means_that_nothing_happened(host: Host327
     assert host.journal.count("key", "ADDRCNF pf5") == 0
 
 
+def test_a_session_that_ends_on_its_way_home_after_a_write_is_replaced(host: Host3270, one: Adapter) -> None:
+    def abend() -> None:
+        while not host.journal.count("key", "ADDRCNF pf5"):
+            time.sleep(0.005)
+        host.switches.abend = 1
+
+    host.switches.slow = 0.15
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(abend)
+        assert one.call(call(MOVE, "0000010002", **ADDRESS)).records
+        watching.result(5)
+    host.switches.slow = 0.0
+    assert host.journal.count("abend") == 1
+    time.sleep(0.2)  # the host has to notice
+    assert one.call(call(ENQUIRY, BUSY)).records
+    assert host.journal.count("signon") == 2
+
+
 def test_an_abend_at_the_commit_is_unknown_too(host: Host3270, one: Adapter) -> None:
     def abend() -> None:
         host.switches.abend = 1

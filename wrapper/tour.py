@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ CALLERS = (
     Caller("branch", frozenset({"ledger:read"}), frozenset({"servicing"}), _ANYBODY),
     Caller("customer", frozenset({"customers:read"}), frozenset({"servicing"}), {"customer": frozenset({CUSTOMER})}),
 )
-WIDTH = 100
+WIDTH = max(60, min(100, shutil.get_terminal_size((100, 24)).columns))
 ROWS = 3  # of a list, the rows that are shown
 CALL_SECONDS = 15.0
 TOLERANCE = 1e-6
@@ -203,7 +204,10 @@ def _answer(seen: Seen, wrong: str) -> Iterator[str]:
     """Status, time, where it came from, and the answer cut to what a person reads."""
     status = f"{seen.status} {HTTPStatus(seen.status).phrase}" if seen.status else "no answer"
     colour = "green" if 200 <= seen.status < 300 else "yellow"
-    yield f"    {click.style(status, fg=colour)}, {_span(seen.elapsed)}, {_origin(seen.facts)}"
+    plain = f"{status}, {_span(seen.elapsed)}, {_origin(seen.facts)}"
+    first, *more = textwrap.wrap(plain, WIDTH, initial_indent="    ", subsequent_indent="      ")
+    yield first.replace(status, click.style(status, fg=colour), 1)
+    yield from more
     for name, value in _short(seen.facts).items():
         yield from _pretty(value, 4, f"{name}: ")
     if wrong:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 
 from tests import needs
 from tests.live import ROOT, free_port
+from tests.processes import descendants, gone
 from wrapper.demo import run
 
 PARTS = ("-m fixtures", "gunicorn", "wrapper.cli serve", "jobs work", "s3270")
@@ -47,34 +47,8 @@ def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         child.wait(10)
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """The processes that a living process has started, at any depth, zombies included, with their command lines."""
-    try:
-        children = [int(n) for task in Path(f"/proc/{pid}/task").iterdir() for n in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return {known: command(known) for child in children for known in (child, *descendants(child))}
-
-
-def command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 def all_parts_run(running: dict[int, str]) -> bool:
     return all(any(part in line for line in running.values()) for part in PARTS)
-
-
-def gone(running: dict[int, str], seconds: float = 2.0) -> bool:
-    """Whether all of these end in time, or have; a pid that was given to a stranger meanwhile does not count."""
-    until = time.monotonic() + seconds
-    while any(line and command(pid) == line for pid, line in running.items()):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def read_until(child: subprocess.Popen[str], text: str) -> str:

@@ -138,6 +138,8 @@ def _write(talk: Dialogue, target: Target, asked: Question) -> Turns[tuple[Recor
     _check(talk, answer, asked.echo)
     if not target.find:
         _expect(talk, asked)
+    if _shows(talk, commit.confirmed):
+        raise Misread(f"{answer.name} shows the confirmation of a write before {commit.press} was sent")
     shown = talk.record()
     try:
         yield from talk.ask({}, commit.press, answer.name, answer=True)
@@ -146,10 +148,20 @@ def _write(talk: Dialogue, target: Target, asked: Question) -> Turns[tuple[Recor
     said = talk.said()
     if said:
         raise said
-    fields = [f for f in talk.here.fields.values() if not f.input and not f.hidden]
-    if not any(commit.confirmed in talk.screen.text(f) for f in fields):
+    if not _shows(talk, commit.confirmed):
         raise OutcomeUnknown(f"{commit.press} was sent on {answer.name}, and {talk.here.name} does not confirm it")
-    return (talk.record() if talk.here.name == answer.name else shown,)
+    if talk.here.name != answer.name:
+        return (shown,)
+    try:
+        _check(talk, answer, asked.echo)
+    except Misread as error:
+        raise OutcomeUnknown(f"{commit.press} was sent on {answer.name}, and what it confirms is something else: {error.detail}") from error
+    return (talk.record(),)
+
+
+def _shows(talk: Dialogue, text: str) -> bool:
+    """Whether any field that the host alone writes holds the text."""
+    return any(text in talk.screen.text(f) for f in talk.here.fields.values() if not f.input and not f.hidden)
 
 
 def _expect(talk: Dialogue, asked: Question) -> None:

@@ -157,7 +157,7 @@ def test_a_wrong_screen_is_misread(host: Host3270, one: Adapter) -> None:
 
 def test_a_host_that_is_busy_keeps_its_session(host: Host3270, one: Adapter) -> None:
     host.switches.try_later = 1
-    assert failed(one, call(ENQUIRY, BUSY), Unavailable).retry
+    failed(one, call(ENQUIRY, BUSY), Unavailable)
     one.call(call(ENQUIRY, BUSY))
     assert host.journal.count("signon") == 1
 

@@ -284,11 +284,15 @@ def test_a_failed_expectation_commits_nothing_and_keeps_the_session() -> None:
 
 @pytest.mark.parametrize(
     "after",
-    [LATE, Unavailable("gone"), ABEND, CLOSED, MENU, confirming("1234", "PERHAPS"), confirming("1234", "dONE")],
-    ids=["late", "gone", "abend", "closed", "elsewhere", "unclear", "other case"],
+    [LATE, Unavailable("gone"), ABEND, CLOSED, MENU, confirming("1234", "PERHAPS"), confirming("1234", "dONE"), confirming("9", "DONE")],
+    ids=["late", "gone", "abend", "closed", "elsewhere", "unclear", "other case", "of another"],
 )
 def test_after_the_commit_key_whatever_is_not_a_clear_answer_is_unknown(after: Screen | AdapterError) -> None:
     assert fails([*CONFIRMED, (Press("pf5"), after)], OutcomeUnknown, what=WRITE).spoils
+
+
+def test_a_confirmation_that_was_there_before_the_commit_key_is_misread_and_the_key_not_pressed() -> None:
+    fails([*REACHED, (Press("enter"), confirming("1234", "DONE"))], Misread, what=WRITE)
 
 
 def test_after_the_commit_key_a_rule_is_a_clear_answer() -> None:

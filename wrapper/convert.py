@@ -22,11 +22,11 @@ _PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
 
 def shape(value: object) -> str:
-    """What may be shown of a value: `MÜLLER 42` -> `AAAAAA 99`; at most 40 characters."""
+    """What may be shown of a value: `MÜLLER 42` -> text of the form 'AAAAAA 99'; at most 40 characters."""
     if not isinstance(value, str):
         return f"<{type(value).__name__}>"
     text = "".join("9" if c.isdigit() else "A" if c.isalpha() else c if c in " .,-/:+" else "?" for c in value[:40])
-    return f"'{text}'"
+    return f"text of the form '{text}'"
 
 
 def text(value: Any) -> str:

@@ -69,7 +69,6 @@ def _view(service: Service, operation: Operation, store: Store) -> Callable[...,
             purpose=request.headers.get("Figway-Purpose"),
             idempotency_key=request.headers.get("Idempotency-Key"),
             wait=_wait(request.headers.get("Prefer", "")),
-            timeout=_timeout(request.headers.get("Figway-Timeout")),
         )
         return _respond(service.serve(operation, asked))
 
@@ -124,14 +123,6 @@ def _wait(prefer: str) -> float:
     """Seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT; other preferences are ignored, as the RFC says."""
     found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?", prefer, re.ASCII)
     return min(float(found[1]), MAX_WAIT) if found else 0.0
-
-
-def _timeout(text: str | None) -> float | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text, re.ASCII) or float(text) <= 0:
-        raise RequestError("Figway-Timeout must be seconds, like 2.5")
-    return float(text)
 
 
 def _begin() -> None:

@@ -63,7 +63,8 @@ def differs(example: Example, answer: Answer) -> str:
     """What differs from what was expected: status, count, data as a subset. Values met are not shown: they may be a customer's."""
     expect = example.expect
     if answer.status != expect["status"]:
-        return f"expected status {expect['status']}, met {answer.status}: {answer.body.get('detail', '')}"
+        reasons = "; ".join(str(error.get("reason", "")) for error in answer.body.get("errors", ())[:3])
+        return f"expected status {expect['status']}, met {answer.status}: {answer.body.get('detail', '')}{reasons and f' ({reasons})'}"
     data = answer.body.get("data")
     if "count" in expect and (not isinstance(data, list) or len(data) != expect["count"]):
         return f"expected {expect['count']} items, met {len(data) if isinstance(data, list) else 'no list'}"

@@ -23,7 +23,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`wait` is how long the caller would wait for a deferred answer; `timeout` can only shorten the endpoint's own deadline."""
+    """`wait` is for how many seconds the caller would wait for a deferred answer."""
 
     caller: Caller
     given: Given
@@ -31,7 +31,6 @@ class Request:
     purpose: str | None = None
     idempotency_key: str | None = None
     wait: float = 0.0
-    timeout: float | None = None
     side: Side = "legacy"
 
 

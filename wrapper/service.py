@@ -57,7 +57,7 @@ class Service:
         authorise(operation.auth, request.caller, request.purpose)
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
-        deadline = time.monotonic() + min(operation.deadline, request.timeout or operation.deadline)
+        deadline = time.monotonic() + operation.deadline
         answer = self._write if operation.effect == "write" else self._answer
         return _shown(answer(operation, request, params, deadline), operation, request.caller)
 
@@ -120,7 +120,7 @@ class Service:
             params = self.load(operation, self.place(operation, values))
         except Invalid as error:
             raise Misread(f"{name} can't be asked with what another part answered: {error.detail}") from error
-        return operation, self.fetch(operation, "legacy", params, deadline, trace)
+        return operation, self.fetch(operation, "legacy", params, min(deadline, time.monotonic() + operation.deadline), trace)
 
     def _refuse_early(self, operation: Operation, params: Mapping[str, Any]) -> None:
         """What a part will not take of the caller's own values is the caller's 422, before anything is asked."""
@@ -165,20 +165,18 @@ def _source(operation: Operation, side: Side) -> Source:
 
 
 def _called(adapter: Adapter, call: Call, source: Source) -> Reply:
-    """The one place that asks a back end: one event per call, whatever comes of it."""
+    """The one place that asks a back end: one event per call, a warning when the back end is at fault."""
+    event = log.get().bind(operation=call.operation, system=source.system, request_id=call.trace)
     began = time.monotonic()
-    outcome = "internal"
     try:
         reply = adapter.call(call)
-        outcome = "ok"
-        return reply
     except AdapterError as error:
-        outcome = type(error).__name__
         error.backend = error.backend or source.system
+        say = event.warning if error.spoils else event.info
+        say("backend", outcome=type(error).__name__, detail=error.detail, elapsed=round(time.monotonic() - began, 4))
         raise
-    finally:
-        elapsed = round(time.monotonic() - began, 4)
-        log.get().info("backend", operation=call.operation, system=source.system, outcome=outcome, elapsed=elapsed, request_id=call.trace)
+    event.info("backend", outcome="ok", elapsed=round(time.monotonic() - began, 4))
+    return reply
 
 
 def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:

@@ -103,17 +103,6 @@ def test_a_query_name_given_twice_is_400(facade: Facade) -> None:
     is_problem(facade.ask(f"GET {CUSTOMER}?a=1&a=2"), 400)
 
 
-@pytest.mark.parametrize("header", ["abc", "-1", "0", "nan", "1e3", "99999"])
-def test_a_timeout_that_is_not_seconds_is_400(facade: Facade, header: str) -> None:
-    is_problem(facade.ask(f"GET {CUSTOMER}", headers={"Figway-Timeout": header}), 400)
-
-
-def test_a_timeout_of_a_millisecond_is_504_in_time(facade: Facade) -> None:
-    began = time.monotonic()
-    is_problem(facade.ask(f"GET {CUSTOMER}/risk", headers={"Figway-Timeout": "0.001"}), 504)
-    assert time.monotonic() - began < 2
-
-
 # --- bodies
 
 

@@ -107,7 +107,7 @@ def test_sentinels_and_blanks_are_none_only_where_declared() -> None:
 def test_an_unknown_code_is_refused_and_shown_as_its_shape() -> None:
     kind = Field("kind", "string", one_of=("current", "savings"))
     assert read(kind, "CHK", values={"CHK": "current"}) == "current"
-    assert read(kind, "XY9", values={"CHK": "current"}) == ("kind: expected one of the codes CHK, met 'AA9'",)
+    assert read(kind, "XY9", values={"CHK": "current"}) == ("kind: expected one of the codes CHK, met text of the form 'AA9'",)
 
 
 def test_a_pattern_matches_the_whole_ascii_text() -> None:
@@ -121,14 +121,18 @@ def test_nested_lists_are_read_by_their_own_rules() -> None:
     searches = Field("searches", "list", of=(Field("on", "date"), Field("by", "string")))
     rule = {"of": {"on": ReadRule("Date", "yyyymmdd"), "by": ReadRule("Who")}}
     assert read(searches, [{"Date": "20260101", "Who": "X "}], **rule) == [{"on": date(2026, 1, 1), "by": "X"}]
-    assert read(searches, [{"Date": "2026", "Who": "X"}], **rule) == ("searches.0.on: expected a date as yyyymmdd, met '9999'",)
+    assert read(searches, [{"Date": "2026", "Who": "X"}], **rule) == (
+        "searches.0.on: expected a date as yyyymmdd, met text of the form '9999'",
+    )
 
 
 def test_every_record_is_either_good_or_bad_with_its_place() -> None:
     reader = Reader([amount()], {"balance": ReadRule("B", "signed_trailing")})
     rows = reader.read(Reply(({"B": "1.00"}, {"B": "?"}, {"B": "3.00"}), "test", 0.0))
     assert [row["balance"] for row in rows.good] == [Decimal("1.00"), Decimal("3.00")]
-    assert [(bad.index, bad.reasons) for bad in rows.bad] == [(1, ("balance: expected an amount like 1,234.56- or 1,234.56CR, met '?'",))]
+    assert [(bad.index, bad.reasons) for bad in rows.bad] == [
+        (1, ("balance: expected an amount like 1,234.56- or 1,234.56CR, met text of the form '?'",))
+    ]
 
 
 def test_dumped_amounts_are_text_and_dates_are_iso() -> None:
@@ -170,9 +174,9 @@ def test_a_number_that_is_a_sentinel_is_none_whatever_its_digits() -> None:
 
 
 def test_a_shape_shows_no_letter_and_no_digit() -> None:
-    assert convert.shape("MÜLLER 42-x") == "'AAAAAA 99-A'"
+    assert convert.shape("MÜLLER 42-x") == "text of the form 'AAAAAA 99-A'"
     assert convert.shape(12345) == "<int>"
-    assert len(convert.shape("9" * 500)) < 50
+    assert len(convert.shape("9" * 500)) < 64
 
 
 def test_a_python_function_needs_the_mark_and_a_listed_package() -> None:

@@ -71,11 +71,15 @@ def authorise(auth: Auth, caller: Caller, purpose: str | None) -> None:
         raise Forbidden(f"this needs the scope {auth.scope}")
     if not auth.purposes:
         return
+    if not caller.purposes:
+        raise Forbidden(f"this needs a key that was given a purpose: {' or '.join(auth.purposes)}")
     stated = purpose or (next(iter(caller.purposes)) if len(caller.purposes) == 1 else None)
     if stated is None:
-        raise Forbidden(f"state a purpose in the header Figway-Purpose: one of {', '.join(auth.purposes)}")
-    if stated not in auth.purposes or stated not in caller.purposes:
-        raise Forbidden("this purpose is not allowed here, or not for this key")
+        raise Forbidden(f"state a purpose in the header Figway-Purpose: {' or '.join(auth.purposes)}")
+    if stated not in caller.purposes:
+        raise Forbidden(f"this key is not for the purpose stated; it is for: {', '.join(sorted(caller.purposes))}")
+    if stated not in auth.purposes:
+        raise Forbidden(f"this is not to be had for the purpose {stated}, only for: {', '.join(auth.purposes)}")
 
 
 def authorise_object(auth: Auth, caller: Caller, params: Mapping[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
-from flask import Flask
+from flask import Flask, request
 
 from scoring.store import Store as Models
 from wrapper import catalogue, http, log, settings
 from wrapper.jobs import Runner
 from wrapper.operation import Catalogue
+from wrapper.problems import NotReady
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import Settings
@@ -19,12 +21,13 @@ from wrapper.systems import FileLeases, Systems
 
 @dataclass(frozen=True, slots=True)
 class Figway:
-    """One process's live parts. close() signs off everywhere."""
+    """One process's live parts. `leaving` says that this process is about to stop; close() signs off everywhere."""
 
     catalogue: Catalogue
     service: Service
     systems: Systems
     store: Store
+    leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
         """The job worker over these parts."""
@@ -38,9 +41,10 @@ class Figway:
 
 def assemble(given: Settings) -> Figway:
     """Raises CatalogueError, BadSettings, BadStore or a ScoringError: whoever starts Figway sees what is wrong at once."""
-    loaded = catalogue.load(given.catalogue, given.models)
+    folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
+    loaded = catalogue.load(folder, given.models)
     store = Store(given.state)
-    systems = Systems(loaded, given, catalogue.Folder(given.catalogue), FileLeases(store.folder / "leases"))
+    systems = Systems(loaded, given, catalogue.Folder(folder), FileLeases(store.folder / "leases"))
     scorer = Scorer(loaded, Models(given.models))
     return Figway(loaded, Service(loaded, systems, store, scorer, given.packages, given.threads // 2), systems, store)
 
@@ -53,6 +57,12 @@ def create_app(given: Settings) -> Flask:
     app = Flask("figway", static_folder=None)
     http.install(app, parts.service, parts.systems, parts.store)
     app.extensions["figway"] = parts
+
+    @app.before_request
+    def _leave() -> None:
+        if parts.leaving.is_set() and request.endpoint == "health.ready":
+            raise NotReady("the facade is about to stop")
+
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from scoring.errors import ScoringError
 from wrapper import catalogue as catalogues
 from wrapper import live, log
 from wrapper.policy import keys
+from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
 from wrapper.state.store import Store
@@ -35,7 +37,7 @@ class _Group(click.Group):
             for fault in error.faults:
                 click.echo(str(fault), err=True)
             sys.exit(1)
-        except (BadSettings, BadStore, ScoringError, AdapterError) as error:
+        except (BadSettings, BadStore, ScoringError, AdapterError, RequestError) as error:
             click.echo(f"figway: {error}", err=True)
             sys.exit(1)
 
@@ -107,16 +109,19 @@ def call(endpoint: str, values: Sequence[str], side: str, wait: float, catalogue
     """Call one endpoint without HTTP: name=value for text, name:=JSON for anything else."""
     settings = from_environment(catalogue=catalogue, state=state)
     parts = _assemble(settings)
-    stop = threading.Event()
+    stop, worker = threading.Event(), None
     try:
         operation = parts.catalogue.operations.get(endpoint)
         if operation is None:
             raise click.ClickException(f"there is no endpoint {endpoint}; `figway routes` lists them")
         if operation.legacy is not None and operation.legacy.deferred:
-            threading.Thread(target=parts.runner().run, args=(stop,), daemon=True).start()
+            worker = threading.Thread(target=parts.runner().run, args=(stop,), daemon=True)
+            worker.start()
         answer = live.ask(parts.service, operation, _values(values), side=side, wait=wait)
     finally:
         stop.set()
+        if worker is not None:
+            worker.join(60)  # a drop that it has begun is finished, or noted as begun, before its connections are closed
         parts.close()
     click.echo(json.dumps(answer.body, indent=2, ensure_ascii=False))
     sys.exit(0 if answer.status < 400 else 1)
@@ -128,6 +133,8 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise click.UsageError(f"'{pair}' is not name=value or name:=JSON")
+        if name.removesuffix(":") in made:
+            raise click.UsageError(f"'{name.removesuffix(':')}' is given twice")
         try:
             made[name.removesuffix(":")] = json.loads(value) if name.endswith(":") else value
         except json.JSONDecodeError as error:
@@ -142,13 +149,11 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
 @click.option("--workers", type=int, help="gunicorn workers (FIGWAY_WORKERS; default 1).")
 @click.option("--threads", type=int, help="Threads a worker (FIGWAY_THREADS; default 32).")
 def serve(**given: Any) -> None:
-    """Serve a catalogue: gunicorn and one job worker. TERM stops gracefully, HUP reloads."""
-    settings = from_environment(**given)
-    parts = _assemble(settings)  # refuse a bad catalogue, setting or store here, in words, rather than in a worker
-    parts.systems.check_references()
-    parts.close()
+    """Serve a catalogue: gunicorn and one job worker. TERM stops gracefully, HUP loads the catalogue anew when it has no fault."""
     from wrapper import server
 
+    settings = from_environment(**given)
+    log.configure(settings.log_level)
     sys.exit(server.serve(settings))
 
 
@@ -165,11 +170,17 @@ def key() -> None:
 @STATE
 def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
     """Make a key and print it: this once."""
+    for option, words, pattern, example in (
+        ("NAME", [name], r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
+        ("--scope", scopes, r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
+        ("--purpose", purposes, r"[a-z][a-z0-9-]*", "credit-risk"),
+        ("--claim", claims, r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
+    ):
+        for word in words:
+            if not re.fullmatch(pattern, word):
+                raise click.UsageError(f"{option} must be like {example}, met {word!r}")
     bound: dict[str, frozenset[str]] = {}
-    for claim in claims:
-        subject, equals, value = claim.partition("=")
-        if not equals or not value:
-            raise click.UsageError(f"'{claim}' is not NAME=VALUE")
+    for subject, _, value in (claim.partition("=") for claim in claims):
         bound[subject] = bound.get(subject, frozenset()) | {value}
     made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
     _store(state).put_key(row)

@@ -23,9 +23,10 @@ import click
 
 from wrapper import tour
 from wrapper.policy import keys
-from wrapper.server import GRACEFUL, die_with_parent
+from wrapper.server import die_with_parent
 from wrapper.settings import Settings, as_environment, from_environment
 from wrapper.state.store import Store
+from wrapper.worker import GRACEFUL
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

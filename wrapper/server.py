@@ -1,62 +1,128 @@
-"""`figway serve`: gunicorn and one job worker under a small supervisor; this module is also gunicorn's configuration.
+"""`figway serve`: gunicorn and one job worker under a small supervisor, over a catalogue that has been tried.
 
-The supervisor passes TERM and INT on as a graceful stop, HUP as a reload, starts a dead job worker again, and ends with
-gunicorn's own exit code. Its children die with it, even when it is killed (PR_SET_PDEATHSIG).
+What is served is a copy of the catalogue's folder (`wrapper/snapshot.py`), loaded here as a worker will load it before any worker does:
+at the start, where a fault ends it, and again at HUP, where a fault is logged and the catalogue before it stays. Edits in the folder are
+never picked up otherwise. A model is not copied: its folders are versions and not edited.
+
+TERM and INT: `/health/ready` says 503 and answers close their connections for FIGWAY_DRAIN seconds, in which balancers and clients
+with kept-alive connections turn away; then gunicorn stops listening, finishes what runs (30 s at most) and signs off. A client that
+still connects at that moment is refused or reset; nothing of its request was read. A second signal cuts the wait short.
+
+The exit code is gunicorn's own. The children die with the supervisor, even when it is killed (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
 import ctypes
+import http.client
+import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
-from typing import Any
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from pathlib import Path
 
-from wrapper.settings import Settings, as_environment
+import click
 
-GRACEFUL = 30
+from wrapper import app, log
+from wrapper.catalogue import CatalogueError
+from wrapper.settings import BadSettings, Settings, address, as_environment
+from wrapper.snapshot import Snapshots
+from wrapper.state.store import Store
+from wrapper.systems import FileLeases
+from wrapper.worker import GRACEFUL
+
 PR_SET_PDEATHSIG = 1
-
-
-def worker_exit(_server: Any, worker: Any) -> None:
-    """gunicorn's hook in a worker that ends: sign off from every system."""
-    parts = getattr(worker.wsgi, "extensions", {}).get("figway")
-    if parts is not None:
-        parts.close()
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(settings: Settings) -> int:
-    """Runs until told to stop; returns the exit code."""
-    return _Supervisor(settings).run()
+    """Runs until told to stop; returns the exit code. Raises what app.assemble raises, before anything is started."""
+    with ExitStack() as held:
+        listener = held.enter_context(_listening(settings.bind))
+        place = _place(settings)
+        snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
+        supervisor = _Supervisor(settings, snapshots)
+        supervisor.accept()
+        return supervisor.run(listener)
+
+
+def _listening(bind: str) -> socket.socket:
+    """Ours before gunicorn starts, so that a port in use is told at once and in words."""
+    host, port = address(bind)
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address, which was said
+        raise BadSettings(f"can't listen on {bind}: {reason}") from None
+
+
+def _place(settings: Settings) -> Path:
+    """A folder beside the state store that no other supervisor uses; free again when this process ends, however it ends."""
+    with closing(Store(settings.state)) as store:
+        if store.folder.resolve() == settings.catalogue.resolve():
+            raise BadSettings(f"the state store lies among the catalogue's files in {store.folder}: give it a folder of its own")
+        name = FileLeases(store.folder / "leases").take([f"serving-{n}" for n in range(64)])
+        if name is None:
+            raise BadSettings(f"no room for the catalogue's copy in {store.folder}: 64 facades use it, or its file system has no locks")
+        return store.folder / name
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stopping = threading.Event()
+    def __init__(self, settings: Settings, snapshots: Snapshots) -> None:
+        self._settings, self._snapshots = settings, snapshots
+        self._environ = as_environment(replace(settings, catalogue=snapshots.current))
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
+        self._endpoints = 0
 
-    def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        self._start("gunicorn", _gunicorn(self._settings))
+    def accept(self) -> None:
+        """The folder as it is now becomes what is served, when a worker's own way of starting succeeds with a copy of it."""
+        copy = self._snapshots.take(self._settings.catalogue)
+        try:
+            with closing(app.assemble(replace(self._settings, catalogue=copy))) as parts:
+                parts.systems.check_references()
+                parts.systems.open_all()
+        except BaseException:
+            self._snapshots.drop(copy)
+            raise
+        self._snapshots.accept(copy)
+        self._endpoints = len(parts.catalogue.operations)
+
+    def run(self, listener: socket.socket) -> int:
+        """From the first child to the last; `listener` is gunicorn's from here on."""
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _frame: self._signals.put(number))
+        here = listener.getsockname()[:2]
+        self._start("gunicorn", _gunicorn(self._settings, listener.fileno()), listener.fileno())
+        listener.close()
         self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
-        while self._children["gunicorn"].poll() is None:
-            self._stopping.wait(0.25)
-            if self._stopping.is_set():
-                break
-            self._revive()
-        return self._stop()
+        threading.Thread(target=self._announce, args=here, daemon=True).start()
+        told = self._attend()
+        return self._stop(told)
 
-    def _start(self, name: str, argv: Sequence[str]) -> None:
+    def _attend(self) -> bool:
+        """Until somebody says stop (True) or gunicorn ends by itself (False)."""
+        while self._children["gunicorn"].poll() is None:
+            try:
+                if self._signals.get(timeout=0.25) != signal.SIGHUP:
+                    return True
+                self._reload()
+            except queue.Empty:
+                self._revive()
+        return False
+
+    def _start(self, name: str, argv: Sequence[str], *handed: int) -> None:
         self._started[name] = time.monotonic()
         self._children[name] = subprocess.Popen(  # noqa: S603 - our own interpreter, our own modules
-            argv, env=as_environment(self._settings), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+            argv, env=self._environ, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_in_child, pass_fds=handed
         )
 
     def _revive(self) -> None:
@@ -65,15 +131,41 @@ class _Supervisor:
         if jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2:
             self._start("jobs", [str(a) for a in jobs.args])  # type: ignore[union-attr]
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            for child in self._children.values():
-                child.send_signal(signal.SIGHUP if child is self._children.get("gunicorn") else signal.SIGTERM)
-            return
-        self._stopping.set()
+    def _reload(self) -> None:
+        """A new catalogue for new workers, or a log line for each reason why not."""
+        try:
+            self.accept()
+        except CatalogueError as error:
+            for fault in error.faults:
+                log.get().error("catalogue", outcome="refused", fault=str(fault))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the catalogue that is served is not
+            log.get().error("catalogue", outcome="refused", fault=str(error), error=type(error).__name__)
+        else:
+            log.get().info("catalogue", outcome="accepted", endpoints=self._endpoints)
+            self._children["gunicorn"].send_signal(signal.SIGHUP)
+            self._children["jobs"].terminate()  # and started anew, by _revive
 
-    def _stop(self) -> int:
-        """TERM to all, then KILL to whoever is left after the graceful time."""
+    def _announce(self, host: str, port: int) -> None:
+        """One log line when the first request can be served, and one for the person at the terminal, if there is one."""
+        shown = f"[{host}]" if ":" in host else host
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        connection = http.client.HTTPConnection(reached, port, timeout=60)
+        with closing(connection), suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status != http.HTTPStatus.OK:
+                return
+            base = f"http://{shown}:{port}"
+            log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/")
+            if sys.stdout.isatty():
+                click.echo(f"figway: {self._endpoints} endpoints at {base}, described at {base}/docs/; Ctrl-C stops")
+
+    def _stop(self, told: bool) -> int:
+        """USR1 says that the end is near; then TERM to all, and KILL to whoever is left after the graceful time."""
+        gunicorn = self._children["gunicorn"]
+        if told:
+            gunicorn.send_signal(signal.SIGUSR1)
+            with suppress(queue.Empty):
+                self._signals.get(timeout=self._settings.drain)
         for child in self._children.values():
             child.terminate()
         until = time.monotonic() + GRACEFUL + 8
@@ -83,19 +175,20 @@ class _Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait(5)
-        code = self._children["gunicorn"].returncode
-        return 0 if self._stopping.is_set() and code in (0, -signal.SIGTERM) else code or 1
+        return 0 if told and gunicorn.returncode in (0, -signal.SIGTERM) else gunicorn.returncode or 1
 
 
-def _gunicorn(settings: Settings) -> list[str]:
-    """gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole."""
-    options = {
-        "--config": "python:wrapper.server", "--worker-class": "gthread",
-        "--workers": str(settings.workers), "--threads": str(settings.threads),
-        "--bind": settings.bind, "--graceful-timeout": str(GRACEFUL), "--timeout": "60", "--keep-alive": "5", "--log-level": "warning",
-    }  # fmt: skip
-    flags = [part for pair in options.items() for part in pair]
-    return [sys.executable, "-m", "gunicorn", *flags, "--no-control-socket", "wrapper.app:from_environment()"]
+def _gunicorn(settings: Settings, listener: int) -> list[str]:
+    """What depends on the settings; the rest of gunicorn's configuration is in wrapper/worker.py."""
+    numbers = ["--workers", str(settings.workers), "--threads", str(settings.threads), "--bind", f"fd://{listener}"]
+    return [sys.executable, "-m", "gunicorn", "--config", "python:wrapper.worker", *numbers, "wrapper.app:from_environment()"]
+
+
+def _in_child() -> None:
+    """A HUP or USR1 that comes before gunicorn has its handlers must not end it: it will load the catalogue of that moment anyway."""
+    die_with_parent()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def die_with_parent() -> None:

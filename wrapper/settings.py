@@ -7,10 +7,13 @@ plain strings for its adapter. A value that came from a reference never appears 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+NAMES = ("catalogue", "state", "models", "threads", "workers", "bind", "drain", "log_level")
 
 
 class BadSettings(Exception):
@@ -27,6 +30,7 @@ class Settings:
     threads: int = 32
     workers: int = 1
     bind: str = "127.0.0.1:8080"
+    drain: int = 1
     log_level: str = "info"
     packages: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,18 +39,19 @@ class Settings:
 def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
     """FIGWAY_* variables, overridden by `given` (command-line options; None is not given). Raises BadSettings."""
     env = dict(os.environ if environ is None else environ)
-    read = {name: env.get(f"FIGWAY_{name.upper()}") for name in ("catalogue", "state", "models", "threads", "workers", "bind", "log_level")}
+    read = {name: env.get(f"FIGWAY_{name.upper()}") for name in NAMES}
     said = {k: v for k, v in {**read, **{k: v for k, v in given.items() if v is not None}}.items() if v not in (None, "")}
     if "catalogue" not in said:
         raise BadSettings("no catalogue: give --catalogue DIR or set FIGWAY_CATALOGUE")
-    folder = Path(said["catalogue"]).resolve()
+    folder = Path(os.path.abspath(said["catalogue"]))  # a link stays one: at HUP it may lead elsewhere
     return Settings(
         catalogue=folder,
-        state=str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")),
+        state=_state(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}"))),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 2, 512),
         workers=_number("workers", said.get("workers", 1), 1, 64),
-        bind=str(said.get("bind", "127.0.0.1:8080")),
+        bind=_bind(str(said.get("bind", "127.0.0.1:8080"))),
+        drain=_number("drain", said.get("drain", 1), 0, 300),
         log_level=_level(str(said.get("log_level", "info"))),
         packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
         environ=env,
@@ -61,8 +66,16 @@ def models_beside(catalogue: Path) -> Path:
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that is to see the same settings."""
-    names = ("catalogue", "state", "models", "threads", "workers", "bind", "log_level")
-    return {**settings.environ, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in names}}
+    return {**settings.environ, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in NAMES}}
+
+
+def address(bind: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [IPV6]:PORT. Raises BadSettings."""
+    host, colon, port = bind.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535 or (":" in bare and bare == host):
+        raise BadSettings(f"bind must be HOST:PORT, like 127.0.0.1:8080, met {bind!r}")
+    return bare, int(port)
 
 
 def resolve(value: Any, environ: Mapping[str, str], where: str) -> Any:
@@ -87,6 +100,18 @@ def _secret_file(name: str, where: str) -> str:
         return Path(name).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{where}: the file {name} can't be read ({type(error).__name__})") from None
+
+
+def _bind(value: str) -> str:
+    address(value)
+    return value
+
+
+def _state(value: str) -> str:
+    """The file's absence is not judged here: it is made on first use."""
+    if not value.startswith("sqlite:///") or value.removeprefix("sqlite:///") in ("", ":memory:"):
+        raise BadSettings(f"state must be sqlite:///PATH, the path of a file, met {value.partition(':')[0]}:...")
+    return value
 
 
 def _number(name: str, value: Any, low: int, high: int) -> int:

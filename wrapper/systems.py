@@ -14,8 +14,9 @@ from typing import Any
 
 from adapters import registry
 from adapters.base import Adapter, Files
+from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
 from wrapper.operation import Catalogue, System
-from wrapper.settings import Settings, resolve
+from wrapper.settings import BadSettings, Settings, resolve
 
 
 class FileLeases:
@@ -70,16 +71,20 @@ class Systems:
         return adapter
 
     def _make(self, system: System) -> Adapter:
-        return registry.adapter(system.kind).open(system.name, self._resolved(system), self._files, self._leases)
-
-    def _resolved(self, system: System) -> Mapping[str, Any]:
         block: Mapping[str, Any] = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
-        return block
+        return registry.adapter(system.kind).open(system.name, block, self._files, self._leases)
 
     def check_references(self) -> None:
-        """Raises BadSettings when a system's host or secret is not there; opens nothing."""
+        """Raises CatalogueError with every host and secret that is not there; opens nothing."""
+        missing = []
         for system in self._systems.values():
-            self._resolved(system)
+            for path, text in texts(system.block, ()):
+                try:
+                    resolve(text, self._settings.environ, f"{system.name}.{spoken(path)}")
+                except BadSettings as error:
+                    missing.append(Found("systems.yaml", system.line, str(error)))
+        if missing:
+            raise CatalogueError(missing)
 
     def open_all(self) -> None:
         """Fail at start, not at the first call."""

@@ -1,0 +1,282 @@
+"""`figway serve` as a process: how it starts, what it says, what HUP, crashes and TERM do to it. Its one back end is an SQLite file."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import needs
+from tests.live import ROOT
+from tests.processes import descendants, gone
+from wrapper.policy import keys
+from wrapper.state.store import Store
+
+SYSTEMS = "systems:\n  shelf:\n    kind: odbc\n    dsn: env:SHELF_DSN\n"
+ENDPOINT = """
+endpoint: {name}
+summary: One thing
+owner: us
+group: things
+route: GET /v1/{name}/{{id}}
+auth: {{scope: things:read}}
+effect: read
+request:
+  id: {{in: path, type: string, pattern: "[0-9]{{1,5}}"}}
+response:
+  object: {{word: {{type: string}}}}
+legacy:
+  system: shelf
+  sql: SELECT WORD AS word FROM THING WHERE ID = :id
+  columns: {{word: text}}
+limits: {{deadline: 5s}}
+examples:
+  - {{request: {{id: "1"}}, expect: {{status: 200}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A served facade, its settings, its catalogue's folder, its log, its state store's folder, and a key for it."""
+
+    child: subprocess.Popen[bytes]
+    address: tuple[str, int]
+    environ: Mapping[str, str]
+    catalogue: Path
+    log: Path
+    state: Path
+    key: str
+
+    def ask(self, path: str, on: http.client.HTTPConnection | None = None) -> http.client.HTTPResponse:
+        """Read to its end: on a connection of its own, or on a kept one."""
+        line = on or http.client.HTTPConnection(*self.address, timeout=10)
+        line.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
+        answer = line.getresponse()
+        answer.read()
+        line.close() if on is None else None
+        return answer
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def hup(self) -> None:
+        self.child.send_signal(signal.SIGHUP)
+
+    def child_of(self, words: str) -> int:
+        """The youngest process below the supervisor whose command line has these words."""
+        return [pid for pid, line in descendants(self.child.pid).items() if words in line][-1]
+
+
+def until(true: Callable[[], object], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def prepared(folder: Path) -> tuple[Path, Mapping[str, str]]:
+    """A catalogue of one endpoint, and the settings to serve it."""
+    driver = needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/odbc/libsqlite3odbc.so")
+    with closing(sqlite3.connect(folder / "shelf.sqlite")) as shelf:
+        shelf.executescript("CREATE TABLE THING (ID TEXT, WORD TEXT); INSERT INTO THING VALUES ('1', 'brick')")
+    catalogue = folder / "catalogue"
+    (catalogue / "endpoints").mkdir(parents=True)
+    (catalogue / "systems.yaml").write_text(SYSTEMS)
+    (catalogue / "endpoints" / "things.yaml").write_text(ENDPOINT.format(name="things"))
+    settings = {
+        "FIGWAY_CATALOGUE": str(catalogue), "FIGWAY_STATE": f"sqlite:///{folder}/state/state.sqlite", "FIGWAY_BIND": "127.0.0.1:0",
+        "SHELF_DSN": f"Driver={driver};Database={folder}/shelf.sqlite",
+    }  # fmt: skip
+    return catalogue, {**os.environ, **settings}
+
+
+def start(environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen([sys.executable, "-m", "wrapper.cli", "serve"], cwd=ROOT, env=environ, stdout=out, stderr=out)
+
+
+@contextmanager
+def serving(folder: Path, **more: str) -> Iterator[Running]:
+    catalogue, environ = prepared(folder)
+    made, row = keys.new(keys.Caller("me", frozenset({"things:read"})))
+    with closing(Store(environ["FIGWAY_STATE"])) as store:
+        store.put_key(row)
+    log = folder / "log"
+    environ = {**environ, **more}
+    child = start(environ, log)
+    try:
+        running = Running(child, ("127.0.0.1", 0), environ, catalogue, log, folder / "state", made)
+        until(lambda: running.told("ready") or child.poll() is not None)
+        assert child.poll() is None, log.read_text()
+        port = int(running.told("ready")[0]["address"].rpartition(":")[2])
+        yield Running(child, ("127.0.0.1", port), environ, catalogue, log, folder / "state", made)
+    finally:
+        child.terminate()
+        child.wait(40)
+
+
+@pytest.fixture(scope="module")
+def facade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("served"), FIGWAY_DRAIN="0") as running:
+        yield running
+
+
+def test_it_says_once_when_it_is_ready_and_where(facade: Running) -> None:
+    [ready] = facade.told("ready")
+    assert ready["endpoints"] == 1
+    assert ready["docs"] == f"http://127.0.0.1:{facade.address[1]}/docs/"
+    assert facade.ask("/docs/").status == 200
+    assert facade.ask("/v1/things/1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("GET /v1/things/1 {key} HTTP/1.1\r\n\r\n", 400),
+        ("GET /{key}\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n{key}\r\n\r\n", 400),
+        ("{key} / HTTP/1.1\r\n\r\n", 400),
+        ("GET /{key}" + "x" * 9000 + " HTTP/1.1\r\n\r\n", 414),
+        ("GET / HTTP/1.1\r\nX: {key}" + "x" * 9000 + "\r\n\r\n", 431),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: {key}\r\n\r\n", 501),
+    ],
+)
+def test_what_is_not_http_is_a_problem_and_is_not_repeated_anywhere(facade: Running, sent: str, status: int) -> None:
+    with socket.create_connection(facade.address, timeout=5) as line:
+        line.sendall(sent.replace("{key}", facade.key).encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "application/problem+json" in head
+    assert json.loads(body)["status"] == status
+    secret = facade.key.rpartition("_")[2]
+    assert secret not in answer
+    assert secret not in facade.log.read_text()
+    assert facade.told("unreadable")[-1]["request_id"] == json.loads(body)["request_id"]
+
+
+def test_hup_serves_what_was_added(facade: Running) -> None:
+    jobs = facade.child_of("jobs work")
+    (facade.catalogue / "endpoints" / "more.yaml").write_text(ENDPOINT.format(name="more"))
+    assert facade.ask("/v1/more/1").status == 404
+    facade.hup()
+    until(lambda: facade.ask("/v1/more/1").status == 200)
+    assert facade.told("catalogue")[-1]["endpoints"] == 2
+    until(lambda: jobs not in descendants(facade.child.pid))
+
+
+def test_a_broken_catalogue_is_refused_with_its_lines_and_the_old_one_stays(facade: Running) -> None:
+    broken = facade.catalogue / "endpoints" / "things.yaml"
+    good = broken.read_text()
+    broken.write_text(good.replace("effect: read", "effect: reed"))
+    before = len(facade.told("catalogue"))
+    facade.hup()
+    until(lambda: len(facade.told("catalogue")) > before)
+    [refused] = facade.told("catalogue")[before:]
+    assert (refused["level"], refused["outcome"]) == ("error", "refused")
+    assert re.match(r"endpoints/things.yaml:\d+: .*reed", refused["fault"])
+
+    worker = facade.child_of("gunicorn")
+    os.kill(worker, signal.SIGKILL)  # what replaces it must not load the broken file either
+    until(lambda: facade.child_of("gunicorn") != worker)
+    assert facade.ask("/v1/things/1").status == 200
+    assert facade.child.poll() is None
+
+    broken.write_text(good)
+    facade.hup()
+    until(lambda: facade.told("catalogue")[-1]["outcome"] == "accepted")
+    copies = [path.name for path in facade.state.glob("serving-*/*") if not path.is_symlink()]
+    assert len(copies) == 2
+
+
+def test_a_reference_that_leads_nowhere_is_refused_at_hup(facade: Running) -> None:
+    systems = facade.catalogue / "systems.yaml"
+    systems.write_text(SYSTEMS.replace("env:SHELF_DSN", "env:NO_SUCH_DSN"))
+    before = len(facade.told("catalogue"))
+    facade.hup()
+    until(lambda: len(facade.told("catalogue")) > before)
+    systems.write_text(SYSTEMS)
+    assert facade.told("catalogue")[-1]["fault"] == "systems.yaml:2: shelf.dsn: the environment variable NO_SUCH_DSN is not set"
+    assert facade.ask("/v1/things/1").status == 200
+
+
+def test_its_log_is_json_lines_alone(facade: Running) -> None:
+    assert [line for line in facade.log.read_text().splitlines() if not line.startswith("{")] == []
+
+
+def test_term_says_not_ready_first_then_ends_kept_connections_and_leaves_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, FIGWAY_DRAIN="2") as facade:
+        kept = http.client.HTTPConnection(*facade.address, timeout=10)
+        assert facade.ask("/v1/things/1", kept).headers.get("Connection") != "close"
+        children = descendants(facade.child.pid)
+        facade.child.terminate()
+        until(lambda: facade.ask("/health/ready").status == 503, 1.5)
+        assert facade.ask("/health/live").status == 200
+        last = facade.ask("/v1/things/1", kept)
+        assert (last.status, last.headers["Connection"]) == (200, "close")
+        kept.close()
+        assert facade.child.wait(10) == 0
+        assert gone(children)
+        assert list(facade.state.glob("serving-*/")) == []
+
+
+def test_a_killed_supervisor_takes_all_with_it_and_the_next_one_starts(tmp_path: Path) -> None:
+    with serving(tmp_path) as facade:
+        children = descendants(facade.child.pid)
+        facade.child.kill()
+        facade.child.wait(5)
+        assert gone(children, 10)
+        next_one = start(facade.environ, facade.log)
+        until(lambda: len(facade.told("ready")) == 2)
+        next_one.send_signal(signal.SIGINT)
+        assert next_one.wait(20) == 0
+
+
+def _busy(environ: Mapping[str, str], held: socket.socket) -> Mapping[str, str]:
+    return {**environ, "FIGWAY_BIND": f"127.0.0.1:{held.getsockname()[1]}"}
+
+
+def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[str, str]:
+    path = Path(environ["FIGWAY_STATE"].removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 100)
+    return environ
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (_busy, r"figway: can't listen on 127\.0\.0\.1:\d+: Address already in use"),
+        (_broken_state, r"figway: .*state\.sqlite: .*"),
+        (lambda environ, _: {**environ, "FIGWAY_BIND": "nonsense"}, r"figway: bind must be HOST:PORT, .*'nonsense'"),
+        (lambda environ, _: {**environ, "SHELF_DSN": ""}, r"systems\.yaml:2: shelf\.dsn: the environment variable SHELF_DSN is not set"),
+        (lambda environ, _: {**environ, "FIGWAY_CATALOGUE": "/nowhere"}, r"figway: .*/nowhere.*"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_sentence(
+    tmp_path: Path, broken: Callable[[Mapping[str, str], socket.socket], Mapping[str, str]], said: str
+) -> None:
+    _, environ = prepared(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        began = time.monotonic()
+        child = start(broken(environ, held), tmp_path / "log")
+        assert child.wait(10) == 1
+        assert time.monotonic() - began < 5  # 1 s when nothing else runs
+    [line] = (tmp_path / "log").read_text().splitlines()
+    assert re.fullmatch(said, line), line
+    assert list(tmp_path.glob("state/serving-*/")) == []

@@ -40,7 +40,7 @@ class Call:
 
     operation: str
     target: Any
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field(repr=False)
     deadline: float
     trace: str = ""
     effect: Literal["read", "idempotent", "write"] = "read"
@@ -57,7 +57,7 @@ class Call:
 class Reply:
     """What a back end said. `as_of` is an ISO date or time when the back end itself states one (a file's business date)."""
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] = field(repr=False)
     backend: str
     elapsed: float
     as_of: str | None = None

@@ -17,7 +17,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,8 +47,8 @@ class Answer:
 
     status: int
     media: str
-    headers: http.client.HTTPMessage
-    body: bytes
+    headers: http.client.HTTPMessage = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Wire:

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyodbc
@@ -38,7 +38,7 @@ class Database:
     """Where to connect and how. `peer` is None for a database that is a file."""
 
     name: str
-    dsn: str
+    dsn: str = field(repr=False)
     peer: tuple[str, int] | None
     read_only: bool
     lock_timeout: float

@@ -23,8 +23,8 @@ _SETTLE = 1.5  # seconds
 class Version:
     """One night's file. `places` are the offsets of the records by the bytes of their keys."""
 
-    data: bytes
-    places: Mapping[bytes, int]
+    data: bytes = field(repr=False)
+    places: Mapping[bytes, int] = field(repr=False)
     as_of: str | None
 
 

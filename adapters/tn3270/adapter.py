@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import Adapter, Call, Files, Leases, Reply
@@ -38,7 +38,7 @@ class User:
 
     lu: str
     name: str
-    password: str
+    password: str = field(repr=False)
 
 
 class Users:

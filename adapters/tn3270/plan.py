@@ -7,7 +7,7 @@ unless the host says why, means that nobody knows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.base import Record
@@ -26,17 +26,17 @@ class InUse(Unavailable):
 class Question:
     """A call's values, checked and rendered, by field."""
 
-    find: Mapping[str, str]
-    fill: Mapping[str, str]
-    echo: Mapping[str, str]
-    expect: Mapping[str, str]
+    find: Mapping[str, str] = field(repr=False)
+    fill: Mapping[str, str] = field(repr=False)
+    echo: Mapping[str, str] = field(repr=False)
+    expect: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The records, and whether the session is back where its next use may start."""
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] = field(repr=False)
     clean: bool
 
 

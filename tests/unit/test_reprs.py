@@ -1,0 +1,37 @@
+"""What is printed of an object may end in a log: it holds no secret and no value of a customer."""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Any
+
+import pytest
+
+from adapters.base import Call, Reply, Ticket
+from adapters.httpwire import Answer
+from adapters.odbc.session import Database
+from adapters.sftp.extract import Version
+from adapters.tn3270.adapter import User
+from adapters.tn3270.plan import Outcome, Question
+
+SECRET = "MUELLER"
+CALL = Call("test", None, {"name": SECRET}, 0.0)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        CALL,
+        Ticket("ABCDEFGH0001", CALL),
+        Reply(({"name": SECRET},), "bank", 0.1),
+        Answer(200, "text/plain", Message(), SECRET.encode()),  # type: ignore[arg-type]
+        Database("ledger", f"UID=u;PWD={SECRET}", None, True, 1.0),
+        Version(SECRET.encode(), {SECRET.encode(): 0}, None),
+        User("LU1", "FIGW01", SECRET),
+        Question({"a": SECRET}, {"a": SECRET}, {"a": SECRET}, {"a": SECRET}),
+        Outcome(({"name": SECRET},), True),
+    ],
+    ids=lambda shown: type(shown).__name__,
+)
+def test_a_repr_shows_no_value(shown: Any) -> None:
+    assert SECRET not in repr(shown)

@@ -141,6 +141,12 @@ def matching(rules: Sequence[ErrorRule], facts: Mapping[str, str], *, contains: 
 def rules(block: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
     """The `errors:` of a block, in their order."""
     return tuple(
-        ErrorRule(name, dict(rule.get("when", {})), rule["status"], rule.get("retry", False), rule.get("detail", ""))
+        ErrorRule(
+            name,
+            {fact: str(text) for fact, text in rule.get("when", {}).items()},
+            rule["status"],
+            rule.get("retry", False),
+            rule.get("detail", ""),
+        )
         for name, rule in block.get("errors", {}).items()
     )

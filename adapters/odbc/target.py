@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import BadTarget, Fault, Files
-from adapters.errors import ErrorRule
+from adapters.errors import ErrorRule, rules
 from adapters.odbc.sql import AFTER, BadSql, Statement, parse
 
 TYPES = ("text", "integer", "decimal", "date", "datetime", "boolean")
@@ -103,7 +103,7 @@ def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -
         None if page_by is None else statement.names.index(page_by),
         block.get("page_size", PAGE),
         block.get("max_rows", MOST),
-        tuple(_rule(name, rule) for name, rule in block.get("errors", {}).items()),
+        rules(block),
     )
 
 
@@ -124,11 +124,6 @@ def _paging(statement: Statement, page_by: str, columns: Mapping[str, str]) -> l
     if statement.limited:
         faults.append(Fault(("sql",), "page_size limits a page: no LIMIT, OFFSET, FETCH or TOP"))
     return faults
-
-
-def _rule(name: str, rule: Mapping[str, Any]) -> ErrorRule:
-    when = {fact: str(text) for fact, text in rule.get("when", {}).items()}
-    return ErrorRule(name, when, int(rule["status"]), bool(rule.get("retry", False)), str(rule.get("detail", "")))
 
 
 def _list(statement: Statement) -> str:

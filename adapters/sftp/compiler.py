@@ -14,7 +14,7 @@ from adapters.codec.ebcdic import CODEPAGES
 from adapters.codec.layout import Field
 from adapters.codec.record import RecordCodec, compile_record
 from adapters.codec.source import CopybookError
-from adapters.errors import ErrorRule
+from adapters.errors import ErrorRule, rules
 from adapters.sftp.compiled import DropTarget, Edge, ExtractTarget, ReplyFile
 from adapters.sftp.drop import Drop, Form, Total
 from adapters.template import Template, parse
@@ -165,13 +165,11 @@ class Compiler:
         return {name: kinds for name, kinds in met.items() if kinds}
 
     def _errors(self, codec: RecordCodec) -> tuple[ErrorRule, ...]:
-        rules = []
-        for name, rule in self._block.get("errors", {}).items():
-            when = {field: str(text) for field, text in rule.get("when", {}).items()}
-            for field in when:
-                self._known(("errors", name, "when", field), field, _names(codec))
-            rules.append(ErrorRule(name, when, int(rule["status"]), bool(rule.get("retry", False)), str(rule.get("detail", ""))))
-        return tuple(rules)
+        found = rules(self._block)
+        for rule in found:
+            for field in rule.when:
+                self._known(("errors", rule.name, "when", field), field, _names(codec))
+        return found
 
     def _path(self, place: Place, text: str) -> Template | None:
         """A path with {batch_id} in its file name and nothing else that varies."""

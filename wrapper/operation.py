@@ -158,12 +158,13 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A block of systems.yaml: references (`env:NAME`, `file:PATH`) are unresolved here."""
+    """A block of systems.yaml: references (`env:NAME`, `file:PATH`) are unresolved here. `lines` are of the paths in the block."""
 
     name: str
     kind: str
     block: Mapping[str, Any]
     line: int
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ def _asked(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
         if name not in part.params and not param.field.optional:
             yield ("parts", part.name, "with"), f"{part.operation} needs the parameter '{name}'"
     yield from _claimed(part, asked, endpoint)
+    yield from _meant(path, asked, endpoint)
 
 
 def _claimed(part: Part, asked: Endpoint, endpoint: Endpoint) -> Told:
@@ -69,6 +70,16 @@ def _claimed(part: Part, asked: Endpoint, endpoint: Endpoint) -> Told:
         if name in part.params and not _bound(part.params[name], claim, endpoint):
             round_it = f"{part.operation} binds '{name}' to the caller's claim '{claim}', and this join goes round it"
             yield ("parts", part.name, "with", name), f"{round_it}: fill it with a parameter that auth.object binds to claim:{claim}"
+
+
+def _meant(path: Path, asked: Endpoint, endpoint: Endpoint) -> Told:
+    """A join asks for no purpose for which its part may not be asked: its own `auth` stands for all its parts."""
+    allowed, mine = asked.operation.auth.purposes, endpoint.operation.auth.purposes
+    others = [purpose for purpose in mine if purpose not in allowed]
+    if allowed and (others or not mine):
+        met = f"for {', '.join(others)} too" if mine else "for any purpose"
+        only = f"{asked.operation.name} may be asked for {', '.join(allowed)} only, and this join"
+        yield path, f"{only} {met}: say under auth `purpose: [{', '.join(allowed)}]`"
 
 
 def _bound(text: str, claim: str, endpoint: Endpoint) -> bool:
@@ -144,7 +155,7 @@ def scoring(endpoint: Endpoint, estate: Estate) -> Told:
         yield ("scoring", "per_row"), "per_row scores each of response.items; this answer is one object"
     model = f"{spec.model}@{spec.version}"
     if model not in estate.models:
-        yield ("scoring", "model"), f"there is no model '{model}'{instead(model, estate.models)}"
+        yield ("scoring", "model"), f"there is no model '{model}' in {estate.shelf}{instead(model, estate.models)}"
         return
     known = {feature.name: feature for feature in estate.models[model].features}
     for name in known.keys() - spec.features.keys():

@@ -22,6 +22,7 @@ _GIVES = {
     **dict.fromkeys(("plain", "signed_trailing", "signed_leading"), "decimal"),
 }
 """What a conversion makes; those not named here make a date."""
+_SQL_TYPES = {"date": "DATE", "datetime": "TIMESTAMP", "integer": "BIGINT", "decimal": "DECIMAL(31, 2)", "boolean": "BOOLEAN"}
 
 
 def sides(endpoint: Endpoint, estate: Estate) -> Told:
@@ -46,10 +47,44 @@ def params(endpoint: Endpoint, _: Estate) -> Told:
             continue
         for name, param in endpoint.params.items():
             if name not in source.target.uses:
-                yield ("request", name), f"the {param.where} parameter '{name}' is not used by the {side} block"
+                hint = _unquoted(name, block)
+                yield ("request", name), f"the {param.where} parameter '{name}' is not used by the {side} block{hint}"
         for name in sorted(source.target.uses - endpoint.params.keys()):
             written = (path for path, text in texts(block, (side,)) if re.search(rf"[{{:]{re.escape(name)}\b", text))
             yield next(written, (side,)), f"the {side} block uses '{name}', which is not a parameter{instead(name, endpoint.params)}"
+
+
+def _unquoted(name: str, block: Mapping[str, Any]) -> str:
+    """How a parameter is written where the block seems to mean it."""
+    if re.search(rf"[{{:]{name}\b", block.get("sql", "")):
+        return f": in SQL a value is written :{name}, without quotes and braces"
+    return f'; quote it: "{{{name}}}"' if _alone(name, block) else ""
+
+
+def _alone(name: str, value: Any) -> bool:
+    """Whether a `{name}` without quotes, a mapping of one key to nothing, is in a body."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return value == {name: None} or any(_alone(name, each) for each in inner)
+
+
+def nulls(endpoint: Endpoint, _: Estate) -> Told:
+    """An optional parameter that is left out is NULL in SQL, and no comparison with NULL holds: no rows, and nobody told."""
+    for side, block, source in endpoint.blocks() if endpoint.operation.effect == "read" else ():
+        if source is None or "sql" not in block:
+            continue
+        for name, param in endpoint.params.items():
+            may_be_left_out = param.field.optional and param.where != "path"
+            if may_be_left_out and name in source.target.uses and not _guarded(name, block["sql"]):
+                kind = _SQL_TYPES.get(param.field.type, "VARCHAR(100)")
+                write = f"write (CAST(:{name} AS {kind}) IS NULL OR ...), or make it required"
+                yield (side, "sql"), f"'{name}' is optional, and NULL in the SQL when it is left out, so that no row is found: {write}"
+
+
+def _guarded(name: str, sql: str) -> bool:
+    """Whether the statement asks if the value is there. PostgreSQL and others take `:name IS NULL` only with a CAST around the name."""
+    text = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.S)
+    asked = rf"(:{name}|CAST\s*\(\s*:{name}\s+AS\s+[^():]+(\([^()]*\))?\s*\))\s+IS\s+(NOT\s+)?NULL\b|COALESCE\s*\(\s*:{name}\s*,"
+    return re.search(asked, text, re.I) is not None
 
 
 def rules(endpoint: Endpoint, _: Estate) -> Told:
@@ -176,4 +211,4 @@ def sourceless(endpoint: Endpoint, _: Estate) -> Told:
                 yield (*path, "from"), f"'{name}' has an expression, which only a join has: say under legacy.read where it comes from"
 
 
-CHECKS = (sides, params, rules, gives, writes, references, sourceless)
+CHECKS = (sides, params, nulls, rules, gives, writes, references, sourceless)

@@ -17,12 +17,13 @@ Told = Iterator[tuple[Path, str]]
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """`names` are of all endpoint files, those too that are broken and not among `endpoints`."""
+    """`names` are of all endpoint files, those too that are broken and not among `endpoints`; `shelf` is the folder of the models."""
 
     systems: Mapping[str, System]
     endpoints: Mapping[str, Endpoint]
     names: frozenset[str]
     models: Mapping[str, Card]
+    shelf: str
 
 
 Check = Callable[[Endpoint, Estate], Told]

@@ -9,6 +9,7 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 """Keys and indices from a file's top."""
+MOST = 24  # words listed in one message: all that a block or a field may say
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,11 +33,11 @@ class CatalogueError(Exception):
 
 
 def instead(word: object, allowed: Collection[str]) -> str:
-    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most 12 words are listed."""
+    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most MOST words are listed."""
     close = get_close_matches(str(word), allowed, 1)
     meant = f"; did you mean '{close[0]}'?" if close else ""
     words = sorted(allowed)
-    listed = ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")
+    listed = ", ".join(words[:MOST]) + (f" and {len(words) - MOST} more" if len(words) > MOST else "")
     return f"{meant}{'' if meant else ';'} allowed: {listed or 'none'}"
 
 

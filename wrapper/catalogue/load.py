@@ -60,7 +60,7 @@ class _Reading:
             return
         self._build(documents)
         names = frozenset(FilePath(name).stem for name in folder.names("endpoints", ".yaml"))
-        self._cross_check(Estate(self.systems, self.endpoints, names, self._models(models)))
+        self._cross_check(Estate(self.systems, self.endpoints, names, self._models(models), str(models)))
 
     def _report(self, file: str, path: Path, message: str) -> None:
         self.faults.add(Found(file, self.folder.line(file, path), message))
@@ -88,7 +88,8 @@ class _Reading:
             return False
         for name, block in document.value["systems"].items():
             at = ("systems", name)
-            one = System(name, block["kind"], block, document.line(at))
+            lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == at}
+            one = System(name, block["kind"], block, document.line(at), lines)
             self.systems[name] = one
             whole = self._has_shape(f"{one.kind}.system", block, SYSTEMS, at)
             for path, message in check_estate.system(one) if whole else ():

@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from wrapper.catalogue.found import Path, instead, spoken
-from wrapper.catalogue.schema import definitions
+from wrapper.catalogue.schema import definitions, json_schema
 
 Told = Iterator[tuple[Path, str]]
 _Explain = Callable[[Any, Path, bool], Told]
@@ -78,7 +78,21 @@ def _unknown(error: Any, path: Path, _: bool) -> Told:
     allowed = error.schema.get("properties", {})
     for key in error.instance:
         if key not in allowed:
-            yield (*path, key), f"unknown key '{key}' in {spoken(path)}{instead(key, allowed)}"
+            deeper = [name for name, inner in allowed.items() if key in _keys(inner)]
+            hint = f"; it belongs in {' or '.join(deeper)}" if deeper else instead(key, allowed)
+            yield (*path, key), f"unknown key '{key}' in {spoken(path)}{hint}"
+
+
+def _keys(schema: Any) -> Mapping[str, Any]:
+    """The keys that a part of a schema may have; those of a block are the keys of all kinds."""
+    name = schema.get("$ref", "").removeprefix("#/$defs/") if isinstance(schema, Mapping) else ""
+    told = _printed()["$defs"][name] if name else schema
+    return told.get("properties", {}) if isinstance(told, Mapping) else {}
+
+
+@cache
+def _printed() -> Mapping[str, Any]:
+    return json_schema()
 
 
 def _required(error: Any, path: Path, _: bool) -> Told:
@@ -89,13 +103,30 @@ def _required(error: Any, path: Path, _: bool) -> Told:
 
 def _type(error: Any, path: Path, secret: bool) -> Told:
     wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-    words = " or ".join(_KINDS[kind] for kind in wanted)
-    value, hint = error.instance, ""
+    value, hint, pattern = error.instance, "", error.schema.get("pattern")
+    quoted = None if secret or "string" not in wanted else _quoted(value)
     if "boolean" in wanted and str(value).lower() in ("yes", "no", "on", "off", "y", "n", "true", "false"):
         hint = "; write true or false"
-    elif "string" in wanted and value is not None and not isinstance(value, list | Mapping) and not secret:
-        hint = f'; quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
-    yield path, f"{spoken(path)} must be {words}, met {met(value, secret)}{hint}"
+    elif quoted is not None and (pattern is None or re.search(pattern, quoted)):
+        hint = f'; quote it: "{quoted}"'
+    if pattern is not None:
+        yield path, f"{spoken(path)}: {_expected(error.schema)}, met {met(value, secret)}{hint}"
+    else:
+        yield path, f"{spoken(path)} must be {' or '.join(_KINDS[kind] for kind in wanted)}, met {met(value, secret)}{hint}"
+
+
+def _quoted(value: Any) -> str | None:
+    """The text that was meant where its quotes were left out; `{customer_id}` alone is a mapping of one key to nothing."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case Mapping() if len(value) == 1 and None in value.values():
+            return f"{{{next(iter(value))}}}"
+        case list() if all(isinstance(item, str | int) for item in value):
+            return f"[{', '.join(map(str, value))}]"
+        case None | Mapping() | list():
+            return None
+    return str(value)
 
 
 def _enum(error: Any, path: Path, _: bool) -> Told:
@@ -107,9 +138,15 @@ def _const(error: Any, path: Path, secret: bool) -> Told:
 
 
 def _text(error: Any, path: Path, secret: bool) -> Told:
-    schema = error.schema
-    wanted = schema.get("patternErrorMessage") or schema.get("description") or f"expected text that matches {error.validator_value}"
-    yield path, f"{spoken(path)}: {wanted}, met {met(error.instance, secret)}"
+    yield path, f"{spoken(path)}: {_expected(error.schema)}, met {met(error.instance, secret)}"
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    """What a text with a pattern is, in words. A kind's own durations have no words: they are told by what they take."""
+    pattern = schema["pattern"]
+    duration = all(re.search(pattern, text) for text in ("8s", "10m")) and not re.search(pattern, "x")
+    known = "expected a duration like 8s or 10m" if duration else f"expected text that matches {pattern}"
+    return str(schema.get("patternErrorMessage") or known)
 
 
 def _limit(sentence: str) -> _Explain:

@@ -24,6 +24,7 @@ from wrapper.catalogue.found import Path
 LONGEST = 262_144  # bytes of one file
 DEEPEST = 32
 DIGITS = 31
+_SPECIAL = re.compile(r"[{}\[\]#]|: .*:")  # what makes a plain value something else
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = {"true": True, "false": False, "null": None, "": None}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -148,7 +149,10 @@ class _Builder:
         if "\t" in line[: len(line) - len(line.lstrip())]:
             return BadYaml(number + 1, "a tab indents this line; YAML takes spaces only")
         hint = f" (begun in line {error.context_mark.line + 1})" if error.context_mark and error.context_mark.line != number else ""
-        hint += "; a secret is written env:NAME, not ${NAME}" if "${" in line else ""
+        if "${" in line:
+            hint += "; a secret is written env:NAME, not ${NAME}"
+        elif _SPECIAL.search(line):
+            hint += "; quote a value that holds { } [ ] : or #"
         return BadYaml(number + 1, ", ".join(said for said in ("not YAML", error.context, error.problem) if said) + hint)
 
 

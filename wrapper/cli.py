@@ -25,6 +25,12 @@ from wrapper.state.store import Store
 
 CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
 STATE = click.option("--state", help="The state store, sqlite:///PATH (FIGWAY_STATE).")
+_FORMS = {
+    "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
+    "--scope": (r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
+    "--purpose": (r"[a-z][a-z0-9-]*", "credit-risk"),
+    "--claim": (r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
+}
 
 
 class _Group(click.Group):
@@ -170,21 +176,23 @@ def key() -> None:
 @STATE
 def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
     """Make a key and print it: this once."""
-    for option, words, pattern, example in (
-        ("NAME", [name], r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
-        ("--scope", scopes, r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
-        ("--purpose", purposes, r"[a-z][a-z0-9-]*", "credit-risk"),
-        ("--claim", claims, r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
-    ):
-        for word in words:
-            if not re.fullmatch(pattern, word):
-                raise click.UsageError(f"{option} must be like {example}, met {word!r}")
+    _check("NAME", name)
+    for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims)):
+        _check(option, *words)
     bound: dict[str, frozenset[str]] = {}
     for subject, _, value in (claim.partition("=") for claim in claims):
         bound[subject] = bound.get(subject, frozenset()) | {value}
     made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
     _store(state).put_key(row)
     click.echo(made)
+
+
+def _check(option: str, *words: str) -> None:
+    """What is stored of a key is printed in one line, and has the forms that a catalogue can ask for."""
+    pattern, example = _FORMS[option]
+    for word in words:
+        if not re.fullmatch(pattern, word):
+            raise click.UsageError(f"{option} must be like {example}, met {word!r}")
 
 
 @key.command("list")

@@ -26,6 +26,8 @@ class Snapshots:
 
     def take(self, source: Path) -> Path:
         """A copy of `source` that is not served yet. Raises BadSettings when it can't be had."""
+        if not source.is_dir():
+            raise BadSettings(f"there is no catalogue folder {source}")
         self._taken += 1
         copy = self._place / str(self._taken)
         try:

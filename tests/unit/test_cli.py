@@ -1,0 +1,134 @@
+"""The `figway` command as a person types it: what it prints, what it refuses and in which words."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
+
+from tests.live import CATALOGUE
+from wrapper.cli import figway
+from wrapper.policy.keys import authenticate
+from wrapper.state.records import WriteId
+from wrapper.state.store import Store
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store of its own for every command of the test."""
+    for name in ("FIGWAY_CATALOGUE", "FIGWAY_MODELS", "FIGWAY_BIND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FIGWAY_STATE", f"sqlite:///{tmp_path}/state/state.sqlite")
+    return f"{tmp_path}/state/state.sqlite"
+
+
+def run(*words: str) -> Result:
+    ran = CliRunner().invoke(figway, words)
+    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
+    assert "Traceback" not in ran.output
+    return ran
+
+
+def test_a_key_is_printed_once_and_is_the_caller_that_was_asked_for(state: str) -> None:
+    ran = run("key", "new", "ui.1", "--scope", "a:read", "--scope", "b:read", "--purpose", "servicing", "--claim", "c=1", "--claim", "c=2")
+    made = ran.output.strip()
+    with closing(Store(f"sqlite:///{state}")) as store:
+        caller = authenticate(f"Bearer {made}", store)
+    assert caller.name == "ui.1"
+    assert (set(caller.scopes), set(caller.purposes)) == ({"a:read", "b:read"}, {"servicing"})
+    assert caller.claims == {"c": {"1", "2"}}
+    listed = run("key", "list").output
+    assert re.fullmatch(r"[0-9a-f]{12} ui\.1 +active +a:read b:read c=1,2\n", listed)
+    assert made not in listed
+
+
+def test_a_key_is_revoked_by_name(state: str) -> None:
+    run("key", "new", "ui")
+    assert run("key", "revoke", "ui").output == "1 revoked\n"
+    assert "revoked" in run("key", "list").output
+    again = run("key", "revoke", "nobody")
+    assert (again.exit_code, again.output) == (1, "0 revoked\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [""], [" "], ["a b"], ["a\nb"], ["a\n"], ["x" * 65], ["-\x1b[31m"], ["ü"],
+        ["ui", "--scope", "x y"], ["ui", "--scope", ""], ["ui", "--scope", "read"], ["ui", "--scope", "a:read\n"],
+        ["ui", "--purpose", "a b"], ["ui", "--purpose", ""],
+        ["ui", "--claim", "=5"], ["ui", "--claim", "customer="], ["ui", "--claim", "customer"], ["ui", "--claim", "customer= 5"],
+        ["ui", "--claim", "customer=5\n"],
+    ],
+)  # fmt: skip
+def test_what_no_catalogue_can_ask_for_is_no_key(state: str, words: list[str]) -> None:
+    ran = run("key", "new", "--", *words) if words[0].startswith("-") else run("key", "new", *words)
+    assert ran.exit_code == 2
+    assert re.search(r"must be like|Invalid value", ran.output)
+    assert run("key", "list").output == ""
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///", "/tmp/x", "postgres://user:secret@host/db"])
+def test_a_store_that_is_no_file_is_refused_in_a_line(state: str, url: str) -> None:
+    ran = run("key", "list", "--state", url)
+    assert ran.exit_code == 1
+    assert re.fullmatch(r"figway: state must be sqlite:///PATH, .*\n", ran.output)
+    assert "secret" not in ran.output
+
+
+def test_a_locked_store_is_told_in_a_line(state: str) -> None:
+    run("key", "new", "ui")
+    with closing(sqlite3.connect(state, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ran = run("key", "new", "more")
+    assert ran.exit_code == 1
+    assert re.fullmatch(r"figway: .*store.*\n", ran.output)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", Fernet.generate_key()])
+def test_the_wrong_seal_key_is_told_in_a_line(state: str, content: bytes) -> None:
+    with closing(Store(f"sqlite:///{state}")) as store:
+        write = WriteId("ui", "x", "1")
+        store.reserve(write, {"n": 1}, 60)
+        store.add_job(write, "ABC", {"n": 1}, "trace", 60)
+    Path(f"{state}.key").write_bytes(content)
+    ran = run("jobs", "list")
+    assert ran.exit_code == 1
+    assert re.fullmatch(r"figway: .*key.*\n", ran.output)
+
+
+def test_a_catalogue_is_checked_and_listed(state: str, tmp_path: Path) -> None:
+    assert run("check", str(CATALOGUE)).output.endswith("endpoints, no faults\n")
+    assert "/v1/customers/{customer_id}/risk" in run("routes", "--catalogue", str(CATALOGUE)).output
+    (tmp_path / "endpoints").mkdir()
+    (tmp_path / "systems.yaml").write_text("systems: []\n")
+    ran = run("check", str(tmp_path))
+    assert ran.exit_code == 1
+    assert re.search(r"^systems\.yaml:1: ", ran.output, re.M)
+    assert re.search(r"^\d+ faults?$", ran.output, re.M)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nobody.knows"], "there is no endpoint nobody.knows"),
+        (["customers.get", "customer_id=1", "customer_id=2"], "'customer_id' is given twice"),
+        (["customers.get", "customer_id=1", "customer_id:=2"], "'customer_id' is given twice"),
+        (["customers.get", "customer_id"], "is not name=value"),
+        (["payments.create", "payments:=[{"], "is not JSON"),
+        (["customers.get", "customer_id=12AB"], "expected text that matches"),
+    ],
+)
+def test_a_call_that_can_not_be_meant_asks_nothing(state: str, words: list[str], said: str) -> None:
+    ran = run("call", *words, "--catalogue", str(CATALOGUE))
+    assert ran.exit_code in (1, 2)
+    assert said in ran.output
+
+
+def test_no_catalogue_is_one_line(state: str) -> None:
+    ran = run("serve")
+    assert (ran.exit_code, ran.output) == (1, "figway: no catalogue: give --catalogue DIR or set FIGWAY_CATALOGUE\n")

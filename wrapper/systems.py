@@ -82,7 +82,7 @@ class Systems:
                 try:
                     resolve(text, self._settings.environ, f"{system.name}.{spoken(path)}")
                 except BadSettings as error:
-                    missing.append(Found("systems.yaml", system.line, str(error)))
+                    missing.append(Found("systems.yaml", system.lines.get(path, system.line), str(error)))
         if missing:
             raise CatalogueError(missing)
 

@@ -63,7 +63,7 @@ def check(folder: str, ask: bool, writes: bool, state: str | None) -> None:
     settings = from_environment(catalogue=folder, state=state)
     faults, notes = catalogues.check(settings.catalogue, settings.models)
     for line in [*notes, *faults]:
-        click.echo(str(line))
+        click.echo(f"{folder.rstrip('/')}/{line}")
     if faults:
         click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}")
         sys.exit(1)

@@ -211,7 +211,7 @@ def test_a_reference_that_leads_nowhere_is_refused_at_hup(facade: Running) -> No
     facade.hup()
     until(lambda: len(facade.told("catalogue")) > before)
     systems.write_text(SYSTEMS)
-    assert facade.told("catalogue")[-1]["fault"] == "systems.yaml:2: shelf.dsn: the environment variable NO_SUCH_DSN is not set"
+    assert facade.told("catalogue")[-1]["fault"] == "systems.yaml:4: shelf.dsn: the environment variable NO_SUCH_DSN is not set"
     assert facade.ask("/v1/things/1").status == 200
 
 
@@ -264,7 +264,7 @@ def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[s
         (_busy, r"figway: can't listen on 127\.0\.0\.1:\d+: Address already in use"),
         (_broken_state, r"figway: .*state\.sqlite: .*"),
         (lambda environ, _: {**environ, "FIGWAY_BIND": "nonsense"}, r"figway: bind must be HOST:PORT, .*'nonsense'"),
-        (lambda environ, _: {**environ, "SHELF_DSN": ""}, r"systems\.yaml:2: shelf\.dsn: the environment variable SHELF_DSN is not set"),
+        (lambda environ, _: {**environ, "SHELF_DSN": ""}, r"systems\.yaml:4: shelf\.dsn: the environment variable SHELF_DSN is not set"),
         (lambda environ, _: {**environ, "FIGWAY_CATALOGUE": "/nowhere"}, r"figway: there is no catalogue folder /nowhere"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_catalogue_is_checked_and_listed(state: str, tmp_path: Path) -> None:
     (tmp_path / "systems.yaml").write_text("systems: []\n")
     ran = run("check", str(tmp_path))
     assert ran.exit_code == 1
-    assert re.search(r"^systems\.yaml:1: ", ran.output, re.M)
+    assert re.search(rf"^{tmp_path}/systems\.yaml:1: ", ran.output, re.M)
     assert re.search(r"^\d+ faults?$", ran.output, re.M)
 
 

@@ -157,7 +157,7 @@ class _Supervisor:
             base = f"http://{shown}:{port}"
             log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/")
             if sys.stdout.isatty():
-                click.echo(f"figway: {self._endpoints} endpoints at {base}, described at {base}/docs/; Ctrl-C stops")
+                click.echo(f"figway: ready at {base} with {self._endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
 
     def _stop(self, told: bool) -> int:
         """USR1 says that the end is near; then TERM to all, and KILL to whoever is left after the graceful time."""

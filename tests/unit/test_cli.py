@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from cryptography.fernet import Fernet
 
 from tests.live import CATALOGUE
 from wrapper.cli import figway
@@ -89,7 +88,7 @@ def test_a_locked_store_is_told_in_a_line(state: str) -> None:
     assert re.fullmatch(r"figway: .*store.*\n", ran.output)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", Fernet.generate_key()])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"A" * 43 + b"="])
 def test_the_wrong_seal_key_is_told_in_a_line(state: str, content: bytes) -> None:
     with closing(Store(f"sqlite:///{state}")) as store:
         write = WriteId("ui", "x", "1")

@@ -38,7 +38,7 @@ def serving(settings: Mapping[str, str], callers: Sequence[keys.Caller], folder:
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
     log = folder / "figway.log"
-    environ = {**os.environ, "FIGWAY_MODELS": str(ROOT / "fixtures" / "models"), **settings}
+    environ = {**os.environ, **settings}
     with log.open("wb") as out:
         argv = [sys.executable, "-m", "wrapper.cli", "serve", *options]
         child = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)

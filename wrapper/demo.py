@@ -218,4 +218,8 @@ Figway goes on serving. {click.style("Every endpoint, to read and to try:", bold
   KEY={key}
   curl -H "Authorization: Bearer $KEY" {base}/v1/customers/{tour.CUSTOMER}
 
+  For ./figway call and ./figway check --live in another terminal, load the settings of this estate:
+
+  . {folder}/estate.env
+
   The log is {folder}/figway.log. Ctrl-C ends it all and leaves nothing behind.""")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,12 +18,11 @@ import pytest
 
 from fixtures.estate import Estate
 from tests import needs
-from tests.live import CATALOGUE, ROOT, Served, serving
+from tests.live import ROOT, Served, serving
 from wrapper import catalogue as catalogues
 from wrapper.live import operator
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODELS = ROOT / "fixtures" / "models"
 FILE = re.compile(r"^```yaml\n# (endpoints/\S+)\n(.*?)^```", re.M | re.S)
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
 
@@ -39,15 +37,21 @@ class Shown:
 
 def shown() -> list[Shown]:
     commands = [Shown(*part.split("\n", 1)) for block in CONSOLE.findall(README) for part in re.split(r"^\$ ", block, flags=re.M)[1:]]
-    assert len(commands) >= 5
+    assert len(commands) >= 6
     return commands
+
+
+def copies(example: Shown) -> bool:
+    return example.command.startswith("cp ")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's catalogue: the demo's, and the README's own endpoint."""
     made: Path = tmp_path_factory.mktemp("readme")
-    shutil.copytree(CATALOGUE, made / "my-catalogue")
+    (made / "fixtures").symlink_to(ROOT / "fixtures")
+    for example in filter(copies, shown()):
+        subprocess.run(["sh", "-c", example.command], cwd=made, check=True)
     files = FILE.findall(README)
     assert files
     for name, text in files:
@@ -65,18 +69,18 @@ def estate() -> Iterator[Mapping[str, str]]:
 
 @pytest.fixture(scope="module")
 def served(estate: Mapping[str, str], folder: Path) -> Iterator[Served]:
-    everything = operator(catalogues.load(folder / "my-catalogue", MODELS))
+    everything = operator(catalogues.load(folder / "my-catalogue"))
     with serving(estate, [replace(everything, purposes=frozenset({"credit-risk"}))], folder, folder / "my-catalogue") as facade:
         yield facade
 
 
-@pytest.mark.parametrize("example", shown(), ids=lambda e: e.command[:60])
+@pytest.mark.parametrize("example", [e for e in shown() if not copies(e)], ids=lambda e: e.command[:60])
 def test_the_readmes_commands_print_what_it_shows(example: Shown, served: Served, estate: Mapping[str, str], folder: Path) -> None:
     needs.program("curl")
     python = shlex.quote(sys.executable)
     command = example.command.replace("http://127.0.0.1:8080", "http://{}:{}".format(*served.address))
     command = command.replace("./figway", f"{python} -m wrapper.cli")
-    environ = {**os.environ, **estate, "PYTHONPATH": str(ROOT), "KEY": served.keys["operator"], "FIGWAY_MODELS": str(MODELS)}
+    environ = {**os.environ, **estate, "PYTHONPATH": str(ROOT), "KEY": served.keys["operator"]}
     environ["FIGWAY_STATE"] = f"sqlite:///{folder}/cli.sqlite"
     ran = subprocess.run(["sh", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr

@@ -45,12 +45,18 @@ def text(description: str = "", pattern: str = "", example: str = "") -> dict[st
     return {**made, "pattern": pattern, "patternErrorMessage": f"expected {example}"} if pattern else made
 
 
-def listed(items: Any) -> dict[str, Any]:
-    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
+def said(schema: Any, description: str) -> dict[str, Any]:
+    return {**schema, "description": description}
 
 
-def whole(low: int, high: int) -> dict[str, Any]:
-    return {"type": "integer", "minimum": low, "maximum": high}
+def listed(items: Any, description: str = "") -> dict[str, Any]:
+    made = {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
+    return said(made, description) if description else made
+
+
+def whole(low: int, high: int, description: str = "") -> dict[str, Any]:
+    made = {"type": "integer", "minimum": low, "maximum": high}
+    return said(made, description) if description else made
 
 
 def duration(description: str = "") -> dict[str, Any]:
@@ -69,34 +75,42 @@ ENDPOINT_NAME = text("", r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$", "a name lik
 CONVERTERS = sorted({*convert.NAMED, "yymmdd"})
 
 _FIELD = {
-    "type": {"enum": list(TYPES)},
+    "type": said({"enum": list(TYPES)}, "a decimal is exact, and a text in JSON; a datetime has an offset"),
     "optional": {**FLAG, "description": "may be missing: null in an answer, left out of a request"},
     "currency": text("ISO 4217; gives a decimal its digits after the point", "^[A-Z]{3}$", "a currency code like GBP"),
-    "scale": {**whole(0, 9), "description": "digits after the point of a decimal that is not money"},
-    "one_of": listed(WORD),
+    "scale": whole(0, 9, "digits after the point of a decimal that is not money"),
+    "one_of": listed(WORD, "the words allowed"),
     "pattern": text("what the whole text must match: RE2 syntax, no look-around, no back-reference"),
-    "min_length": whole(0, 65536),
-    "max_length": whole(1, 65536),
-    "minimum": {"type": "number"},
-    "maximum": {"type": "number"},
-    "most": {**whole(1, 100_000), "description": "the longest a list may be"},
+    "min_length": whole(0, 65536, "characters"),
+    "max_length": whole(1, 65536, "characters"),
+    "minimum": {"type": "number", "description": "of an integer or decimal"},
+    "maximum": {"type": "number", "description": "of an integer or decimal"},
+    "most": whole(1, 100_000, "the longest a list may be"),
     "pii": text("what kind of personal data this is; it never enters a model"),
     "mask": {"enum": list(MASKS), "description": "how it is shown to callers without the scope pii:read"},
-    "summary": WORD,
+    "summary": text("for the documentation page"),
     "of": {"$ref": "#/$defs/fields"},
 }
 _FIELDS = named(
-    strict("type", key=FLAG, from_=text("a join's value: an expression over its parts, like sum(accounts.balance)"), **_FIELD), "a field"
+    strict(
+        "type",
+        key=said(FLAG, "tells the rows apart"),
+        from_=text("a join's value: an expression over its parts, like sum(accounts.balance)"),
+        **_FIELD,
+    ),
+    "a field",
 )
-_PARAMS = named(strict("type in", in_={"enum": ["path", "query", "header", "body"]}, **_FIELD), "a parameter")
+_PARAMS = named(
+    strict("type in", in_=said({"enum": ["path", "query", "header", "body"]}, "where callers send it"), **_FIELD), "a parameter"
+)
 _RULE = {
     **strict(
         "",
         raw=text("the back end's own name, or path (Result/Ref); left out: the field's name"),
         from_=text("how raw text becomes a value: " + ", ".join(CONVERTERS) + ", or py:package.module.function"),
         values={"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "integer", "boolean"]}},
-        none_when=listed({"type": "string"}),
-        window={**whole(1900, 2099), "description": "yymmdd: the first of the hundred years"},
+        none_when=listed({"type": "string"}, "texts that mean missing"),
+        window=whole(1900, 2099, "yymmdd: the first of the hundred years"),
         of={"$ref": "#/$defs/read"},
     ),
     "type": ["string", "object"],
@@ -105,9 +119,9 @@ _RULE = {
 _ERROR = strict(
     "when status",
     when={"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
-    status=whole(400, 599),
-    retry=FLAG,
-    detail=WORD,
+    status=whole(400, 599, "what callers get"),
+    retry=said(FLAG, "asking again may help (not enforced)"),
+    detail=text("what callers are told"),
 )
 _BLOCK = {
     "system": text("a name of systems.yaml"),
@@ -119,21 +133,21 @@ _AUTH = strict(
     "",
     scope=text("what the caller's key must be allowed", "^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read"),
     any=text("open to every key; the reason why"),
-    purpose=listed(text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk")),
+    purpose=listed(text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk"), "the caller's key has one of these"),
     object=named(text("", "^claim:[a-z][a-z0-9_]*$", "a claim of the caller, like claim:customer"), "a parameter"),
 )
 _LIMITS = strict(
     "deadline",
     deadline=duration("how long a caller waits at most"),
     rate=strict("", per_consumer=RATIO, whole=RATIO),
-    concurrency=whole(1, 1000),
-    cache=strict("ttl", ttl=duration(), stale_if_down=duration(), key=listed(WORD)),
+    concurrency=whole(1, 1000, "calls at once (not enforced)"),
+    cache=strict("ttl", ttl=duration("(not enforced)"), stale_if_down=duration(), key=listed(WORD, "all parameters")),
     breaker=strict("open_after window probe_every", open_after=whole(1, 1000), window=duration(), probe_every=duration()),
 )
 _SEEN = {"type": "object", "additionalProperties": True, "properties": {"status": listed(whole(200, 599)), "pages": whole(2, 10_000)}}
 _MIGRATION = strict(
     "highest_stage",
-    highest_stage={"enum": list(STAGES)},
+    highest_stage=said({"enum": list(STAGES)}, "how far it may go (not enforced: all traffic is on legacy)"),
     compare=strict(
         "", ignore=listed(WORD), decimal={"type": "number", "minimum": 0}, order_by=WORD, sample=percent(), self_sample=percent()
     ),
@@ -154,10 +168,14 @@ _MIGRATION = strict(
 )
 _SCORING = strict(
     "model features",
-    model=text("", r"^[a-z0-9][a-z0-9_-]*@[0-9A-Za-z][0-9A-Za-z.-]*$", "a model and its version, like default-risk@1"),
+    model=text(
+        "a folder of models/ and one in it",
+        r"^[a-z0-9][a-z0-9_-]*@[0-9A-Za-z][0-9A-Za-z.-]*$",
+        "a model and its version, like default-risk@1",
+    ),
     features={"type": "object", "minProperties": 1, "additionalProperties": WORD},
-    on_missing={"enum": ["as_trained", "refuse"]},
-    per_row=FLAG,
+    on_missing=said({"enum": ["as_trained", "refuse"]}, "what a missing feature does; as_trained unless stated"),
+    per_row=said(FLAG, "each of response.items has a score of its own"),
 )
 _EXPECT = strict("status", status=whole(200, 599), count=whole(0, 1_000_000), data={"type": ["object", "array"]}, score={"type": "number"})
 _PART = strict(
@@ -169,21 +187,21 @@ _PART = strict(
 _ENDPOINT = strict(
     "endpoint summary owner group route auth effect response limits examples",
     endpoint=ENDPOINT_NAME,
-    summary=WORD,
-    owner=WORD,
+    summary=text("for the documentation page"),
+    owner=text("the team that answers for it"),
     group=text("endpoints of one business entity move together"),
     route=text(
         "", r"^(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9_.~-]+|\{[a-z][a-z0-9_]*\}))+$", "a route like GET /v1/customers/{customer_id}"
     ),
     auth=_AUTH,
-    effect={"enum": ["read", "idempotent", "write"]},
+    effect=said({"enum": ["read", "idempotent", "write"]}, "a write happens once: callers send an Idempotency-Key"),
     request=_PARAMS,
     response={**strict("", items={"$ref": "#/$defs/fields"}, object={"$ref": "#/$defs/fields"}), "minProperties": 1, "maxProperties": 1},
     legacy={"$ref": "#/$defs/block"},
     modern={"$ref": "#/$defs/block"},
     parts=named(_PART, "a part"),
     limits=_LIMITS,
-    quality=strict("", rejected_at_most=percent(), required=listed(WORD)),
+    quality=strict("", rejected_at_most=percent("rows that may be unreadable"), required=listed(WORD, "fields that no row may lack")),
     scoring=_SCORING,
     migration=_MIGRATION,
     examples={"type": "array", "minItems": 1, "items": strict("request expect", request={"type": "object"}, expect=_EXPECT)},

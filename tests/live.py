@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -28,6 +29,22 @@ class Served:
     keys: Mapping[str, str]
     state: str
     log: Path
+
+
+@contextmanager
+def estate(folder: Path) -> Iterator[dict[str, str]]:
+    """The demo estate as a process of its own, as far from the measured one as a back end is: its settings."""
+    told = folder / "estate.env"
+    child = subprocess.Popen([sys.executable, "-m", "fixtures", "--env-file", str(told)], cwd=ROOT)
+    try:
+        until = time.monotonic() + 30
+        while not told.exists() and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        words = shlex.split(told.read_text(), comments=True)
+        yield dict(word.split("=", 1) for word in words if word != "export")
+    finally:
+        child.terminate()
+        child.wait(15)
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fixtures.estate import Estate
 from tests.bench import yardsticks
 from tests.bench.harness import Row, compare, table
-from tests.live import Served, serving
+from tests.live import Served, estate, serving
 from wrapper import app, catalogue, log
 from wrapper.live import operator
 from wrapper.operation import Operation
@@ -28,17 +27,12 @@ CUSTOMER = "0000010001"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        estate = Estate()
-        env = estate.start()
-        try:
-            rows = _adapters(env, folder)
-            served = Path(folder) / "served"
-            served.mkdir()
-            with serving(env, [operator(catalogue.load(CATALOGUE, MODELS))], served) as facade, yardsticks.bare_flask(folder) as hello:
-                rows += _requests(facade, hello)
-        finally:
-            estate.stop()
+    with tempfile.TemporaryDirectory() as folder, estate(Path(folder)) as env:
+        rows = _adapters(env, folder)
+        served = Path(folder) / "served"
+        served.mkdir()
+        with serving(env, [operator(catalogue.load(CATALOGUE, MODELS))], served) as facade, yardsticks.bare_flask(folder) as hello:
+            rows += _requests(facade, hello)
     print(table(rows))
 
 

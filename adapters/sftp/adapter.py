@@ -19,7 +19,7 @@ from adapters.sftp.link import CHANNELS, Access, Link, read_host_key, read_key
 from adapters.sftp.publish import Publication
 
 MOST = 16 * 2**20  # bytes of a reply file
-TRIES = 8  # connections that may fail under one publication before its outcome is called unknown
+PAUSE = 0.02  # seconds before the first look over another connection
 _COPIES = ("", *(f".{n}" for n in range(1, 10)))
 
 
@@ -57,7 +57,8 @@ class SftpAdapter:
         target = self._drop(ticket)
         data = target.drop.encode(ticket.id, ticket.call.params)
         publication = Publication(target.drop.names(ticket.id), data, ticket.step, record)
-        for _ in range(TRIES):  # an act that the connection failed at: another may tell, within the deadline, what became of it
+        pause = PAUSE
+        while True:  # an act that the connection failed at: another may tell, within the deadline, what became of it
             try:
                 with self._link.lease(ticket.call.deadline) as door:
                     publication.run(door)
@@ -67,7 +68,10 @@ class SftpAdapter:
             except AdapterError:
                 if publication.step == NEW or publication.refused:
                     raise
-        raise OutcomeUnknown("the connection failed while the batch was being published", backend=self.name)
+            if time.monotonic() + pause >= ticket.call.deadline:
+                raise OutcomeUnknown("the connection failed while the batch was being published", backend=self.name)
+            time.sleep(pause)  # the server may be coming back
+            pause = min(2 * pause, 1.0)
 
     def collect(self, tickets: Sequence[Ticket], deadline: float) -> list[tuple[Ticket, Reply | AdapterError]]:
         """Each reply folder is listed once; a reply counts when its done file is there. What was read before an error is not lost."""

@@ -193,16 +193,16 @@ def _parts(name: str, url: str) -> tuple[str, int, str, bool]:
 
 
 def _tls(name: str, ca: str | None) -> ssl.SSLContext:
-    """Verification is always on: by `ca` alone when it is given, by the machine's authorities otherwise."""
+    """Verification is always on: by `ca` alone (PEM text, or the path of its file) when it is given, else by the machine's authorities."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         if ca is None:
             context.load_default_certs()
         else:
-            context.load_verify_locations(cafile=ca)
-    except OSError:
-        raise Misconfigured(f"tls.ca of {name} is not a file of PEM certificates", backend=name) from None
+            context.load_verify_locations(**{"cadata" if "-----BEGIN" in ca else "cafile": ca})
+    except OSError:  # SSLError too
+        raise Misconfigured(f"tls.ca of {name} is neither PEM certificates nor a file of them", backend=name) from None
     return context
 
 

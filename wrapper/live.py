@@ -15,6 +15,8 @@ from wrapper.request import Answer, Request
 from wrapper.service import Service
 from wrapper.writes import job_id
 
+TOLERANCE = 1e-6  # of a score
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -60,7 +62,7 @@ def run(service: Service, writes: bool = False) -> Iterator[Outcome]:
 
 
 def differs(example: Example, answer: Answer) -> str:
-    """What differs from what was expected: status, count, data as a subset. Values met are not shown: they may be a customer's."""
+    """What differs: status, count, data as a subset, the score. Values met are not shown: they may be a customer's."""
     expect = example.expect
     if answer.status != expect["status"]:
         reasons = "; ".join(str(error.get("reason", "")) for error in answer.body.get("errors", ())[:3])
@@ -68,8 +70,14 @@ def differs(example: Example, answer: Answer) -> str:
     data = answer.body.get("data")
     if "count" in expect and (not isinstance(data, list) or len(data) != expect["count"]):
         return f"expected {expect['count']} items, met {len(data) if isinstance(data, list) else 'no list'}"
-    unlike = list(_unlike(expect.get("data"), data, "data")) if "data" in expect else []
+    unlike = list(_unlike(expect["data"], data, "data")) if "data" in expect else []
+    if "score" in expect and not _near(expect["score"], answer.body.get("score")):
+        unlike.append("score")
     return f"not as expected: {', '.join(unlike)}" if unlike else ""
+
+
+def _near(wanted: Any, score: Any) -> bool:
+    return isinstance(score, Mapping) and abs(float(wanted) - score["value"]) <= TOLERANCE
 
 
 def _unlike(wanted: Any, met: Any, path: str) -> Iterator[str]:

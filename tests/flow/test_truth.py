@@ -6,6 +6,9 @@ import http.client
 import json
 import math
 import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from fixtures.customers import Customer, everyone
+from tests import needs
 from tests.flow.client import Facade
+from tests.live import CATALOGUE, ROOT, estate
 
 MODEL = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "default-risk" / "1"
 WHOLE = 200  # customers of whom everything is known, evenly over the data set, beside all of those of whom it is not
@@ -82,3 +87,14 @@ def test_scores_through_the_facade_equal_scores_from_the_data(facade: Facade, re
     assert len(customers) >= 200
     assert worst < 1e-6
     assert [set(missing) for _, missing in answers] == [lacks(c) for c in customers]
+
+
+def test_the_examples_of_every_endpoint_file_hold(tmp_path: Path) -> None:
+    """`figway check --live --writes`, as a user runs it, on an estate of its own: the other one's users are signed on."""
+    needs.program("s3270")
+    argv = [sys.executable, "-m", "wrapper.cli", "check", str(CATALOGUE), "--live", "--writes"]
+    with estate(tmp_path) as settings:
+        environ = {**os.environ, **settings, "FIGWAY_STATE": f"sqlite:///{tmp_path}/state.sqlite"}
+        ran = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+    assert re.fullmatch(r"examples: (\d+) of \1 as expected", ran.stdout.splitlines()[-1])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, Call
-from adapters.errors import AdapterError
+from adapters.base import Adapter, Call, Reply
+from adapters.errors import AdapterError, Unavailable
 from adapters.tn3270 import adapter as tn3270
 from adapters.tn3270 import target
 from wrapper.catalogue.folder import Folder
@@ -48,6 +48,18 @@ def opened(address: tuple[str, int], passwords: Sequence[str] = ("PASS0001", "PA
 
 def call(what: target.Target, customer: str, *, seconds: float = 5.0, **params: Any) -> Call:
     return Call("test", what, {"customer_id": customer, **params}, time.monotonic() + seconds)
+
+
+def back_again(adapter: Adapter, what: target.Target, customer: str) -> Reply:
+    """The answer after a session was given up: for a moment its ghost may hold the only user, which is said as a 503."""
+    until = time.monotonic() + 5
+    while True:
+        try:
+            return adapter.call(call(what, customer))
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def failed(adapter: Adapter, asked: Call, kind: type[AdapterError]) -> AdapterError:

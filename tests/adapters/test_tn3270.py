@@ -20,7 +20,7 @@ from adapters.errors import (
 from adapters.tn3270 import target
 from fixtures import customers
 from fixtures.host3270 import Host3270
-from tests.adapters.bank import ADDRESS, BUSY, CATALOGUE, ENQUIRY, LIST, MOVE, SYSTEM, call, failed, opened
+from tests.adapters.bank import ADDRESS, BUSY, CATALOGUE, ENQUIRY, LIST, MOVE, SYSTEM, back_again, call, failed, opened
 from tests.adapters.conformance import Conformance, Rig
 
 
@@ -115,7 +115,7 @@ def test_a_thousand_interleaved_enquiries_never_show_another_customer(host: Host
 def test_a_stale_answer_with_the_right_one_to_follow_is_not_believed(host: Host3270, one: Adapter) -> None:
     host.switches.stale_first = 1
     assert "does not show what was asked for" in failed(one, call(ENQUIRY, BUSY), Misread).detail
-    assert one.call(call(ENQUIRY, BUSY)).records[0]["customer"] == BUSY
+    assert back_again(one, ENQUIRY, BUSY).records[0]["customer"] == BUSY
 
 
 def test_a_broadcast_is_pressed_away_wherever_it_comes(host: Host3270, one: Adapter) -> None:
@@ -136,8 +136,7 @@ def test_an_abend_is_the_back_ends_failure_and_passes(host: Host3270, one: Adapt
     one.call(call(ENQUIRY, BUSY))
     host.switches.abend = 1
     failed(one, call(ENQUIRY, BUSY), Failed)
-    time.sleep(0.15)
-    one.call(call(ENQUIRY, BUSY))
+    back_again(one, ENQUIRY, BUSY)
 
 
 def test_a_closed_region_is_closed_and_opens_again(host: Host3270, one: Adapter) -> None:
@@ -146,7 +145,7 @@ def test_a_closed_region_is_closed_and_opens_again(host: Host3270, one: Adapter)
     for _ in range(2):
         failed(one, call(ENQUIRY, BUSY), Closed)
     host.switches.closed = False
-    one.call(call(ENQUIRY, BUSY))
+    back_again(one, ENQUIRY, BUSY)
 
 
 def test_a_wrong_screen_is_misread(host: Host3270, one: Adapter) -> None:

@@ -19,7 +19,7 @@ from adapters.errors import (
 )
 from fixtures import customers
 from fixtures.host3270 import Address, Host3270
-from tests.adapters.bank import ADDRESS, BUSY, ENQUIRY, MOVE, call, failed
+from tests.adapters.bank import ADDRESS, BUSY, ENQUIRY, MOVE, back_again, call, failed
 
 HOSTILE = [
     'U1") Enter() String("1',
@@ -143,8 +143,7 @@ def test_a_session_that_ends_on_its_way_home_after_a_write_is_replaced(host: Hos
         watching.result(5)
     host.switches.slow = 0.0
     assert host.journal.count("abend") == 1
-    time.sleep(0.2)  # the host has to notice
-    assert one.call(call(ENQUIRY, BUSY)).records
+    assert back_again(one, ENQUIRY, BUSY).records
     assert host.journal.count("signon") == 2
 
 

@@ -227,8 +227,12 @@ def connect(where: Database, deadline: float) -> Session:
 
 
 def _driver(where: Database, deadline: float) -> Any:
-    """The driver's own connect. Its login time-out is whole seconds, and libpq takes 1 for 2: a second bound only."""
+    """The driver's own connect. Its login time-out is a second bound only: libpq takes 1 second for 2, and counts them on a clock of
+    whole seconds, so that it may end up to one early."""
+    start, seconds = time.monotonic(), max(math.ceil(deadline - time.monotonic()), 2)
     try:
-        return pyodbc.connect(where.dsn, autocommit=True, timeout=max(math.ceil(deadline - time.monotonic()), 1))
+        return pyodbc.connect(where.dsn, autocommit=True, timeout=seconds)
     except pyodbc.Error as error:
+        if time.monotonic() - start >= seconds - 1:  # its text alone would tell, and is in the server's language
+            raise DeadlineExceeded(f"{where.name} could not be connected to in time", backend=where.name) from None
         raise meaning(sqlstate(error), where.name) from None

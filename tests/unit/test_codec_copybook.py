@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from adapters.codec import copybook, layout
 from adapters.codec.layout import Layout, Table
 from adapters.codec.record import compile_record
 from adapters.codec.source import CopybookError
+from tests import needs
 
 COPYBOOKS = Path(__file__).parents[2] / "fixtures" / "catalogue" / "copybooks"
 
@@ -45,9 +45,7 @@ def of(text: str, *views: str) -> Layout:
 
 def cobol(folder: Path, data: str, statements: list[str]) -> bytes:
     """What a COBOL program over this data displays."""
-    cobc = shutil.which("cobc")
-    if cobc is None:
-        pytest.skip("cobc (gnucobol3) is not installed")
+    cobc = needs.program("cobc")
     lines = ["IDENTIFICATION DIVISION.", "PROGRAM-ID. ORACLE.", "DATA DIVISION.", "WORKING-STORAGE SECTION."]
     text = [*lines, data, "PROCEDURE DIVISION.", *statements, "STOP RUN."]
     program = folder / "oracle.cob"

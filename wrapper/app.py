@@ -27,11 +27,17 @@ class Figway:
     service: Service
     systems: Systems
     store: Store
+    scorer: Scorer
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
         """The job worker over these parts."""
         return Runner(self.service, self.systems, self.store)
+
+    def open(self) -> None:
+        """Every system opened and every model loaded: what is wrong shows at start. Raises BadSettings, AdapterError or ScoringError."""
+        self.systems.open_all()
+        self.scorer.warm(self.catalogue)
 
     def close(self) -> None:
         self.service.close()
@@ -46,14 +52,14 @@ def assemble(given: Settings) -> Figway:
     store = Store(given.state)
     systems = Systems(loaded, given, catalogue.Folder(folder), FileLeases(store.folder / "leases"))
     scorer = Scorer(loaded, Models(given.models))
-    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages, given.threads // 2), systems, store)
+    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages, given.threads // 2), systems, store, scorer)
 
 
 def create_app(given: Settings) -> Flask:
     """The WSGI application. Made in the worker, after the fork: sessions, sockets and threads must not be inherited."""
     log.configure(given.log_level)
     parts = assemble(given)
-    parts.systems.open_all()
+    parts.open()
     app = Flask("figway", static_folder=None)
     http.install(app, parts.service, parts.systems, parts.store)
     app.extensions["figway"] = parts

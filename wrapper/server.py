@@ -89,7 +89,7 @@ class _Supervisor:
         try:
             with closing(app.assemble(replace(self._settings, catalogue=copy))) as parts:
                 parts.systems.check_references()
-                parts.systems.open_all()
+                parts.open()
         except BaseException:
             self._snapshots.drop(copy)
             raise

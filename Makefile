@@ -8,4 +8,4 @@ test: ; ./figway test $(ARGS)
 demo: ; ./figway demo $(ARGS)
 bench: setup ; .venv/bin/python -m tests.bench $(ARGS)
 # Keeps every version that still fits; `make lock ARGS=--upgrade` takes the newest.
-lock: ; $(LOCK) --extra demo --extra build -o requirements.lock && $(LOCK) --extra demo --extra build --extra dev -c requirements.lock -o tests/requirements.lock
+lock: ; $(LOCK) --extra demo --extra granian --extra build -o requirements.lock && $(LOCK) --extra demo --extra granian --extra build --extra dev -c requirements.lock -o tests/requirements.lock

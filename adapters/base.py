@@ -44,6 +44,8 @@ class Call:
     deadline: float
     trace: str = ""
     effect: Literal["read", "idempotent", "write"] = "read"
+    repeat: bool = True
+    """False: asking again costs or leaves a trace, so nobody does it on their own."""
 
     def left(self) -> float:
         """Seconds left, always > 0. Raises DeadlineExceeded when there are none."""
@@ -108,13 +110,46 @@ class Deferred(Protocol):
 
 
 class Leases(Protocol):
-    """Names of which only one holder may exist at a time (an LU), across the workers of an installation."""
+    """Names of which only one holder may exist at a time (an LU), across the workers and hosts of an installation.
 
-    def take(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that was free, now ours; None when all are held."""
+    A name that is held is renewed by itself until it is given back, or until its process dies.
+    """
+
+    def take(self, names: Sequence[str], holding: int = 0) -> str | None:
+        """The first of `names` that was free and is not barred, now ours. None when there is none: the holders of `names` then learn,
+        for a second or so, that somebody waits who holds `holding` of them."""
+
+    def holds(self, name: str, until: float) -> bool:
+        """Whether it is ours and stays so until `until` (monotonic seconds), renewed for that if need be. When not, whoever uses it must
+        stop at once: somebody else may have it."""
+
+    def wanted(self, name: str) -> bool:
+        """Whether somebody waits who holds fewer than we do, or none: give it back after the present call."""
 
     def give(self, name: str) -> None:
         """Give it back; harmless when it is not ours."""
+
+    def bar(self, name: str) -> None:
+        """Nobody may take it any more, on any host, until an operator says otherwise: its credential was refused."""
+
+    def barred(self, name: str) -> bool:
+        """Whether somebody has barred it."""
+
+
+class Events(Protocol):
+    """What goes on at the back ends, for whoever measures it. Calls are cheap, never block and never raise.
+
+    Names are those of `wrapper/metrics.py`; a name that it does not know is not counted.
+    """
+
+    def happened(self, event: str, system: str) -> None:
+        """One more of these."""
+
+    def level(self, gauge: str, system: str, value: float) -> None:
+        """How many of these there are now in this process."""
+
+    def took(self, what: str, system: str, seconds: float) -> None:
+        """One of these took so long."""
 
 
 class Files(Protocol):
@@ -164,5 +199,5 @@ class TargetModule(Protocol):
 class AdapterModule(Protocol):
     """What `adapters/<kind>/adapter.py` offers."""
 
-    def open(self, name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Adapter:
+    def open(self, name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = ...) -> Adapter:
         """A live adapter from a system's block with its references resolved to strings. Connects to nothing yet."""

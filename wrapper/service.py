@@ -97,7 +97,7 @@ class Service:
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float, trace: str) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
         source = _source(operation, side)
-        call = Call(operation.name, source.target, params, deadline, trace, operation.effect)
+        call = Call(operation.name, source.target, params, deadline, trace, operation.effect, source.repeat == "allowed")
         reply = _called(self._adapters[source.system], call, source)
         try:
             return self._canonical(operation, side, params, reply)

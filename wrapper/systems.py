@@ -25,16 +25,29 @@ class FileLeases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, int] = {}
+        self._barred: set[str] = set()
         self._lock = threading.Lock()
 
-    def take(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that nobody holds, now ours."""
+    def take(self, names: Sequence[str], holding: int = 0) -> str | None:
+        """See base.Leases; nobody is told that we wait."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             for name in names:
-                if name not in self._held and self._locked(name):
+                if name not in self._held and name not in self._barred and self._locked(name):
                     return name
         return None
+
+    def holds(self, name: str, until: float) -> bool:
+        return name in self._held
+
+    def wanted(self, name: str) -> bool:
+        return False
+
+    def bar(self, name: str) -> None:
+        self._barred.add(name)
+
+    def barred(self, name: str) -> bool:
+        return name in self._barred
 
     def _locked(self, name: str) -> bool:
         handle = os.open(self._folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -16,8 +16,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from adapters.base import Adapter, Call, Files, Leases, Record, Reply
+from adapters.base import Adapter, Call, Events, Files, Leases, Record, Reply
 from adapters.errors import AdapterError, Conflict, Misread, Missing, PreconditionFailed, Refused, matching
+from adapters.events import SILENT
 from adapters.http.target import Body, HttpTarget
 from adapters.httpwire import Answer, Wire, refusal, unsettled
 from adapters.template import Template, as_text
@@ -35,7 +36,7 @@ MOST_DIGITS = 400  # of a number written out; a double has 308 before its point
 _ABSENT, _NO_JSON = object(), object()
 
 
-def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Adapter:
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
     return Http(name, system)
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.base import Call, Files, Leases, Record, Reply
+from adapters.base import Call, Events, Files, Leases, Record, Reply
 from adapters.errors import AdapterError, BadLogon, Misconfigured, Misread, matching
+from adapters.events import SILENT
 from adapters.odbc.session import Database, Session, connect, database
 from adapters.odbc.sql import AFTER
 from adapters.odbc.target import START, OdbcTarget, seconds
@@ -21,7 +22,7 @@ from adapters.pool import Pool
 _BARRED = 60.0  # seconds without a logon after a refused one: a credential must not be locked by our trying
 
 
-def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Odbc:
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Odbc:
     """From a system's block. Raises Misconfigured; connects to nothing yet."""
     read_only, lock_timeout = system.get("read_only", True), seconds(system.get("lock_timeout", "2s"))
     where = database(name, system["dsn"], read_only=read_only, lock_timeout=lock_timeout)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from posixpath import split
 from typing import Any
 
-from adapters.base import Call, Files, Leases, Record, Reply, Ticket
+from adapters.base import Call, Events, Files, Leases, Record, Reply, Ticket
 from adapters.codec.record import EncodeError
 from adapters.errors import AdapterError, ErrorRule, Misconfigured, Misread, Missing, OutcomeUnknown, Refused, matching
+from adapters.events import SILENT
 from adapters.sftp.compiled import DropTarget, ExtractTarget
 from adapters.sftp.door import Door, Rejected
 from adapters.sftp.drop import NEW, path_of, ready
@@ -159,7 +160,7 @@ def _move(door: Door, source: str, target: str) -> None:
                 raise
 
 
-def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> SftpAdapter:
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> SftpAdapter:
     """See adapters.base.AdapterModule. Raises Misconfigured for a key that can't be read."""
     try:
         port = int(system.get("port", 22))

@@ -14,8 +14,9 @@ from lxml import etree
 from zeep.exceptions import Error as ZeepError
 from zeep.wsse.username import UsernameToken
 
-from adapters.base import Adapter, Call, Files, Leases, Record, Reply
+from adapters.base import Adapter, Call, Events, Files, Leases, Record, Reply
 from adapters.errors import AdapterError, BadLogon, Failed, Misconfigured, Misread, Refused, matching
+from adapters.events import SILENT
 from adapters.httpwire import Answer, Wire, refusal, unsettled
 from adapters.soap.shape import decode
 from adapters.soap.target import SoapTarget
@@ -27,7 +28,7 @@ XML = ("text/xml", "application/soap+xml")
 CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an envelope
 
 
-def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Adapter:
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
     return Soap(name, system)
 

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.base import Adapter, Call, Files, Leases, Reply
+from adapters.base import Adapter, Call, Events, Files, Leases, Reply
 from adapters.errors import AdapterError, BadLogon, PoolExhausted, Refused, Unavailable
+from adapters.events import SILENT
 from adapters.pool import Pool
 from adapters.tn3270.check import load
 from adapters.tn3270.definition import Graph
@@ -27,7 +28,7 @@ SIGN_OFF = 0.5  # seconds that signing off one session may take
 CLOSING = 3.0  # seconds after which close() kills what has not ended by itself
 
 
-def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases) -> Adapter:
+def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
     return Tn3270(name, system, load(files, system["logon"]), leases)
 

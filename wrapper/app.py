@@ -10,6 +10,7 @@ from flask import Flask, request
 from scoring.store import Store as Models
 from wrapper import catalogue, http, log, settings
 from wrapper.jobs import Runner
+from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
 from wrapper.problems import NotReady
 from wrapper.score import Scorer
@@ -28,6 +29,7 @@ class Figway:
     systems: Systems
     store: Store
     scorer: Scorer
+    metrics: Metrics
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
@@ -50,9 +52,11 @@ def assemble(given: Settings) -> Figway:
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
     loaded = catalogue.load(folder, given.models)
     store = Store(given.state)
-    systems = Systems(loaded, given, catalogue.Folder(folder), FileLeases(store.folder / "leases"))
+    metrics = Metrics(given.metrics)
+    systems = Systems(loaded, given, catalogue.Folder(folder), FileLeases(store.folder / "leases"), metrics)
     scorer = Scorer(loaded, Models(given.models))
-    return Figway(loaded, Service(loaded, systems, store, scorer, given.packages, given.threads // 2), systems, store, scorer)
+    service = Service(loaded, systems, store, scorer, given.packages, given.threads // 2)
+    return Figway(loaded, service, systems, store, scorer, metrics)
 
 
 def create_app(given: Settings) -> Flask:

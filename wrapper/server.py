@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import http.client
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import click
 
-from wrapper import app, log
+from wrapper import app, log, metrics
 from wrapper.catalogue import CatalogueError
 from wrapper.settings import BadSettings, Settings, address, as_environment
 from wrapper.snapshot import Snapshots
@@ -46,6 +47,9 @@ def serve(settings: Settings) -> int:
     with ExitStack() as held:
         listener = held.enter_context(_listening(settings.bind))
         place = _place(settings)
+        counted = metrics.shared_folder(place.with_name(f"{place.name}-metrics"))
+        held.callback(shutil.rmtree, counted or "", ignore_errors=True)
+        settings = replace(settings, metrics=counted)
         snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
         supervisor = _Supervisor(settings, snapshots)
         supervisor.accept()
@@ -87,7 +91,7 @@ class _Supervisor:
         """The folder as it is now becomes what is served, when a worker's own way of starting succeeds with a copy of it."""
         copy = self._snapshots.take(self._settings.catalogue)
         try:
-            with closing(app.assemble(replace(self._settings, catalogue=copy))) as parts:
+            with closing(app.assemble(replace(self._settings, catalogue=copy, metrics=None))) as parts:
                 parts.systems.check_references()
                 parts.open()
         except BaseException:
@@ -129,6 +133,8 @@ class _Supervisor:
         """One job worker, always; a worker that dies at once is not started more than once in two seconds."""
         jobs = self._children["jobs"]
         if jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2:
+            if self._settings.metrics is not None:
+                metrics.gone(jobs.pid, self._settings.metrics)
             self._start("jobs", [str(a) for a in jobs.args])  # type: ignore[union-attr]
 
     def _reload(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("catalogue", "state", "models", "threads", "workers", "bind", "drain", "log_level")
+METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 
 
 class BadSettings(Exception):
@@ -33,6 +34,7 @@ class Settings:
     drain: int = 1
     log_level: str = "info"
     packages: tuple[str, ...] = ()
+    metrics: Path | None = None  # shared by the processes of one `figway serve`
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -54,6 +56,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         drain=_number("drain", said.get("drain", 1), 0, 300),
         log_level=_level(str(said.get("log_level", "info"))),
         packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
+        metrics=Path(env[METRICS]) if env.get(METRICS) else None,
         environ=env,
     )
 
@@ -66,7 +69,9 @@ def models_beside(catalogue: Path) -> Path:
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that is to see the same settings."""
-    return {**settings.environ, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in NAMES}}
+    inherited = {name: value for name, value in settings.environ.items() if name != METRICS}
+    shared = {METRICS: str(settings.metrics)} if settings.metrics is not None else {}
+    return {**inherited, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in NAMES}, **shared}
 
 
 def address(bind: str) -> tuple[str, int]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, Files
+from adapters.base import Adapter, Events, Files
+from adapters.events import SILENT
 from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
 from wrapper.operation import Catalogue, System
 from wrapper.settings import BadSettings, Settings, resolve
@@ -69,9 +70,9 @@ class FileLeases:
 class Systems:
     """Adapters by system name."""
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: FileLeases) -> None:
+    def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: FileLeases, events: Events = SILENT) -> None:
         self._systems = catalogue.systems
-        self._settings, self._files, self._leases = settings, files, leases
+        self._settings, self._files, self._leases, self._events = settings, files, leases, events
         self._open: dict[str, Adapter] = {}
         self._lock = threading.Lock()
 
@@ -85,7 +86,7 @@ class Systems:
 
     def _make(self, system: System) -> Adapter:
         block: Mapping[str, Any] = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
-        return registry.adapter(system.kind).open(system.name, block, self._files, self._leases)
+        return registry.adapter(system.kind).open(system.name, block, self._files, self._leases, self._events)
 
     def check_references(self) -> None:
         """Raises CatalogueError with every host and secret that is not there; opens nothing."""

@@ -21,7 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from wrapper import log
+from wrapper import log, metrics, settings
 from wrapper.problems import RequestError, problem
 
 GRACEFUL = 30
@@ -34,6 +34,13 @@ graceful_timeout = GRACEFUL
 timeout = 60
 keepalive = 5
 control_socket_disable = True
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """gunicorn's hook, in its main process: a worker has died, in whatever way."""
+    if (folder := settings.from_environment().metrics) is not None:
+        metrics.gone(worker.pid, folder)
+
 
 _REFUSED = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,

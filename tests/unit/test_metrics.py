@@ -1,0 +1,93 @@
+"""Numbers for Prometheus: added up over processes that live and have died, bounded in their labels, cheap."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wrapper import metrics
+from wrapper.metrics import HAPPENED, LEVELS, TOOK, Metrics
+
+ROOT = Path(__file__).parents[2]
+COUNTING = """
+import sys
+from pathlib import Path
+from wrapper.metrics import Metrics
+counted = Metrics(Path(sys.argv[1]))
+counted.request("customer", "legacy", 200, 0.003)
+counted.call("core", "customer", "legacy", "ok", 0.002, 0.9)
+counted.happened("shed", "core")
+counted.level("sessions", "core", 2)
+counted.level("breaker_state", "core", float(sys.argv[2]))
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+def value(page: str, series: str) -> float | None:
+    found = re.search(rf"^{re.escape(series)} (\S+)$", page, re.M)
+    return float(found[1]) if found else None
+
+
+def counting(folder: Path, breaker: int) -> subprocess.Popen[str]:
+    """A process that has counted and waits for its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNTING, str(folder), str(breaker)],
+        cwd=ROOT, env={"PROMETHEUS_MULTIPROC_DIR": str(folder)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "counted\n"
+    return process
+
+
+def test_processes_are_added_up_and_of_a_dead_one_only_the_counts_stay(tmp_path: Path) -> None:
+    folder = metrics.shared_folder(tmp_path / "shared")
+    assert folder is not None
+    living, dying = counting(folder, 0), counting(folder, 2)
+    with living, dying:
+        page = metrics.page(folder)[0].decode()
+        assert value(page, 'figway_sessions{system="core"}') == 4
+        assert value(page, 'figway_breaker_state{system="core"}') == 2
+        dying.kill()
+        dying.wait(10)
+        metrics.gone(dying.pid, folder)
+        page = metrics.page(folder)[0].decode()
+        living.kill()
+    assert value(page, 'figway_requests_total{operation="customer",side="legacy",status="200"}') == 2
+    assert value(page, 'figway_request_seconds_count{operation="customer"}') == 2
+    assert value(page, 'figway_backend_calls_total{operation="customer",outcome="ok",side="legacy",system="core"}') == 2
+    assert value(page, 'figway_deadline_left_ratio_bucket{le="0.9",operation="customer",system="core"}') == 2
+    assert value(page, 'figway_shed_total{system="core"}') == 2
+    assert value(page, 'figway_sessions{system="core"}') == 2
+    assert value(page, 'figway_breaker_state{system="core"}') == 0
+
+
+def test_a_folder_that_can_not_be_written_leaves_a_process_with_its_own_numbers(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert metrics.shared_folder(tmp_path / "file" / "below") is None
+    counted = Metrics(tmp_path / "absent")
+    counted.happened("retried", "core")
+    assert value(counted.page()[0].decode(), 'figway_retried_total{system="core"}') == 1
+
+
+def test_a_name_that_is_not_declared_is_not_counted_and_harms_nobody() -> None:
+    counted = Metrics()
+    counted.happened("unheard_of", "core")
+    counted.level("unheard_of", "core", 1)
+    counted.took("unheard_of", "core", 1)
+    assert "unheard_of" not in counted.page()[0].decode()
+
+
+@pytest.mark.parametrize(("method", "declared"), [("happened", HAPPENED), ("level", LEVELS), ("took", TOOK)])
+def test_every_event_that_the_code_tells_of_is_declared(method: str, declared: dict[str, str]) -> None:
+    """Where the name is not a literal, the literals that it can be are on the same line."""
+    told = re.compile(rf"\b{method}\(([^,\n]*),")
+    for package in ("adapters", "wrapper"):
+        for file in (ROOT / package).rglob("*.py"):
+            for call in told.finditer(file.read_text()):
+                names = re.findall(r'"(\w+)"', call[1])
+                assert set(names) <= declared.keys(), f"{file}: {method}({call[1]}) is not declared in wrapper/metrics.py"

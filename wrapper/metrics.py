@@ -1,0 +1,176 @@
+"""What is counted and timed, for Prometheus: declared here, once; a name that is not declared here is not counted.
+
+Several processes (`figway serve`) keep their numbers in memory-mapped files of one folder, PROMETHEUS_MULTIPROC_DIR. prometheus_client
+looks for it when it is imported, so it is in a child's environment before the child starts. `page` adds the numbers up, in any process,
+without asking one. Labels are bounded: names of the catalogue, statuses, error classes; never a path, an id or a caller's word.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+ROOM = 256 * 1024  # bytes that each file of this process has from the start
+
+HAPPENED: Mapping[str, str] = {
+    "shed": "Calls refused at once or after their time in the queue, for want of room",
+    "retried": "Calls sent again after a failure that allows it",
+    "closed_hours": "Calls refused outside of business hours",
+    "breaker_opened": "Times that the circuit breaker opened",
+    "breaker_closed": "Times that the circuit breaker closed again",
+    "watchdog_fired": "Calls ended from outside because their deadline had passed",
+    "quarantined": "Connections put aside, never to be used again",
+    "session_opened": "Sessions or connections opened",
+    "session_closed": "Sessions or connections closed in good order",
+    "session_killed": "Sessions or connections ended by force",
+    "logon_refused": "Sign-ons that the back end refused",
+    "handed_over": "Leases given to somebody who waited",
+    "lease_lost": "Leases lost while in use",
+    "cache_hit": "Answers from the cache",
+    "cache_miss": "Answers that the cache did not have",
+    "cache_stale": "Answers from the cache past their time, because the back end is down",
+    "cache_coalesced": "Requests that waited for another one's answer",
+}
+LEVELS: Mapping[str, str] = {
+    "in_flight": "Calls at the back end now",
+    "queued": "Calls that wait for room",
+    "breaker_state": "0 closed, 1 half open, 2 open: the worst of all processes",
+    "sessions": "Sessions or connections that are open",
+    "sessions_in_use": "Sessions or connections in use",
+    "sessions_waiting": "Calls that wait for a session",
+    "leases": "Leases held",
+}
+TOOK: Mapping[str, str] = {
+    "queue": "Time spent waiting for room",
+    "logon": "Time that a sign-on took",
+    "connect": "Time that connecting took",
+}
+M = TypeVar("M", Counter, Gauge, Histogram)
+_WORST = {"breaker_state"}  # the rest is added up over the processes
+_SHARED = values.ValueClass  # what prometheus_client has chosen by the environment
+_FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
+
+
+class Metrics:
+    """This process's numbers; implements adapters.base.Events. Nothing here blocks or raises once it is made."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` is the PROMETHEUS_MULTIPROC_DIR that this process was started with, if any."""
+        self._folder = folder if folder is not None and _room(folder) else None
+        values.ValueClass = values.MutexValue if self._folder is None else _SHARED
+        self._registry = CollectorRegistry()
+        made = self._registry if self._folder is None else None  # what is shared is collected from the files
+        on = "system"
+        self._requests = Counter("figway_requests_total", "Requests answered", ["operation", "side", "status"], registry=made)
+        self._seconds = Histogram("figway_request_seconds", "Time to answer a request", ["operation"], buckets=SECONDS, registry=made)
+        called = [on, "operation", "side", "outcome"]
+        self._calls = Counter("figway_backend_calls_total", "Back-end calls: ok or the class of the error", called, registry=made)
+        took = [on, "operation"]
+        self._call_seconds = Histogram("figway_backend_call_seconds", "Time of a back-end call", took, buckets=SECONDS, registry=made)
+        left = "Share of the deadline that was left when a back-end call ended"
+        self._left = Histogram("figway_deadline_left_ratio", left, took, buckets=SHARES, registry=made)
+        self._happened = {n: Counter(f"figway_{n}_total", help, [on], registry=made) for n, help in HAPPENED.items()}
+        self._levels = {n: Gauge(f"figway_{n}", help, [on], multiprocess_mode=_mode(n), registry=made) for n, help in LEVELS.items()}
+        self._took = {n: Histogram(f"figway_{n}_seconds", help, [on], buckets=SECONDS, registry=made) for n, help in TOOK.items()}
+        self._known_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._known_calls: dict[tuple[str, str, str, str], tuple[Counter, Histogram, Histogram]] = {}
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._gauges: dict[tuple[str, str], Gauge] = {}
+        self._times: dict[tuple[str, str], Histogram] = {}
+
+    def request(self, operation: str, side: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        found = self._known_requests.get((operation, side, status))
+        if found is None:
+            found = self._requests.labels(operation, side, str(status)), self._seconds.labels(operation)
+            self._known_requests[operation, side, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def call(self, system: str, operation: str, side: str, outcome: str, seconds: float, left: float) -> None:
+        """One back-end call has ended, with this share of its deadline left (0 to 1)."""
+        found = self._known_calls.get((system, operation, side, outcome))
+        if found is None:
+            both = self._call_seconds.labels(system, operation), self._left.labels(system, operation)
+            found = self._calls.labels(system, operation, side, outcome), *both
+            self._known_calls[system, operation, side, outcome] = found
+        found[0].inc()
+        found[1].observe(seconds)
+        found[2].observe(left)
+
+    def happened(self, event: str, system: str) -> None:
+        """See base.Events."""
+        if (counter := _child(self._counters, self._happened, event, system)) is not None:
+            counter.inc()
+
+    def level(self, gauge: str, system: str, value: float) -> None:
+        """See base.Events."""
+        if (found := _child(self._gauges, self._levels, gauge, system)) is not None:
+            found.set(value)
+
+    def took(self, what: str, system: str, seconds: float) -> None:
+        """See base.Events."""
+        if (times := _child(self._times, self._took, what, system)) is not None:
+            times.observe(seconds)
+
+    def page(self) -> tuple[bytes, str]:
+        """All processes' numbers, or this one's where it is alone, and the content type."""
+        return page(self._folder) if self._folder is not None else _printed(self._registry)
+
+
+def shared_folder(place: Path) -> Path | None:
+    """An empty folder `place` for the processes that are about to start, or None where there can't be one: then each counts for itself."""
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        place.mkdir(mode=0o700, parents=True)
+    except OSError:
+        return None
+    return place
+
+
+def page(folder: Path) -> tuple[bytes, str]:
+    """The numbers of all processes that share `folder`, dead ones too, and the content type. For any process; none of them is asked."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return _printed(registry)
+
+
+def gone(pid: int, folder: Path) -> None:
+    """That process has died: its gauges are forgotten; what it had counted stays."""
+    with suppress(OSError):
+        mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _printed(registry: CollectorRegistry) -> tuple[bytes, str]:
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _mode(gauge: str) -> Literal["livesum", "livemax"]:
+    return "livemax" if gauge in _WORST else "livesum"
+
+
+def _room(folder: Path) -> bool:
+    """Whether this process can take part. Its files get their room now: a full disk that is met through the mapping ends it (SIGBUS)."""
+    try:
+        for kind in _FILES:
+            with open(folder / f"{kind}_{os.getpid()}.db", "ab") as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM)
+    except OSError:
+        return False
+    return True
+
+
+def _child(known: dict[tuple[str, str], M], declared: Mapping[str, M], name: str, system: str) -> M | None:
+    found = known.get((name, system))
+    if found is None and name in declared:
+        found = known[name, system] = declared[name].labels(system)
+    return found

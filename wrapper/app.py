@@ -16,8 +16,9 @@ from wrapper.problems import NotReady
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import Settings
+from wrapper.state.holder import Holder
 from wrapper.state.store import Store
-from wrapper.systems import FileLeases, Systems
+from wrapper.systems import Systems
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Figway:
     service: Service
     systems: Systems
     store: Store
+    leases: Holder
     scorer: Scorer
     metrics: Metrics
     leaving: threading.Event = field(default_factory=threading.Event)
@@ -44,6 +46,7 @@ class Figway:
     def close(self) -> None:
         self.service.close()
         self.systems.close()
+        self.leases.close()
         self.store.close()
 
 
@@ -52,11 +55,11 @@ def assemble(given: Settings) -> Figway:
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
     loaded = catalogue.load(folder, given.models)
     store = Store(given.state)
-    metrics = Metrics(given.metrics)
-    systems = Systems(loaded, given, catalogue.Folder(folder), FileLeases(store.folder / "leases"), metrics)
+    metrics, leases = Metrics(given.metrics), Holder(store)
+    systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
     scorer = Scorer(loaded, Models(given.models))
     service = Service(loaded, systems, store, scorer, given.packages, given.threads // 2)
-    return Figway(loaded, service, systems, store, scorer, metrics)
+    return Figway(loaded, service, systems, store, leases, scorer, metrics)
 
 
 def create_app(given: Settings) -> Flask:

@@ -217,6 +217,32 @@ def revoke_key(name: str, state: str | None) -> None:
 
 
 @figway.group()
+def lease() -> None:
+    """Names of which one holder may exist, such as an LU: who has them, and which are barred."""
+
+
+@lease.command("list")
+@STATE
+def list_leases(state: str | None) -> None:
+    """List leases: name, state, seconds left, host and process of the holder, and how many wait."""
+    leases, waiters = _store(state).leases()
+    for row in leases.values():
+        said = " ".join([*(["barred"] if row.barred else []), "held" if row.live else "free"])
+        host, _, _, pid, *_ = row.holder.split("/") if row.live else ("-", "", "", "-")
+        click.echo(f"{row.name} {said:11} {max(row.left, 0):3.0f}s {host} {pid} {sum(row.name in w.names for w in waiters)} waiting")
+
+
+@lease.command("unbar")
+@click.argument("name")
+@STATE
+def unbar_lease(name: str, state: str | None) -> None:
+    """Let NAME be taken again: its credential, which the back end had refused, is right now."""
+    if not _store(state).unbar_lease(name):
+        raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
+    click.echo(f"{name} may be taken again")
+
+
+@figway.group()
 def jobs() -> None:
     """Deferred requests."""
 

@@ -30,6 +30,7 @@ from wrapper.operation import Operation, Source
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
 from wrapper.service import Adapters, Service
+from wrapper.state.clock import me
 from wrapper.state.records import Job, LeaseLost
 from wrapper.state.store import Store
 
@@ -44,7 +45,7 @@ class Runner:
 
     def __init__(self, service: Service, adapters: Adapters, store: Store) -> None:
         self._service, self._adapters, self._store = service, adapters, store
-        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
 
     def run(self, stop: threading.Event) -> None:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""

@@ -33,9 +33,8 @@ import click
 from wrapper import app, log, metrics
 from wrapper.catalogue import CatalogueError
 from wrapper.settings import BadSettings, Settings, address, as_environment
-from wrapper.snapshot import Snapshots
+from wrapper.snapshot import Snapshots, own_place
 from wrapper.state.store import Store
-from wrapper.systems import FileLeases
 from wrapper.worker import GRACEFUL
 
 PR_SET_PDEATHSIG = 1
@@ -72,10 +71,10 @@ def _place(settings: Settings) -> Path:
     with closing(Store(settings.state)) as store:
         if store.folder.resolve() == settings.catalogue.resolve():
             raise BadSettings(f"the state store lies among the catalogue's files in {store.folder}: give it a folder of its own")
-        name = FileLeases(store.folder / "leases").take([f"serving-{n}" for n in range(64)])
-        if name is None:
+        place = own_place(store.folder)
+        if place is None:
             raise BadSettings(f"no room for the catalogue's copy in {store.folder}: 64 facades use it, or its file system has no locks")
-        return store.folder / name
+        return place
 
 
 class _Supervisor:

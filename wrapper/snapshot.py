@@ -6,12 +6,28 @@ one step, so a worker that starts at any moment, also after a crash, loads a who
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from wrapper.settings import BadSettings
+
+
+def own_place(folder: Path, most: int = 64) -> Path | None:
+    """A path in `folder` that no other process has by this function, until this process ends, however it ends: the kernel frees it."""
+    locks = folder / "leases"
+    locks.mkdir(parents=True, exist_ok=True)
+    for name in (f"serving-{n}" for n in range(most)):
+        handle = os.open(locks / f"{name}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+        else:
+            return folder / name  # the lock goes with its descriptor, which nobody closes
+    return None
 
 
 class Snapshots:

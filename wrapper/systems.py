@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, Events, Files
+from adapters.base import Adapter, Events, Files, Leases
 from adapters.events import SILENT
 from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
 from wrapper.operation import Catalogue, System
 from wrapper.settings import BadSettings, Settings, resolve
 
 
-class FileLeases:
-    """Leases as locked files in a folder: one holder among all processes of a host, freed by the kernel when the holder dies."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._held: dict[str, int] = {}
-        self._barred: set[str] = set()
-        self._lock = threading.Lock()
-
-    def take(self, names: Sequence[str], holding: int = 0) -> str | None:
-        """See base.Leases; nobody is told that we wait."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            for name in names:
-                if name not in self._held and name not in self._barred and self._locked(name):
-                    return name
-        return None
-
-    def holds(self, name: str, until: float) -> bool:
-        return name in self._held
-
-    def wanted(self, name: str) -> bool:
-        return False
-
-    def bar(self, name: str) -> None:
-        self._barred.add(name)
-
-    def barred(self, name: str) -> bool:
-        return name in self._barred
-
-    def _locked(self, name: str) -> bool:
-        handle = os.open(self._folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            return False
-        self._held[name] = handle
-        return True
-
-    def give(self, name: str) -> None:
-        with self._lock:
-            handle = self._held.pop(name, None)
-            if handle is not None:
-                os.close(handle)
-
-
 class Systems:
     """Adapters by system name."""
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: FileLeases, events: Events = SILENT) -> None:
+    def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: Leases, events: Events = SILENT) -> None:
         self._systems = catalogue.systems
         self._settings, self._files, self._leases, self._events = settings, files, leases, events
         self._open: dict[str, Adapter] = {}

@@ -37,20 +37,32 @@ class Seal:
         except InvalidToken:
             raise ValueError("this value was sealed with another key") from None
 
+    def opens(self, sealed: bytes) -> bool:
+        """Whether it was sealed with this key."""
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
     def fingerprint(self, value: Any) -> str:
         """Equal for equal values, whatever the order of their keys; says nothing about them."""
         plain = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":"))
         return hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()
 
 
-def make_key(store: Path) -> None:
+def make_key(path: Path) -> None:
     """The key file of a new store, complete or not at all; one that is there already is kept."""
-    path = _key_file(store)
+    write_key(path, Fernet.generate_key())
+
+
+def write_key(path: Path, key: bytes) -> None:
+    """Complete or not at all; one that is there already is kept."""
     if path.exists():
         return
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(Fernet.generate_key())
+        out.write(key)
         out.flush()
         os.fsync(out.fileno())
     with suppress(FileExistsError):  # another process was first: then its key is the one
@@ -58,21 +70,16 @@ def make_key(store: Path) -> None:
     fresh.unlink()
 
 
-def seal_beside(store: Path) -> Seal:
-    """The store's seal, from its key file. Raises BadStore with what to do."""
-    path = _key_file(store)
+def seal_in(path: Path, store: str) -> Seal:
+    """The seal of the store that messages call `store`, from its key file. Raises BadStore with what to do."""
     try:
         return Seal(path.read_bytes().strip())
     except FileNotFoundError:
-        raise BadStore(f"{path} is missing, and the store was sealed with it: restore both from one backup, or name a new store") from None
+        raise BadStore(f"{path} is missing, and {store} was sealed with it: restore both from one backup, or name a new store") from None
     except OSError as error:
         raise BadStore(f"{path} can't be read ({type(error).__name__})") from None
     except ValueError:
-        raise BadStore(f"{path} holds no key, and {store.name} was sealed with one: restore both from one backup") from None
-
-
-def _key_file(store: Path) -> Path:
-    return store.with_name(store.name + ".key")
+        raise BadStore(f"{path} holds no key, and {store} was sealed with one: restore both from one backup") from None
 
 
 def _plain(value: Any) -> str:

@@ -1,0 +1,271 @@
+"""Leases among processes: one holder of a name, renewed, fenced, wanted, barred. A process here is a Holder with a name of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import Unavailable
+from tests.unit.stores import Time, store_of
+from wrapper.state.clock import gone, me
+from wrapper.state.holder import Holder
+from wrapper.state.leases import Lease, Waiter, free, wanted
+from wrapper.state.store import Store
+
+LUS = ("bank:LU1", "bank:LU2", "bank:LU3")
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[Callable[..., Holder]]:
+    """Makes processes by name; they share the host's clock `clock`, if given."""
+    made: list[Holder] = []
+    stores: list[Store] = []
+
+    def make(name: str, **more: object) -> Holder:
+        if not stores:
+            stores.append(store_of(tmp_path))
+        made.append(Holder(stores[0], f"elsewhere/{name}", **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    for store in stores:
+        store.close()
+
+
+def until(said: Callable[[], bool], seconds: float = 5.0) -> float:
+    began = time.monotonic()
+    while not said():
+        assert time.monotonic() - began < seconds, "it did not come about"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def later(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+def test_a_name_has_one_holder_until_it_is_given_back(holder: Callable[..., Holder]) -> None:
+    a, b = holder("a"), holder("b")
+    assert a.take(LUS[:1]) == LUS[0]
+    assert a.take(LUS[:1]) is None
+    assert b.take(LUS[:1]) is None
+    assert a.holds(LUS[0], later(1))
+    assert not b.holds(LUS[0], later(1))
+    b.give(LUS[0])  # not its own: nothing happens
+    assert a.holds(LUS[0], later(1))
+    a.give(LUS[0])
+    assert not a.holds(LUS[0], later(1))
+    assert b.take(LUS[:1]) == LUS[0]
+
+
+def test_a_name_is_renewed_for_a_call_that_would_outlast_it_and_kept_while_its_holder_lives(holder: Callable[..., Holder]) -> None:
+    a, b = holder("a", ttl=0.9), holder("b")
+    assert a.take(LUS[:1]) == LUS[0]
+    assert a.holds(LUS[0], later(30))
+    c = holder("c", ttl=0.9)
+    assert c.take(LUS[1:2]) == LUS[1]
+    time.sleep(1.2)
+    assert (b.take(LUS[1:2]), c.holds(LUS[1], later(0.1))) == (None, True)
+
+
+def test_a_name_that_was_not_renewed_in_time_is_lost_before_another_can_have_it(tmp_path: Path) -> None:
+    """The process was stopped, or the store was away: on waking it must not believe its memory."""
+    clock = Time()
+    store = store_of(tmp_path, clock)
+    a, b = Holder(store, "elsewhere/a", clock.clock), Holder(store, "elsewhere/b", clock.clock)
+    try:
+        assert a.take(LUS[:1]) == LUS[0]
+        clock.steady += 14.6
+        assert not a.holds(LUS[0], later(0))
+        assert b.take(LUS[:1]) is None
+        clock.steady += 0.5
+        assert b.take(LUS[:1]) == LUS[0]
+        assert not a.holds(LUS[0], later(0))
+        a.give(LUS[0])
+        assert b.holds(LUS[0], later(1))
+    finally:
+        for one in (a, b, store):
+            one.close()
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_wall_clock_takes_no_name_from_its_holder(tmp_path: Path, step: float) -> None:
+    clock = Time()
+    store = store_of(tmp_path, clock)
+    a, b = Holder(store, "elsewhere/a", clock.clock), Holder(store, "elsewhere/b", clock.clock)
+    try:
+        assert a.take(LUS[:1]) == LUS[0]
+        clock.wall += step
+        assert b.take(LUS[:1]) is None
+        assert a.holds(LUS[0], later(30))
+        clock.steady += 40
+        assert b.take(LUS[:1]) == LUS[0]
+    finally:
+        for one in (a, b, store):
+            one.close()
+
+
+def test_a_host_that_was_booted_anew_has_no_holders(tmp_path: Path) -> None:
+    clock = Time()
+    store = store_of(tmp_path, clock)
+    assert store.take_lease(LUS[:1], "elsewhere/a", 0, 15) is not None
+    store.close()
+    clock.booted, clock.steady, clock.wall = "another", 5.0, clock.wall - 7200
+    store = store_of(tmp_path, clock)
+    assert store.take_lease(LUS[:1], "elsewhere/b", 0, 15) == (LUS[0], 2)
+    store.close()
+
+
+def _hold(folder: str, names: tuple[str, ...], told: multiprocessing.connection.Connection) -> None:
+    store = store_of(Path(folder))
+    holder = Holder(store)
+    told.send(holder.take(names))
+    time.sleep(60)
+
+
+def test_a_killed_process_holds_nothing_any_more_on_its_own_host(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_hold, args=(str(tmp_path), LUS[:1], there))
+    process.start()
+    assert here.poll(20)
+    assert here.recv() == LUS[0]
+    assert store.take_lease(LUS[:1], me(), 0, 15) is None
+    os.kill(process.pid or 0, signal.SIGKILL)
+    assert until(lambda: store.take_lease(LUS[:1], me(), 0, 15) is not None, 3) < 3
+    process.join(5)
+    store.close()
+
+
+def test_nobody_can_tell_of_another_host_whether_its_process_has_ended() -> None:
+    host, boot, space, pid, start, token = me().split("/")
+    assert not gone(me())
+    assert gone("/".join([host, boot, space, pid, f"{start}0", token]))
+    assert not gone("/".join([host, "another-boot", space, "99999999", start, token]))
+    assert not gone("elsewhere")
+    assert not gone("")
+
+
+def test_a_holder_learns_that_somebody_waits_and_one_of_several_gives(holder: Callable[..., Holder]) -> None:
+    a, b = holder("a"), holder("b")
+    assert [a.take(LUS), a.take(LUS), a.take(LUS)] == [*LUS]
+    assert b.take(LUS) is None
+    waited = until(lambda: any(a.wanted(name) for name in LUS))
+    assert waited < 2.0
+    given = next(name for name in LUS if a.wanted(name))
+    a.give(given)
+    assert a.take(LUS, holding=2) is None  # who has none comes first
+    assert b.take(LUS) == given
+    assert not b.wanted(given)
+
+
+def test_a_barred_name_is_taken_by_nobody_until_an_operator_says_so(holder: Callable[..., Holder]) -> None:
+    a, b = holder("a"), holder("b")
+    assert a.take(LUS[:1]) == LUS[0]
+    a.bar(LUS[0])
+    a.give(LUS[0])
+    assert [one.take(LUS[:1]) for one in (a, b)] == [None, None]
+    assert b.barred(LUS[0])
+    assert not b.barred(LUS[1])
+    assert a._table.unbar_lease(LUS[0])
+    assert not a._table.unbar_lease(LUS[0])
+    assert b.take(LUS[:1]) == LUS[0]
+
+
+def _sign_on(folder: str, told: multiprocessing.connection.Connection) -> None:
+    """Eight threads that would sign on with a wrong password as often as they are let."""
+    store = store_of(Path(folder))
+    holder, tried = Holder(store), []
+    ends = time.monotonic() + 1.0
+
+    def thread() -> None:
+        while time.monotonic() < ends and not all(holder.barred(name) for name in LUS):
+            with suppress(Unavailable):
+                name = holder.take(LUS)
+                if name:
+                    tried.append(name)
+                    holder.bar(name)
+                    holder.give(name)
+
+    threads = [threading.Thread(target=thread) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    told.send(tried)
+    holder.close()
+    store.close()
+
+
+def test_of_four_processes_with_eight_threads_one_tries_a_wrong_password_once(tmp_path: Path) -> None:
+    store_of(tmp_path).close()
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(4)]
+    processes = [context.Process(target=_sign_on, args=(str(tmp_path), there)) for _, there in pipes]
+    for process in processes:
+        process.start()
+    tried = [name for here, _ in pipes if here.poll(30) for name in here.recv()]
+    for process in processes:
+        process.join(10)
+    assert sorted(tried) == [*LUS]
+
+
+def lease(name: str, holder: str, *, left: float = 10.0, held: float = 10.0, barred: bool = False) -> Lease:
+    return Lease(name, holder, 1, left, held, barred)
+
+
+def waiter(holder: str, holding: int, *, waited: float = 0.0) -> Waiter:
+    return Waiter(holder, frozenset("XYZ"), holding, waited)
+
+
+@pytest.mark.parametrize(
+    ("holders", "waiters", "gives"),
+    [
+        ("AAA", [waiter("B", 0)], 1),
+        ("AAA", [waiter("B", 0), waiter("C", 0)], 2),
+        ("AAC", [waiter("B", 1)], 0),  # it would come straight back
+        ("AAA", [waiter("B", 1)], 1),
+        ("ACD", [waiter("B", 0)], 1),  # one of three, not all
+        ("ACD", [waiter("B", 0, waited=0.5)], 3),  # the first may be busy
+        ("AAA", [], 0),
+    ],
+)
+def test_as_many_give_as_wait_and_names_do_not_go_to_and_fro(holders: str, waiters: list[Waiter], gives: int) -> None:
+    leases = [lease(name, holder) for name, holder in zip("XYZ", holders, strict=True)]
+    assert sum(len(wanted(who, leases, waiters)) for who in set(holders)) == gives
+
+
+def test_what_was_just_taken_is_kept_for_a_moment() -> None:
+    assert wanted("A", [lease("X", "A", held=0.1)], [waiter("B", 0)]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("rows", "waiters", "holding", "taken"),
+    [
+        ([], [], 0, "X"),
+        ([lease("X", "B")], [], 0, "Y"),
+        ([lease("X", "B", left=-0.1)], [], 0, "X"),
+        ([lease("X", "dead")], [], 0, "X"),
+        ([lease("X", "", barred=True)], [], 0, "Y"),
+        ([lease("X", "B"), lease("Y", "B")], [waiter("C", 0)], 1, None),
+        ([lease("X", "B")], [waiter("C", 0)], 1, "Y"),  # enough for both
+        ([lease("X", "B"), lease("Y", "B")], [waiter("C", 1)], 0, "Z"),
+        ([lease("X", "B"), lease("Y", "B")], [waiter("C", 0, waited=1)], 0, None),  # it came first
+        ([lease("X", "B"), lease("Y", "B")], [waiter("dead", 0, waited=1)], 0, "Z"),
+    ],
+)
+def test_what_is_free_goes_to_who_has_least_and_waits_longest(
+    rows: list[Lease], waiters: list[Waiter], holding: int, taken: str | None
+) -> None:
+    assert free("XYZ", "A", holding, {row.name: row for row in rows}, waiters, dead="dead".__eq__) == taken

@@ -1,0 +1,168 @@
+"""This process's side of leases: what it holds, kept alive by one thread, and lost here before anybody else can have it.
+
+The thread starts with the first name that is held, hence after gunicorn's fork. Times are the host's steady ones, which go on while a
+process is stopped: one that sleeps past its lease finds it gone. A name counts from before the store was asked, and ends a margin early.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from adapters.errors import Unavailable
+from wrapper import log
+from wrapper.problems import NotReady
+from wrapper.state.clock import Clock, me
+from wrapper.state.leases import LeaseTable, wanted
+
+TTL = 15.0  # seconds that a name stays taken after its holder has died on another host; here it is free at once
+RENEW = 5.0
+POLL = 0.25
+
+
+@dataclass(slots=True)
+class _Held:
+    fence: int
+    since: float
+    ends: float
+
+
+class Holder:
+    """See adapters.base.Leases. Thread-safe. When the store can't be asked, nothing is taken: Unavailable."""
+
+    def __init__(self, table: LeaseTable, who: str = "", clock: Clock | None = None, ttl: float = TTL) -> None:
+        self._table, self._who, self._clock, self._ttl = table, who or me(), clock or Clock(), ttl
+        self._margin = ttl / 30
+        self._held: dict[str, _Held] = {}
+        self._bars: set[str] = set()  # not yet in the store
+        self._wanted: frozenset[str] = frozenset()
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def take(self, names: Sequence[str], holding: int = 0) -> str | None:
+        """See base.Leases. Raises Unavailable when the store can't be asked."""
+        began = self._clock.steady()
+        asked = [name for name in names if name not in self._bars]
+        holding = max(holding, sum(name in self._held for name in names))
+        try:
+            taken = self._table.take_lease(asked, self._who, holding, self._ttl)
+        except NotReady as error:
+            raise Unavailable(f"nothing can be leased now: {error.detail}") from error
+        if taken is None:
+            return None
+        name, fence = taken
+        with self._change:
+            self._held[name] = _Held(fence, began, began + self._ttl - self._margin)
+            self._wanted -= {name}
+            self._work()
+        return name
+
+    def holds(self, name: str, until: float) -> bool:
+        """See base.Leases; it asks the store only when the call would outlast the lease."""
+        needed = until - time.monotonic()
+        with self._change:
+            held = self._held.get(name)
+        if held is None:
+            return False
+        now = self._clock.steady()
+        if now < held.ends < now + needed:
+            with suppress(NotReady):
+                self._renew({name: held}, needed + 2 * self._margin)
+        return self._held.get(name) is held and held.ends > self._clock.steady() + max(until - time.monotonic(), 0.0)
+
+    def wanted(self, name: str) -> bool:
+        return name in self._wanted
+
+    def give(self, name: str) -> None:
+        """See base.Leases. Where it was to be barred and the store could not be told, it is kept, so that nobody else tries."""
+        with self._change:
+            if name in self._bars or name not in self._held:
+                return
+            held = self._held.pop(name)
+        with suppress(NotReady):  # then it ends by itself
+            self._table.give_lease(name, self._who, held.fence)
+
+    def bar(self, name: str) -> None:
+        try:
+            self._table.bar_lease(name)
+        except NotReady:
+            with self._change:
+                self._bars.add(name)
+                self._work()
+
+    def barred(self, name: str) -> bool:
+        try:
+            return name in self._bars or self._table.lease_barred(name)
+        except NotReady:
+            return False  # nothing can be taken now anyway
+
+    def close(self) -> None:
+        """Give everything back."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+            names, thread = list(self._held), self._thread
+        if thread is not None:
+            thread.join(4)
+        for name in names:
+            self.give(name)
+
+    def _work(self) -> None:
+        if self._thread is None and not self._closed:
+            self._thread = threading.Thread(target=self._run, name="figway-leases", daemon=True)
+            self._thread.start()
+        self._change.notify_all()
+
+    def _run(self) -> None:
+        due = 0.0
+        while True:
+            with self._change:
+                while not (self._held or self._bars or self._closed):
+                    self._change.wait()
+                self._change.wait_for(lambda: self._closed, POLL)
+                if self._closed:
+                    return
+                held = dict(self._held)
+            try:
+                self._tell()
+                if self._clock.steady() >= due:
+                    due = self._clock.steady() + min(RENEW, self._ttl / 3)
+                    self._renew(held, self._ttl)
+                self._look(held)
+            except NotReady:
+                self._wanted = frozenset()
+            except Exception as error:  # noqa: BLE001 - what is held depends on this thread
+                log.get().error("leases", outcome=type(error).__name__, exc_info=True)
+
+    def _tell(self) -> None:
+        """Bars that the store has not heard of; then the name may be given back."""
+        for name in list(self._bars):
+            self._table.bar_lease(name)
+            with self._change:
+                self._bars.discard(name)
+            self.give(name)
+
+    def _renew(self, asked: dict[str, _Held], seconds: float) -> None:
+        """Longer, never shorter. What is not ours any more, or has ended here, is dropped and never comes back."""
+        began = self._clock.steady()
+        alive = {name: held for name, held in asked.items() if began < held.ends}
+        kept = self._table.renew_leases({name: held.fence for name, held in alive.items()}, self._who, seconds) if alive else frozenset()
+        with self._change:
+            for name, held in asked.items():
+                if self._held.get(name) is not held:
+                    continue  # given back meanwhile
+                if name in kept and self._clock.steady() < held.ends:
+                    held.ends = max(held.ends, began + seconds - self._margin)
+                else:
+                    del self._held[name]
+                    log.get().warning("leases", outcome="lost", name=name)
+
+    def _look(self, held: dict[str, _Held]) -> None:
+        """Who waits for what we hold."""
+        leases, waiters = self._table.leases()
+        ours = wanted(self._who, leases.values(), waiters) if waiters else frozenset()
+        self._wanted = ours & held.keys()

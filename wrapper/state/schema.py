@@ -1,0 +1,52 @@
+"""The tables, version by version. A step only adds: code of the version before goes on working until the last of it has stopped.
+
+Times: `until`, `lease_until` and `next_at` are the store's steady time; `created`, `updated` and `expect_by` the time of day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+VERSION = 2
+STEPS: Mapping[int, str] = {
+    1: """
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, digest TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL,
+    created REAL NOT NULL, revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE writes (
+    caller TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('reserved', 'done', 'unknown')), until REAL NOT NULL, answer BLOB, job TEXT, created REAL NOT NULL,
+    PRIMARY KEY (caller, operation, key)
+) STRICT;
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, caller TEXT NOT NULL, operation TEXT NOT NULL, params BLOB NOT NULL, trace TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('accepted', 'publishing', 'published', 'replied', 'failed', 'unknown', 'poisoned')),
+    step TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
+    lease_by TEXT, lease_until REAL NOT NULL DEFAULT 0,
+    created REAL NOT NULL, updated REAL NOT NULL, expect_by REAL NOT NULL, answer BLOB, error TEXT, archived INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX jobs_open ON jobs (state, next_at);
+CREATE INDEX jobs_unarchived ON jobs (state, archived)
+""",
+    2: """
+CREATE TABLE figway (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE generations (name TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+CREATE TABLE leases (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL DEFAULT '', fence INTEGER NOT NULL DEFAULT 0, until REAL NOT NULL DEFAULT 0,
+    since REAL NOT NULL DEFAULT 0, barred INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE waiters (
+    name TEXT NOT NULL, holder TEXT NOT NULL, holding INTEGER NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (name, holder)
+) STRICT;
+ALTER TABLE writes ADD COLUMN owner TEXT NOT NULL DEFAULT ''
+""",
+}
+RESTART = (
+    "UPDATE leases SET holder = '', until = 0",
+    "DELETE FROM waiters",
+    "UPDATE writes SET until = 0 WHERE state = 'reserved'",
+    "UPDATE jobs SET lease_until = 0",
+)
+"""Whoever held something is known to be dead."""

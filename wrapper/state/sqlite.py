@@ -1,0 +1,218 @@
+"""SQLite as the store keeps it: durable before it acknowledges. A process has one connection that writes and a few that read.
+
+`synchronous=FULL` because an acknowledged write must survive a power cut; WAL so that a reader waits neither for a writer nor for its disk.
+A file that was moved away or replaced is noticed: in WAL mode SQLite itself would go on writing to what nobody will ever read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrapper.problems import NotReady
+from wrapper.state.clock import Clock
+from wrapper.state.database import BadStore, Transaction, note, noted
+from wrapper.state.schema import RESTART
+
+QUEUE = 1.5  # seconds to wait for this process's own writer
+BUSY = 1.2  # seconds to wait for another process's; both together stay below three
+READERS = 8  # connections kept open for reading
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+REMOTE = re.compile(
+    "nfs|cifs|smb|ncpfs|9p|afs|ceph|lustre|gpfs|glusterfs|beegfs|ocfs2|gfs2"
+    "|fuse[.](ssh|gluster|ceph|s3|rclone|gcs|blob|mount-s3|goofys|juice|dav|moose|mfs|curlftp|smb)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A connection to the file that bore the name then: device and inode."""
+
+    file: tuple[int, int]
+    connection: sqlite3.Connection
+
+
+class Sqlite:
+    """See database.Database."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path, self.where, self.folder = path, str(path), path.parent
+        self._clock, self._offset = clock, 0.0
+        self._lock = threading.Lock()
+        self._forget()
+        self._damaged = False
+
+    def _forget(self) -> None:
+        """What was opened before a fork is the parent's."""
+        self._owner = os.getpid()
+        self._writer: _Open | None = None
+        self._readers: list[_Open] = []
+
+    @contextmanager
+    def transaction(self, alone: str = "") -> Iterator[Transaction]:
+        """There is one writer at a time anyway."""
+        if not self._lock.acquire(timeout=QUEUE):
+            raise NotReady("the state store is busy")
+        try:
+            with self._told():
+                writer = self._writing()
+                try:
+                    writer.execute("BEGIN IMMEDIATE")
+                    yield Transaction(writer.execute, self._now, self._clock.wall)
+                    writer.commit()
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        writer.rollback()
+                    if writer.in_transaction:
+                        self._leave()
+                    raise
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        with self._told():
+            reader = self._reading()
+            try:
+                yield Transaction(reader.connection.execute, self._now, self._clock.wall)
+            except BaseException:
+                reader.connection.close()
+                raise
+            if len(self._readers) < READERS:
+                self._readers.append(reader)
+            else:
+                reader.connection.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._damaged |= getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+            raise NotReady(f"the state store can't be used ({getattr(error, 'sqlite_errorname', type(error).__name__)})") from error
+
+    def _now(self) -> float:
+        return self._clock.steady() + self._offset
+
+    def _writing(self) -> sqlite3.Connection:
+        file = self._file()
+        if self._damaged:
+            self._check()
+        if self._writer is not None and self._writer.file != file:
+            self._leave()
+        if self._writer is None:
+            self._writer = _Open(file, self._connect())
+            self._writer.connection.execute("PRAGMA synchronous=FULL")
+        return self._writer.connection
+
+    def _reading(self) -> _Open:
+        file = self._file()
+        while True:
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                reader = _Open(file, self._connect())
+                reader.connection.execute("PRAGMA query_only=ON")
+            if reader.file == file:
+                return reader
+            reader.connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        """`mode=rw`: a file that went away is not made anew, empty, with all its promises gone."""
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _file(self) -> tuple[int, int]:
+        """Which file bears the name now: connections are to that one."""
+        if self._owner != os.getpid():
+            self._forget()
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise NotReady(f"the state store can't be used ({type(error).__name__})") from error
+        return found.st_dev, found.st_ino
+
+    def _check(self) -> None:
+        """Once damage was met nothing is written until the file is whole again."""
+        self._leave()
+        checker = self._connect()
+        try:
+            if checker.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise NotReady("the state store is damaged: stop Figway and restore a backup")
+        finally:
+            checker.close()
+        self._damaged = False
+
+    def create(self) -> None:
+        """The file, if need be, in WAL mode, whole, and on a file system whose locks can be trusted. Raises BadStore."""
+        remote = network_file_system(self.path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
+        if remote:
+            raise BadStore(
+                f"{self.path} lies on {remote}, a network file system, where SQLite loses data: use a local disk or postgresql://"
+            )
+        with self._told():
+            connection = sqlite3.connect(self.path, timeout=BUSY)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                    raise BadStore(f"{self.path} is damaged: restore a backup with `figway state restore`, or name another file")
+            finally:
+                connection.close()
+
+    def version(self, tx: Transaction) -> int:
+        return int(tx.execute("PRAGMA user_version").fetchone()[0])
+
+    def upgraded(self, tx: Transaction, version: int) -> None:
+        tx.execute(f"PRAGMA user_version={version}")
+
+    def dialect(self, statement: str) -> str:
+        return statement
+
+    def started(self, tx: Transaction) -> None:
+        """Steady time goes on from where this boot of the host began. After another boot, or on another host, all holders are dead."""
+        steady, boot = self._clock.steady(), self._clock.boot()
+        last, _, offset = (noted(tx, "boot") or "").partition(" ")
+        if last == boot:
+            self._offset = float(offset)
+            return
+        self._offset = self._clock.wall() - steady
+        note(tx, "boot", f"{boot} {self._offset!r}")
+        if last:
+            for statement in RESTART:
+                tx.execute(statement)
+            tx.execute("UPDATE jobs SET next_at = ? WHERE next_at > ? AND next_at < ?", (self._now(), self._now(), float("inf")))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._owner == os.getpid():
+                self._leave()
+                for reader in self._readers:
+                    reader.connection.close()
+            self._forget()
+
+    def _leave(self) -> None:
+        """Close the writer; the next transaction opens another."""
+        if self._writer is not None:
+            self._writer.connection.close()
+        self._writer = None
+
+
+def network_file_system(path: Path, mounts: str) -> str:
+    """The type of the network file system that `path` lies on, '' for a local one; `mounts` is as in /proc/self/mounts."""
+    resolved = path.resolve()
+    under = [
+        (len(place), number, kind)  # of two at one place the later hides the earlier
+        for number, (_, place, kind, *_) in enumerate(line.split(" ") for line in mounts.splitlines())
+        if resolved.is_relative_to(place.replace("\\040", " "))
+    ]
+    kind = max(under, default=(0, 0, ""))[2]
+    return kind if REMOTE.match(kind) else ""

@@ -1,0 +1,13 @@
+"""What every table of the store has: its database, and the seal of what callers sent and got."""
+
+from __future__ import annotations
+
+from wrapper.state.database import Database
+from wrapper.state.seal import Seal
+
+
+class Table:
+    """Thread-safe, as its database is."""
+
+    _db: Database
+    _seal: Seal

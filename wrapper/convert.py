@@ -39,12 +39,12 @@ def text(value: Any) -> str:
 def plain(value: Any) -> Decimal:
     """A number without grouping. Binary floats are refused: they have already lost the amount."""
     match value:
+        case str() if _PLAIN.fullmatch(bare := value.strip(" ")):
+            return Decimal(bare)
         case bool() | float():
             raise ValueError(f"expected a decimal number, met {shape(value)}")
         case int() | Decimal():
             return _finite(Decimal(value))
-        case str() if _PLAIN.fullmatch(value.strip(" ")):
-            return Decimal(value.strip(" "))
     raise ValueError(f"expected a number like -1234.56, met {shape(value)}")
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import marshmallow as ma
 
+from wrapper import compiled
 from wrapper.operation import Field, Operation, Where
 from wrapper.problems import Invalid
 from wrapper.request import Given
-from wrapper.rows import schema, sentences
+from wrapper.rows import sentences
+from wrapper.schema import schema
 
 _WHERES: tuple[Where, ...] = ("path", "query", "header", "body")
 
@@ -25,17 +27,24 @@ class Params:
     def __init__(self, operation: Operation) -> None:
         self._fields: dict[Where, list[Field]] = {w: [p.field for p in operation.params if p.where == w] for w in _WHERES}
         self._schemas = {where: schema(fields, {}, strict=True) for where, fields in self._fields.items()}
+        self._loads = {where: compiled.loader(made, strict=True) for where, made in self._schemas.items()}
 
     def load(self, given: Given) -> dict[str, Any]:
         """All parameters by name; an optional one that was not given is None. Raises Invalid with every fault found."""
         loaded: dict[str, Any] = {}
+        try:
+            for where, load in self._loads.items():
+                loaded |= load(getattr(given, where))
+        except Exception:  # noqa: BLE001 - whatever its doubt is, the schemas know
+            return self._load_slowly(given)
+        return loaded
+
+    def _load_slowly(self, given: Given) -> dict[str, Any]:
+        loaded: dict[str, Any] = {}
         errors: list[dict[str, str]] = []
         for where, made in self._schemas.items():
-            values = getattr(given, where)
-            if not values and not self._fields[where]:
-                continue
             try:
-                loaded |= made.load(values)
+                loaded |= made.load(getattr(given, where))
             except ma.ValidationError as error:
                 errors += [_error(where, line) for line in sentences(error.messages)]
         if errors:

@@ -15,6 +15,7 @@ from adapters.base import Reply
 from wrapper import convert, functions
 from wrapper.operation import Field, ReadRule
 from wrapper.rows import Reader
+from wrapper.schema import schema
 
 
 def read(field: Field, raw: Any, **rule: Any) -> Any:
@@ -142,8 +143,6 @@ def test_dumped_amounts_are_text_and_dates_are_iso() -> None:
 
 
 def test_a_request_with_an_unknown_member_inside_a_list_is_refused_and_a_back_ends_record_is_not() -> None:
-    from wrapper.rows import schema
-
     payments = Field("payments", "list", of=(Field("amount", "decimal", scale=2), Field("note", "string", optional=True)))
     sent = schema([payments], {}, strict=True)
     assert sent.load({"payments": [{"amount": "1.00"}]}) == {"payments": [{"amount": Decimal("1.00"), "note": None}]}

@@ -19,7 +19,8 @@ from werkzeug.exceptions import HTTPException
 
 from wrapper import json_body, log, openapi
 from wrapper.operation import Operation
-from wrapper.policy.keys import Caller, authenticate
+from wrapper.policy.keys import Caller
+from wrapper.policy.known import Known
 from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Answer, Given, Request
 from wrapper.service import Service
@@ -41,25 +42,26 @@ _HEADERS = {
 def install(app: Flask, service: Service, systems: Systems, store: Store) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    known = Known(store)
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(Exception, _failed)
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
-        app.add_url_rule(rule, operation.name, _view(service, operation, store), methods=[operation.method])
-    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, store, id)))
-    app.register_blueprint(_health(systems, store))
+        app.add_url_rule(rule, operation.name, _view(service, operation, known), methods=[operation.method])
+    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, known, id)))
+    app.register_blueprint(_health(systems, store, known))
     document = orjson.dumps(openapi.document(service.catalogue))
     app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, mimetype="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))
 
 
-def _view(service: Service, operation: Operation, store: Store) -> Callable[..., Response]:
+def _view(service: Service, operation: Operation, known: Known) -> Callable[..., Response]:
     body_names = {p.field.name for p in operation.params if p.where == "body"}
     header_names = {p.field.name: openapi.header(p.field.name) for p in operation.params if p.where == "header"}
 
     def view(**path: str) -> Response:
-        caller = _caller(store)
+        caller = _caller(known)
         body = json_body.parse(request.get_data(), request.mimetype) if body_names or request.content_length else {}
         header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
         asked = Request(
@@ -75,14 +77,14 @@ def _view(service: Service, operation: Operation, store: Store) -> Callable[...,
     return view
 
 
-def _job(service: Service, store: Store, id: str) -> Answer:
-    found = service.job(id, _caller(store))
+def _job(service: Service, known: Known, id: str) -> Answer:
+    found = service.job(id, _caller(known))
     if found is None:
         raise NoSuchThing("there is no such job, or it is not yours")
     return found
 
 
-def _health(systems: Systems, store: Store) -> Blueprint:
+def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
     """Liveness and readiness never ask a back end: a sick mainframe must not take the facade out of the balancer."""
     health = Blueprint("health", __name__, url_prefix="/health")
 
@@ -97,7 +99,7 @@ def _health(systems: Systems, store: Store) -> Blueprint:
 
     @health.get("/systems")
     def all_systems() -> Response:
-        if "health:read" not in _caller(store).scopes:
+        if "health:read" not in _caller(known).scopes:
             raise Forbidden("this needs the scope health:read")
         states = systems.probe(2.0)
         return _json({"systems": states}, 200 if all(s == "up" for s in states.values()) else 503)
@@ -105,8 +107,8 @@ def _health(systems: Systems, store: Store) -> Blueprint:
     return health
 
 
-def _caller(store: Store) -> Caller:
-    caller = authenticate(request.headers.get("Authorization"), store)
+def _caller(known: Known) -> Caller:
+    caller = known.caller(request.headers.get("Authorization"))
     g.caller = caller.name
     return caller
 

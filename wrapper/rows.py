@@ -72,5 +72,3 @@ def sentences(messages: Any, path: str = "") -> list[str]:
     if isinstance(messages, Mapping):
         return [line for key, inner in messages.items() for line in sentences(inner, f"{path}.{key}" if path else str(key))]
     return [f"{path}: {'missing' if m.startswith(('Missing data', 'Field may not')) else m}" for m in messages]
-
-

@@ -192,6 +192,9 @@ class TargetModule(Protocol):
     SYSTEM: Mapping[str, Any]
     TARGET: Mapping[str, Any]
 
+    def calls(self, system: Mapping[str, Any]) -> int:
+        """How many calls a system takes at once, from the whole installation: its sessions, or the largest that its `pool` may be."""
+
     def compile(self, block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> Target:
         """A schema-valid block -> Target. `system` is the system's block, references unresolved. Raises BadTarget."""
 

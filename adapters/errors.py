@@ -2,7 +2,8 @@
 
     AdapterError
     |-- Unavailable 503           nothing was done; asking again may help
-    |   |-- PoolExhausted         every session is in use
+    |   |-- PoolExhausted         every session, or place in the queue for one, is in use
+    |   |-- CircuitOpen           it failed too often a moment ago and is left alone for a while
     |   `-- Closed                outside the system's hours, or its region is closed
     |-- DeadlineExceeded 504      our time ran out; for a read nothing is lost
     |-- OutcomeUnknown 504        a write was sent and its confirmation was not seen
@@ -30,7 +31,7 @@ class AdapterError(Exception):
     """A call that has no answer; `status` is its HTTP status and `retry` whether asking again may help.
 
     `spoils` says whether the session that the call used can be trusted afterwards: a clean refusal leaves it
-    usable, everything else makes the pool close it.
+    usable, everything else makes the pool close it. `retry_after` is in how many seconds asking again makes sense, where that is known.
     """
 
     status = 502
@@ -38,11 +39,12 @@ class AdapterError(Exception):
     spoils = True
     title = "The back end could not answer"
 
-    def __init__(self, detail: str, *, backend: str = "", code: str = "") -> None:
+    def __init__(self, detail: str, *, backend: str = "", code: str = "", retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.backend = backend
         self.code = code
+        self.retry_after = retry_after
 
 
 class Unavailable(AdapterError):
@@ -53,6 +55,11 @@ class Unavailable(AdapterError):
 
 class PoolExhausted(Unavailable):
     title = "Every session of the back end is in use"
+
+
+class CircuitOpen(Unavailable):
+    spoils = False
+    title = "The back end failed too often and is left alone for a while"
 
 
 class Closed(Unavailable):

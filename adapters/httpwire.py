@@ -41,6 +41,12 @@ SYSTEM_KEYS: Mapping[str, Any] = {
 """JSON Schema of what every HTTP-speaking system may say: a private CA's file, and how many connections at most."""
 
 
+def calls(system: Mapping[str, Any]) -> int:
+    """See base.TargetModule: what both HTTP-speaking kinds take at once."""
+    most: int = system.get("pool", {}).get("max", 32)
+    return most
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer, nothing of it parsed. `media` is the media type in lower case without parameters, '' when there is none."""
@@ -60,8 +66,7 @@ class Wire:
         self._host, self._port, self.path, secure = _parts(name, url)
         self._tls = _tls(name, system.get("tls", {}).get("ca")) if secure else None
         self._authority = urlsplit(url).netloc
-        size = system.get("pool", {}).get("max", 32)
-        self._pool: Pool[http.client.HTTPConnection] = Pool(name, self._open, _close, size=size, idle=IDLE, fit=_quiet)
+        self._pool: Pool[http.client.HTTPConnection] = Pool(name, self._open, _close, size=calls(system), idle=IDLE, fit=_quiet)
 
     def send(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request and its whole answer within the call's deadline. `path` is what follows the base URL, already percent-encoded."""

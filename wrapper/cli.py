@@ -16,7 +16,7 @@ import click
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import catalogue as catalogues
-from wrapper import live, log
+from wrapper import live, log, shares
 from wrapper.policy import keys
 from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
@@ -67,7 +67,10 @@ def check(folder: str, ask: bool, writes: bool, state: str | None) -> None:
     if faults:
         click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}")
         sys.exit(1)
-    click.echo(f"{folder}: {len(catalogues.load(settings.catalogue, settings.models).operations)} endpoints, no faults")
+    loaded = catalogues.load(settings.catalogue, settings.models)
+    for row in shares.table(loaded, settings):
+        click.echo(row, err=True)
+    click.echo(f"{folder}: {len(loaded.operations)} endpoints, no faults")
     if ask and not _check_live(settings, writes):
         sys.exit(1)
 

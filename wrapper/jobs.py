@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adapters.base import Adapter, Call, Deferred, Reply, Ticket
-from adapters.errors import AdapterError, DeadlineExceeded, OutcomeUnknown, Unavailable
+from adapters.errors import AdapterError, CircuitOpen, Closed, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
 from wrapper.operation import Operation, Source
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
@@ -84,6 +84,9 @@ class Runner:
             raise
         except OutcomeUnknown as error:
             return self._not_known(job, error)
+        except Closed as error:  # it has its hours: the job waits for them, however long that is
+            self._store.later(job.id, self._name, max(BACKOFF, min(error.retry_after or BACKOFF, LEASE)))
+            return "later"
         except (Unavailable, DeadlineExceeded) as error:
             if time.time() + BACKOFF >= job.expect_by:
                 return self._give_up(job, error)
@@ -170,7 +173,8 @@ def _apart(event: str, **about: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - the worker outlives whatever one turn meets
         known = isinstance(error, AdapterError | RequestError)
-        tell = log.get().warning if known else log.get().error
+        left_alone = isinstance(error, Closed | CircuitOpen)  # asked again every turn, and nothing new
+        tell = log.get().debug if left_alone else log.get().warning if known else log.get().error
         tell(event, outcome=type(error).__name__, exc_info=not known, **about)
 
 

@@ -5,6 +5,7 @@ A problem says what was expected, what was met and what to do; it never carries 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown
 from scoring.errors import ScoringError
+
+UNKNOWN = 5.0  # seconds of Retry-After where nobody knows better
 
 
 class RequestError(Exception):
@@ -84,7 +87,7 @@ def problem(error: Exception, trace: str) -> Problem:
                 extra["code"] = error.code
             if error.backend:
                 extra["backend"] = error.backend
-            headers = {"Retry-After": "5"} if error.status == 503 else {}
+            headers = {"Retry-After": str(max(math.ceil(error.retry_after or UNKNOWN), 1))} if error.status == 503 else {}
             return _problem(error.status, _slug(error), error.title, error.detail, trace, (), headers, extra)
         case ScoringError():
             return _problem(error.status, _slug(error), error.title, error.detail, trace)

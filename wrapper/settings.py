@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NAMES = ("catalogue", "state", "models", "threads", "workers", "bind", "drain", "log_level")
+NAMES = ("catalogue", "state", "models", "threads", "workers", "replicas", "bind", "drain", "log_level")
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 
 
@@ -30,6 +30,7 @@ class Settings:
     models: Path
     threads: int = 32
     workers: int = 1
+    replicas: int = 1
     bind: str = "127.0.0.1:8080"
     drain: int = 1
     log_level: str = "info"
@@ -52,6 +53,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 2, 512),
         workers=_number("workers", said.get("workers", 1), 1, 64),
+        replicas=_number("replicas", said.get("replicas", 1), 1, 1000),
         bind=_bind(str(said.get("bind", "127.0.0.1:8080"))),
         drain=_number("drain", said.get("drain", 1), 0, 300),
         log_level=_level(str(said.get("log_level", "info"))),

@@ -10,7 +10,10 @@ from typing import Any
 
 from adapters import registry
 from adapters.base import Adapter, Events, Files, Leases
+from adapters.errors import Closed
 from adapters.events import SILENT
+from adapters.guard import Guarded, guarded
+from wrapper import shares
 from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
 from wrapper.operation import Catalogue, System
 from wrapper.settings import BadSettings, Settings, resolve
@@ -20,12 +23,12 @@ class Systems:
     """Adapters by system name."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: Leases, events: Events = SILENT) -> None:
-        self._systems = catalogue.systems
+        self._catalogue, self._systems = catalogue, catalogue.systems
         self._settings, self._files, self._leases, self._events = settings, files, leases, events
-        self._open: dict[str, Adapter] = {}
+        self._open: dict[str, Guarded] = {}
         self._lock = threading.Lock()
 
-    def __getitem__(self, name: str) -> Adapter:
+    def __getitem__(self, name: str) -> Guarded:
         """Raises BadSettings when a reference of the system's block can't be resolved."""
         adapter = self._open.get(name)
         if adapter is None:
@@ -33,9 +36,12 @@ class Systems:
                 adapter = self._open.get(name) or self._open.setdefault(name, self._make(self._systems[name]))
         return adapter
 
-    def _make(self, system: System) -> Adapter:
+    def _make(self, system: System) -> Guarded:
+        """The adapter with this worker's share of it, guarded."""
         block: Mapping[str, Any] = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
-        return registry.adapter(system.kind).open(system.name, block, self._files, self._leases, self._events)
+        block = shares.block(system, block, self._settings)
+        opened: Adapter = registry.adapter(system.kind).open(system.name, block, self._files, self._leases, self._events)
+        return guarded(opened, shares.limits(system, self._catalogue, self._settings), self._events)
 
     def check_references(self) -> None:
         """Raises CatalogueError with every host and secret that is not there; opens nothing."""
@@ -55,7 +61,7 @@ class Systems:
             self[name]
 
     def probe(self, timeout: float) -> dict[str, str]:
-        """Every system's state, asked side by side: `up`, or the title of what is wrong."""
+        """Every system's state, asked side by side: `up`, `closed` (its hours), or what is wrong: an error's title, a breaker."""
         return dict(_side_by_side([(name, partial(_probe, self, name, timeout)) for name in self._systems], timeout + 1))
 
     def close(self) -> None:
@@ -68,9 +74,12 @@ class Systems:
 def _probe(systems: Systems, name: str, timeout: float) -> str:
     try:
         systems[name].probe(timeout)
+        breakers = [f"breaker of {name} {state.name.lower().replace('_', '-')}" for name, state in systems[name].breakers().items()]
+        return ", ".join(["up", *breakers])
+    except Closed:
+        return "closed"
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the answer here
         return str(getattr(error, "title", type(error).__name__))
-    return "up"
 
 
 def _side_by_side(jobs: Sequence[tuple[str, Callable[[], object]]], timeout: float) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from adapters import errors, template
 from adapters.base import BadTarget, Fault, Files
 from adapters.errors import ErrorRule
 from adapters.httpwire import SYSTEM_KEYS
+from adapters.httpwire import calls as calls
 from adapters.template import Template
 
 SYSTEM: Mapping[str, Any] = {

@@ -79,6 +79,12 @@ class OdbcTarget:
         return frozenset(self.statement.names or ("rows",))
 
 
+def calls(system: Mapping[str, Any]) -> int:
+    """See base.TargetModule."""
+    most: int = system.get("pool", {}).get("max", 4)
+    return most
+
+
 def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> OdbcTarget:
     """A schema-valid block -> OdbcTarget. Raises BadTarget."""
     try:

@@ -76,6 +76,12 @@ TARGET = _object(
 )
 
 
+def calls(system: Mapping[str, Any]) -> int:
+    """See base.TargetModule."""
+    most: int = system.get("pool", {}).get("max", 8)
+    return most
+
+
 def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> DropTarget | ExtractTarget:
     """A schema-valid block -> its target. Raises BadTarget with every fault found."""
     compiler = Compiler(block, files)

@@ -113,6 +113,12 @@ class Target:
         return frozenset(f.name for f in self.answer.fields.values() if not f.hidden)
 
 
+def calls(system: Mapping[str, Any]) -> int:
+    """See base.TargetModule."""
+    most: int = min(system.get("sessions", {}).get("max", len(system["users"])), len(system["users"]))
+    return most
+
+
 def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> Target:
     """See base.TargetModule."""
     graph = load(files, system["logon"])

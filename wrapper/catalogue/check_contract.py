@@ -8,6 +8,7 @@ from typing import Any
 
 import re2
 
+from adapters import registry
 from wrapper.catalogue.build import CURRENCIES, Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
 from wrapper.catalogue.found import Path, instead
@@ -118,14 +119,15 @@ def auth(endpoint: Endpoint, _: Estate) -> Told:
             yield ("auth", "object", name), f"auth.object names '{name}', which is not a parameter{instead(name, params)}"
 
 
-def limits(endpoint: Endpoint, _: Estate) -> Told:
-    """Deadline, cache, and what an answer must have."""
+def limits(endpoint: Endpoint, estate: Estate) -> Told:
+    """Deadline, protection of the back end, cache."""
     raw = endpoint.raw["limits"]
     if endpoint.operation.deadline > GRACEFUL_STOP:
         too_long = (
             f"a deadline of {raw['deadline']} is longer than a stopping worker waits ({GRACEFUL_STOP:.0f}s): a restart would cut calls"
         )
         yield ("limits", "deadline"), too_long
+    yield from _protection(endpoint, estate)
     cache = raw.get("cache", {})
     if cache and endpoint.operation.effect != "read":
         yield ("limits", "cache"), f"only a read may be cached; this is `effect: {endpoint.operation.effect}`"
@@ -141,6 +143,23 @@ def limits(endpoint: Endpoint, _: Estate) -> Told:
                 ("limits", "cache", "key"),
                 f"the cache leaks: its key leaves out {', '.join(left_out)}, so one caller gets another's answer",
             )
+
+
+def _protection(endpoint: Endpoint, estate: Estate) -> Told:
+    """Concurrency and breaker belong to who asks a system itself, and take effect there."""
+    raw = endpoint.raw["limits"]
+    for key in ("concurrency", "breaker"):
+        if key in raw and endpoint.operation.parts:
+            yield ("limits", key), f"a join asks no system itself: give `{key}` to the endpoints of its parts"
+    for side, _block, source in endpoint.blocks():
+        most = registry.target(source.kind).calls(estate.systems[source.system].block) if source else None
+        if source and most is not None and raw.get("concurrency", 0) > most:
+            too_many = f"{raw['concurrency']} calls at once are more than the {most} that {source.system} takes, the {side} block's system"
+            yield ("limits", "concurrency"), too_many
+    breaker = raw.get("breaker")
+    if breaker and seconds(breaker["window"]) <= endpoint.operation.deadline:
+        why = f"failures that take the whole deadline of {raw['deadline']} would hardly add up"
+        yield ("limits", "breaker", "window"), f"a window of {breaker['window']} is too short: {why}"
 
 
 def quality(endpoint: Endpoint, _: Estate) -> Told:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 import re2
 
+from adapters import hours
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Estate, Told
-from wrapper.catalogue.found import texts
+from wrapper.catalogue.found import Path, texts
 from wrapper.operation import Operation, System
 
 SUBJECT = "customer_id"
@@ -94,9 +96,21 @@ def system(one: System) -> Told:
         most = one.block.get(key, {}).get("max", 0)
         if units and most > len(units):
             yield (*at, key, "max"), f"a pool of {most} is larger than its {len(units)} users: one user, one session"
-    zone = one.block.get("hours", {}).get("timezone")
-    if zone is not None and not _is_zone(zone):
-        yield (*at, "hours", "timezone"), f"'{zone}' is not a time zone; write it like Europe/London"
+    if "hours" in one.block:
+        yield from _hours(one.block["hours"], (*at, "hours"))
+
+
+def _hours(told: Mapping[str, str], at: Path) -> Told:
+    if not _is_zone(told["timezone"]):
+        yield (*at, "timezone"), f"'{told['timezone']}' is not a time zone; write it like Europe/London"
+    try:
+        hours.parse(told["open"], ZoneInfo("UTC"))
+    except hours.BadHours as bad:
+        yield (*at, "open"), str(bad)
+    try:
+        hours.minutes(*told.get("cutover", "00:00").split(":"))
+    except hours.BadHours as bad:
+        yield (*at, "cutover"), str(bad)
 
 
 def _is_zone(name: str) -> bool:

@@ -9,7 +9,7 @@ from wrapper.catalogue.estate import Told
 from wrapper.operation import System
 
 _LATER: Mapping[str, tuple[str, ...]] = {
-    "limits": ("rate", "concurrency", "cache", "breaker"),
+    "limits": ("rate", "cache"),
     "migration": ("compare", "promote_when", "roll_back_when", "deprecated", "sunset", "successor"),
 }
 
@@ -19,14 +19,10 @@ def of_endpoint(endpoint: Endpoint) -> Told:
         for key in keys:
             if key in endpoint.raw.get(block, {}):
                 yield (block, key), f"{block}.{key} is checked, and not enforced by this version"
-    for side, _block, source in endpoint.blocks():
-        for rule in source.errors if source else ():
-            if rule.retry:
-                yield (side, "errors", rule.name, "retry"), "retry is checked, and not enforced by this version: callers retry"
     if endpoint.raw.get("migration", {}).get("highest_stage", "legacy") != "legacy":
         yield ("migration", "highest_stage"), "every request is answered by legacy: stages are not moved by this version"
 
 
 def of_system(system: System) -> Told:
-    if "hours" in system.block:
-        yield ("systems", system.name, "hours"), "hours is checked, and not enforced by this version"
+    if "cutover" in system.block.get("hours", {}):
+        yield ("systems", system.name, "hours", "cutover"), "hours.cutover is checked, and not used by this version"

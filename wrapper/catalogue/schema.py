@@ -120,7 +120,7 @@ _ERROR = strict(
     "when status",
     when={"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
     status=whole(400, 599, "what callers get"),
-    retry=said(FLAG, "asking again may help (not enforced)"),
+    retry=said(FLAG, "asking again may help: a read is asked again, twice at most, within its deadline"),
     detail=text("what callers are told"),
 )
 _BLOCK = {
@@ -140,9 +140,14 @@ _LIMITS = strict(
     "deadline",
     deadline=duration("how long a caller waits at most"),
     rate=strict("", per_consumer=RATIO, whole=RATIO),
-    concurrency=whole(1, 1000, "calls at once (not enforced)"),
+    concurrency=whole(1, 1000, "calls at once, of all workers; the system's own limit holds too"),
     cache=strict("ttl", ttl=duration("(not enforced)"), stale_if_down=duration(), key=listed(WORD, "all parameters")),
-    breaker=strict("open_after window probe_every", open_after=whole(1, 1000), window=duration(), probe_every=duration()),
+    breaker=strict(
+        "open_after window probe_every",
+        open_after=whole(1, 1000, "failures within the window for which no success has made up"),
+        window=duration("longer than the deadline"),
+        probe_every=duration("how long it is left alone, and then between probes"),
+    ),
 )
 _SEEN = {"type": "object", "additionalProperties": True, "properties": {"status": listed(whole(200, 599)), "pages": whole(2, 10_000)}}
 _MIGRATION = strict(
@@ -208,9 +213,13 @@ _ENDPOINT = strict(
 )
 _HOURS = strict(
     "open timezone",
-    open=text("", "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]( [A-Z][a-z]{2}(-[A-Z][a-z]{2})?)?$", "hours like 07:00-21:30 Mon-Sat"),
+    open=text(
+        "outside of these it is closed: 503 until it opens",
+        "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]( [A-Z][a-z]{2}(-[A-Z][a-z]{2})?)?$",
+        "hours like 07:00-21:30 Mon-Sat",
+    ),
     timezone=WORD,
-    cutover=text("", "^[0-2][0-9]:[0-5][0-9]$", "a time like 18:00"),
+    cutover=text("when its next business day begins (not used)", "^[0-2][0-9]:[0-5][0-9]$", "a time like 18:00"),
 )
 _SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system", "^[a-z][a-z0-9_-]{0,63}$"))
 

@@ -48,7 +48,7 @@ def parse(text: str, zone: ZoneInfo) -> Hours:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise BadHours(f"hours are written like 07:00-21:30 Mon-Sat, met '{text}'")
-    begins, ends = minutes(found[1], found[2]), minutes(found[3], found[4])
+    begins, ends = _minutes(found[1], found[2]), _minutes(found[3], found[4])
     if begins == ends or begins == 24 * 60:
         raise BadHours(f"'{text}' begins where it ends; a whole day is 00:00-24:00")
     first, last = (_day(found[5] or DAYS[0]), _day(found[6] or found[5] or DAYS[-1]))
@@ -83,8 +83,7 @@ def _instant(day: date, minutes: int, zone: ZoneInfo) -> float:
     return datetime.combine(day + days * _DAY, time(*divmod(rest, 60)), zone).astimezone(UTC).timestamp()
 
 
-def minutes(hour: str, minute: str) -> int:
-    """Of the day. Raises BadHours."""
+def _minutes(hour: str, minute: str) -> int:
     made = int(hour) * 60 + int(minute)
     if int(minute) > 59 or made > 24 * 60:
         raise BadHours(f"{hour}:{minute} is not a time of day; 00:00 to 24:00 are")

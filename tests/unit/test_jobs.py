@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Reply, Ticket
-from adapters.errors import AdapterError, Failed, OutcomeUnknown, Refused, Unavailable
+from adapters.errors import AdapterError, Closed, Failed, OutcomeUnknown, Refused, Unavailable
 from tests.unit.small import ALICE, DROP, Scripted, drop, reply, request, service
 from wrapper import jobs
 from wrapper.jobs import Runner
@@ -236,3 +236,22 @@ def test_a_deferred_object_without_a_record_fails_and_is_not_asked_for_for_ever(
     back_end.replies[id] = Reply((), "scripted", 0.0)
     Runner(made, {"scripted": back_end}, store).turn()
     assert state(made, id) == ("failed", "There is no such thing")
+
+
+def test_a_job_waits_for_its_system_to_open_however_long_that_is(tmp_path: Path) -> None:
+    def closed(_ticket: Ticket, record: Callable[[str], None]) -> None:
+        raise Closed("at this hour", retry_after=0.0)
+
+    back_end = Scripted(publish=closed)
+    overdue = replace(DROP, legacy=replace(DROP.legacy, expect_within=0.0))  # type: ignore[type-var]
+    made, store = service(tmp_path, back_end, overdue)
+    drop(made)
+    runner = Runner(made, {"scripted": back_end}, store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "BACKOFF", 0.0)
+        for _ in range(4):
+            runner.turn()
+        back_end.publish = lambda ticket, record: record("published")
+        runner.turn()
+    assert len(back_end.submitted) == 5
+    assert drop(made).body["meta"]["job"]["state"] == "published"

@@ -107,10 +107,6 @@ def _hours(told: Mapping[str, str], at: Path) -> Told:
         hours.parse(told["open"], ZoneInfo("UTC"))
     except hours.BadHours as bad:
         yield (*at, "open"), str(bad)
-    try:
-        hours.minutes(*told.get("cutover", "00:00").split(":"))
-    except hours.BadHours as bad:
-        yield (*at, "cutover"), str(bad)
 
 
 def _is_zone(name: str) -> bool:

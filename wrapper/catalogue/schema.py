@@ -219,7 +219,7 @@ _HOURS = strict(
         "hours like 07:00-21:30 Mon-Sat",
     ),
     timezone=WORD,
-    cutover=text("when its next business day begins (not used)", "^[0-2][0-9]:[0-5][0-9]$", "a time like 18:00"),
+    cutover=text("when its next business day begins (not used)", "^([01][0-9]|2[0-3]):[0-5][0-9]$", "a time like 18:00"),
 )
 _SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system", "^[a-z][a-z0-9_-]{0,63}$"))
 

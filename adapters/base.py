@@ -46,6 +46,8 @@ class Call:
     effect: Literal["read", "idempotent", "write"] = "read"
     repeat: bool = True
     """False: asking again costs or leaves a trace, so nobody does it on their own."""
+    context: Mapping[str, str] = field(default_factory=dict)
+    """Headers that tell a back end which trace the call belongs to (W3C), where it takes headers and tracing is on."""
 
     def left(self) -> float:
         """Seconds left, always > 0. Raises DeadlineExceeded when there are none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 from flask import Flask, request
 
@@ -19,6 +20,8 @@ from wrapper.settings import Settings
 from wrapper.state.holder import Holder
 from wrapper.state.store import Store
 from wrapper.systems import Systems
+from wrapper.telemetry import Telemetry
+from wrapper.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Figway:
     store: Store
     leases: Holder
     scorer: Scorer
-    metrics: Metrics
+    telemetry: Telemetry
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
@@ -48,6 +51,9 @@ class Figway:
         self.systems.close()
         self.leases.close()
         self.store.close()
+        if self.telemetry.tracing is not None:
+            self.telemetry.tracing.close()
+        log.flush()
 
 
 def assemble(given: Settings) -> Figway:
@@ -58,17 +64,22 @@ def assemble(given: Settings) -> Figway:
     metrics, leases = Metrics(given.metrics), Holder(store)
     systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
     scorer = Scorer(loaded, Models(given.models))
-    service = Service(loaded, systems, store, scorer, given.packages, given.threads // 2)
-    return Figway(loaded, service, systems, store, leases, scorer, metrics)
+    tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None
+    telemetry = Telemetry(metrics, tracing)
+    service = Service(loaded, systems, store, scorer, given.packages, given.threads // 2, telemetry)
+    return Figway(loaded, service, systems, store, leases, scorer, telemetry)
 
 
 def create_app(given: Settings) -> Flask:
     """The WSGI application. Made in the worker, after the fork: sessions, sockets and threads must not be inherited."""
     log.configure(given.log_level)
     parts = assemble(given)
+    log.on_lost(partial(parts.telemetry.metrics.happened, "log_dropped", "figway"))
+    if parts.telemetry.tracing is not None:
+        log.configure(given.log_level, parts.telemetry.tracing.ids)
     parts.open()
     app = Flask("figway", static_folder=None)
-    http.install(app, parts.service, parts.systems, parts.store)
+    http.install(app, parts.service, parts.systems, parts.store, parts.telemetry)
     app.extensions["figway"] = parts
 
     @app.before_request

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from wrapper.request import Answer, Given, Request
 from wrapper.service import Service
 from wrapper.state.store import Store
 from wrapper.systems import Systems
+from wrapper.telemetry import Telemetry
 
 MAX_BODY = 1024 * 1024
 MAX_WAIT = 30.0
@@ -39,12 +41,12 @@ _HEADERS = {
 }
 
 
-def install(app: Flask, service: Service, systems: Systems, store: Store) -> None:
+def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     known = Known(store)
-    app.before_request(_begin)
-    app.after_request(_end)
+    app.before_request(partial(_begin, telemetry))
+    app.after_request(partial(_end, telemetry))
     app.register_error_handler(Exception, _failed)
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
@@ -72,7 +74,9 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
             idempotency_key=request.headers.get("Idempotency-Key"),
             wait=_wait(request.headers.get("Prefer", "")),
         )
-        return _respond(service.serve(operation, asked))
+        answer = service.serve(operation, asked)
+        g.side = _side(answer)
+        return _respond(answer)
 
     return view
 
@@ -127,24 +131,30 @@ def _wait(prefer: str) -> float:
     return min(float(found[1]), MAX_WAIT) if found else 0.0
 
 
-def _begin() -> None:
+def _side(answer: Answer) -> str:
+    """Which side has answered; nothing for a join, or a job that was taken."""
+    sources = answer.body["meta"].get("sources", ())
+    return str(sources[0].get("side", "")) if sources else ""
+
+
+def _begin(telemetry: Telemetry) -> None:
     sent = request.headers.get("X-Request-Id", "")
     g.trace = sent if _TRACE.fullmatch(sent) else secrets.token_hex(8)
     g.began = time.monotonic()
-    g.caller = None
+    g.caller, g.side = None, ""
+    g.served = telemetry.begin(request.endpoint, request.headers.get)
 
 
-def _end(response: Response) -> Response:
+def _end(telemetry: Telemetry, response: Response) -> Response:
     elapsed = time.monotonic() - g.began
     response.headers["X-Request-Id"] = g.trace
     response.headers["Server-Timing"] = f"total;dur={elapsed * 1000:.1f}"
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if not request.path.startswith(("/health", "/docs")):
-        log.get().info(
-            "request", method=request.method, endpoint=request.endpoint, status=response.status_code, caller=g.caller,
-            elapsed=round(elapsed, 4), request_id=g.trace,
-        )  # fmt: skip
+        telemetry.end(
+            g.served, request.method, request.endpoint, g.side, response.status_code, elapsed, caller=g.caller, request_id=g.trace
+        )
     return response
 
 

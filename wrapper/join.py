@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -73,7 +74,7 @@ class Join:
                 waiting.remove(part)
                 if _needs(part, operation) <= gathered.facts.keys():
                     values = _values(part, {**params, **gathered.facts})
-                    running[self._pool.submit(self._ask, part.operation, values, deadline, trace)] = part
+                    running[self._pool.submit(copy_context().run, self._ask, part.operation, values, deadline, trace)] = part
                 else:
                     gathered.failed(part, Missing(f"{part.name} needs a part that is missing"))
             _settle(running, gathered, deadline)

@@ -1,32 +1,197 @@
 """Structured logs: one JSON line per request and one per back-end call, on standard error.
 
-Events carry names, counts, times and the request id; never a parameter's value, a row, or a credential.
+Events carry names, counts, times and the request id; never a parameter's value, a row, or a credential: of an exception its class and the
+places that it went through, not its text.
+
+A request never waits for whoever reads the log. Lines go to a bounded queue and one thread of the process writes them; what a reader that
+stalls leaves no room for is dropped, counted, and told of when the log moves again. A process that is killed loses its last PAUSE.
 """
 
 from __future__ import annotations
 
+import atexit
+import json
 import logging
+import os
+import select
 import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
+ROOM = 10_000  # lines that may wait to be written
+WHOLE = 4096  # bytes that a pipe takes in one piece, so that the lines of several processes do not mix (PIPE_BUF)
+PAUSE = 0.02
+LAST = 1.0  # seconds that the end of a process waits for its last lines
+PLACES = 8
 
-def configure(level: str) -> None:
-    """Once per process."""
+Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
+
+
+class Lines:
+    """The way to a file descriptor: bounded, one thread, whole lines. `debug` to `critical` take a line of bytes, as structlog wants it."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._queue: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._start = threading.Lock()
+        self._running = self._writing = False
+        self._dropped = 0
+        self.lost: Callable[[], None] = lambda: None
+
+    def put(self, line: bytes) -> None:
+        """Never blocks. The thread starts with the first line, hence after gunicorn's fork."""
+        if len(self._queue) >= ROOM:
+            self._drop()
+            return
+        self._queue.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+        if not self._running:
+            self._begin()
+
+    debug = info = warning = error = critical = put
+
+    def flush(self, seconds: float = LAST) -> None:
+        """Returns when all is written, or after so long."""
+        until = time.monotonic() + seconds
+        while (self._queue or self._writing) and time.monotonic() < until:
+            time.sleep(0.002)
+
+    def _drop(self) -> None:
+        with self._start:
+            self._dropped += 1
+        self.lost()
+
+    def _begin(self) -> None:
+        with self._start, suppress(RuntimeError):  # no thread to be had: the next line tries again
+            if not self._running:
+                threading.Thread(target=self._run, name="figway-log", daemon=True).start()
+                self._running = True
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._writing = True
+            self._wake.clear()  # before the queue is read: a line that comes afterwards wakes again
+            while self._queue:
+                self._write(self._piece())
+                if self._dropped:
+                    self._tell_dropped()
+            self._writing = False
+            time.sleep(PAUSE)  # so that a busy process wakes its writer fifty times a second, not once a line
+
+    def _piece(self) -> bytes:
+        """As many lines as a pipe takes whole; a line that is longer goes alone."""
+        lines, size = [self._queue.popleft()], 0
+        while self._queue and (size := size + len(lines[-1]) + 1) + len(self._queue[0]) < WHOLE:
+            lines.append(self._queue.popleft())
+        return b"\n".join((*lines, b""))
+
+    def _write(self, piece: bytes) -> None:
+        while piece:
+            try:
+                piece = piece[os.write(self._file, piece) :]
+            except BlockingIOError:  # somebody who shares it has made it non-blocking
+                select.select((), (self._file,), ())
+            except OSError:
+                for _ in range(piece.count(b"\n")):
+                    self._drop()
+                return
+
+    def _tell_dropped(self) -> None:
+        with self._start:
+            dropped, self._dropped = self._dropped, 0
+        line = {"event": "log", "dropped": dropped, "level": "warning", "timestamp": datetime.now(UTC).isoformat()}
+        self._queue.appendleft(orjson.dumps(line))
+
+
+class Library(logging.Handler):
+    """What libraries say through `logging`, as our lines. Their texts may quote a customer: shown is that of `trusted` ones alone."""
+
+    def __init__(self, trusted: bool = False) -> None:
+        super().__init__(logging.WARNING)
+        self._trusted = trusted
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told: dict[str, Any] = {"at": [f"{Path(record.pathname).name}:{record.lineno} {record.funcName}"]}
+        if self._trusted:
+            told["message"] = str(record.msg) if record.exc_info else record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            told["exc_info"] = record.exc_info[1]
+        say = get().error if record.levelno >= logging.ERROR else get().warning
+        say(record.name.partition(".")[0], **told)
+
+
+_LINES = Lines(2)
+_logger: Any = structlog.get_logger()
+os.register_at_fork(after_in_child=lambda: _LINES.__init__(2))  # type: ignore[misc]  # the child has not the thread, and not these lines to write
+atexit.register(_LINES.flush)
+
+
+def configure(level: str, *processors: Processor) -> None:
+    """Once per process, or once more when more is known; `processors` add to each event."""
+    global _logger
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[_stamp, _places, *processors, _json],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _LINES,
         cache_logger_on_first_use=True,
     )
+    _logger = structlog.get_logger()  # the one before may have kept what was configured then
+    logging.getLogger().handlers[:] = [Library()]
+    threading.excepthook = lambda died: get().error("thread", exc_info=died.exc_value)
+
+
+def on_lost(tell: Callable[[], None]) -> None:
+    """`tell` is called for each line that is dropped."""
+    _LINES.lost = tell
+
+
+def flush() -> None:
+    """Wait for the last lines, LAST seconds at most."""
+    _LINES.flush()
 
 
 def get() -> Any:
     """The logger; bind nothing to it that belongs to a customer."""
-    return structlog.get_logger()
+    return _logger
+
+
+def _stamp(_logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC).isoformat()
+    return event
+
+
+def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """`exc_info` becomes the class of each error in the chain and where it passed: an error's text may be a customer's."""
+    error = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if error is True else error
+    if isinstance(error, BaseException):
+        event["error"], event["at"] = type(error).__name__, _steps(error)
+        cause = error.__cause__ or error.__context__
+        if cause is not None:
+            event["cause"], event["cause_at"] = type(cause).__name__, _steps(cause)
+    return event
+
+
+def _steps(error: BaseException) -> list[str]:
+    return [f"{Path(step.filename).name}:{step.lineno} {step.name}" for step in traceback.extract_tb(error.__traceback__)][-PLACES:]
+
+
+def _json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(event)
+    except TypeError:  # half a character, a number beyond 64 bits, or something that JSON has not: a log line fails nobody
+        return json.dumps(event, default=lambda value: type(value).__name__).encode("ascii")

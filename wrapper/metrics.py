@@ -39,6 +39,8 @@ HAPPENED: Mapping[str, str] = {
     "cache_miss": "Answers that the cache did not have",
     "cache_stale": "Answers from the cache past their time, because the back end is down",
     "cache_coalesced": "Requests that waited for another one's answer",
+    "log_dropped": "Log lines dropped, because whoever reads the log stalls",
+    "spans_lost": "Batches of spans that the collector did not take",
 }
 LEVELS: Mapping[str, str] = {
     "in_flight": "Calls at the back end now",

@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
     with ExitStack() as held:
         listener = held.enter_context(_listening(settings.bind))
         place = _place(settings)
-        counted = metrics.shared_folder(place.with_name(f"{place.name}-metrics"))
+        counted = metrics.shared_folder(place.with_name(place.name.replace("serving", "counted")))
         held.callback(shutil.rmtree, counted or "", ignore_errors=True)
         settings = replace(settings, metrics=counted)
         snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
@@ -90,7 +90,7 @@ class _Supervisor:
         """The folder as it is now becomes what is served, when a worker's own way of starting succeeds with a copy of it."""
         copy = self._snapshots.take(self._settings.catalogue)
         try:
-            with closing(app.assemble(replace(self._settings, catalogue=copy, metrics=None))) as parts:
+            with closing(app.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
                 parts.systems.check_references()
                 parts.open()
         except BaseException:

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, Missing, OutcomeUnknown
-from wrapper import log
 from wrapper.join import Join
+from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
@@ -28,6 +28,7 @@ from wrapper.request import Answer, Given, Request, Side
 from wrapper.rows import Reader, Rows
 from wrapper.score import Scorer
 from wrapper.state.store import Store
+from wrapper.telemetry import Telemetry
 from wrapper.writes import Writes
 
 
@@ -41,13 +42,24 @@ class Service:
     """Everything of a catalogue that is compiled once: parameter loaders, readers, scorers. Thread-safe."""
 
     def __init__(
-        self, catalogue: Catalogue, adapters: Adapters, store: Store, scorer: Scorer, packages: Sequence[str] = (), waiters: int = 16
+        self,
+        catalogue: Catalogue,
+        adapters: Adapters,
+        store: Store,
+        scorer: Scorer,
+        packages: Sequence[str] = (),
+        waiters: int = 16,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.catalogue = catalogue
         self._adapters, self._scorer = adapters, scorer
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         self._readers = {
             (op.name, side): Reader(op.fields, source.read, packages) for op in catalogue.operations.values() for side, source in _sides(op)
+        }
+        told = telemetry or Telemetry(Metrics())
+        self._asking = {
+            (op.name, side): told.asking(op, side, source) for op in catalogue.operations.values() for side, source in _sides(op)
         }
         self._join = Join(self._rows_of)
         self.writes = Writes(store, waiters)
@@ -98,7 +110,7 @@ class Service:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
         source = _source(operation, side)
         call = Call(operation.name, source.target, params, deadline, trace, operation.effect, source.repeat == "allowed")
-        reply = _called(self._adapters[source.system], call, source)
+        reply = self._asking[operation.name, side](self._adapters[source.system], call)
         try:
             return self._canonical(operation, side, params, reply)
         except (RequestError, AdapterError) as error:
@@ -162,21 +174,6 @@ def _source(operation: Operation, side: Side) -> Source:
         if name == side:
             return source
     raise NoSuchThing(f"{operation.name} has no {side} side")
-
-
-def _called(adapter: Adapter, call: Call, source: Source) -> Reply:
-    """The one place that asks a back end: one event per call, a warning when the back end is at fault."""
-    event = log.get().bind(operation=call.operation, system=source.system, request_id=call.trace)
-    began = time.monotonic()
-    try:
-        reply = adapter.call(call)
-    except AdapterError as error:
-        error.backend = error.backend or source.system
-        say = event.warning if error.spoils else event.info
-        say("backend", outcome=type(error).__name__, detail=error.detail, elapsed=round(time.monotonic() - began, 4))
-        raise
-    event.info("backend", outcome="ok", elapsed=round(time.monotonic() - began, 4))
-    return reply
 
 
 def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:

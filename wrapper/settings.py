@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NAMES = ("catalogue", "state", "models", "threads", "workers", "replicas", "bind", "drain", "log_level")
+NAMES = ("catalogue", "state", "models", "threads", "workers", "replicas", "bind", "drain", "log_level", "otlp_endpoint")
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 
 
@@ -34,6 +34,7 @@ class Settings:
     bind: str = "127.0.0.1:8080"
     drain: int = 1
     log_level: str = "info"
+    otlp_endpoint: str = ""
     packages: tuple[str, ...] = ()
     metrics: Path | None = None  # shared by the processes of one `figway serve`
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -57,6 +58,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         bind=_bind(str(said.get("bind", "127.0.0.1:8080"))),
         drain=_number("drain", said.get("drain", 1), 0, 300),
         log_level=_level(str(said.get("log_level", "info"))),
+        otlp_endpoint=_collector(str(said.get("otlp_endpoint", env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")))),
         packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
         metrics=Path(env[METRICS]) if env.get(METRICS) else None,
         environ=env,
@@ -118,6 +120,13 @@ def _state(value: str) -> str:
     """The file's absence is not judged here: it is made on first use."""
     if not value.startswith("sqlite:///") or value.removeprefix("sqlite:///") in ("", ":memory:"):
         raise BadSettings(f"state must be sqlite:///PATH, the path of a file, met {value.partition(':')[0]}:...")
+    return value
+
+
+def _collector(value: str) -> str:
+    """The base address of an OTLP/HTTP collector; empty is no tracing."""
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", value):
+        raise BadSettings("otlp_endpoint must be an address like http://collector:4318, without a user or a query")
     return value
 
 

@@ -7,13 +7,9 @@ request line may hold an API key.
 from __future__ import annotations
 
 import json
-import logging
 import secrets
-import traceback
 from contextlib import suppress
-from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -92,23 +88,9 @@ def _answer(status: HTTPStatus, trace: str) -> bytes:
 
 
 class Lines(Logger):  # type: ignore[misc]
-    """gunicorn's own log, as JSON lines like ours."""
+    """gunicorn's own log, as JSON lines like ours. An error is told by its kind and place: what its message quotes may be a customer's."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(_Line())
-
-
-class _Line(logging.Formatter):
-    """An error is told by its kind and place: its text, and what the message quotes, may be a customer's."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, Any] = {"event": "gunicorn", "level": record.levelname.lower()}
-        kind, _, where = record.exc_info or (None, None, None)
-        if kind is None:
-            told["message"] = record.getMessage()
-        else:
-            places = [f"{Path(step.filename).name}:{step.lineno} {step.name}" for step in traceback.extract_tb(where)]
-            told |= {"message": str(record.msg), "error": kind.__name__, "at": places[-6:]}
-        return json.dumps({**told, "timestamp": datetime.now(UTC).isoformat()})
+        log.configure("info")  # gunicorn's main process has no other
+        self.error_log.handlers[:] = [log.Library(trusted=True)]

@@ -54,7 +54,7 @@ class Http:
         began = time.monotonic()
         target: HttpTarget = call.target
         path, headers, body = self._request(target, call.params)
-        answer = self._wire.send(call, target.method, path, headers, body)
+        answer = self._wire.send(call, target.method, path, {**headers, **call.context}, body)
         told = _told(answer)
         self._complain(call, answer, told)
         with unsettled(call):

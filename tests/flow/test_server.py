@@ -167,7 +167,7 @@ def test_what_is_not_http_is_a_problem_and_is_not_repeated_anywhere(facade: Runn
     secret = facade.key.rpartition("_")[2]
     assert secret not in answer
     assert secret not in facade.log.read_text()
-    assert facade.told("unreadable")[-1]["request_id"] == json.loads(body)["request_id"]
+    until(lambda: facade.told("unreadable")[-1:] and facade.told("unreadable")[-1]["request_id"] == json.loads(body)["request_id"])
 
 
 def test_hup_serves_what_was_added(facade: Running) -> None:

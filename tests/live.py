@@ -23,12 +23,13 @@ CATALOGUE = ROOT / "fixtures" / "catalogue"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where it is, the API keys by caller, its state store's URL, its log."""
+    """Where it is, the API keys by caller, its state store's URL, its log, its supervisor."""
 
     address: tuple[str, int]
     keys: Mapping[str, str]
     state: str
     log: Path
+    pid: int = 0
 
 
 @contextmanager
@@ -48,9 +49,11 @@ def estate(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def serving(settings: Mapping[str, str], callers: Sequence[keys.Caller], folder: Path, catalogue: Path = CATALOGUE) -> Iterator[Served]:
+def serving(
+    settings: Mapping[str, str], callers: Sequence[keys.Caller], folder: Path, catalogue: Path = CATALOGUE, state: str | None = None
+) -> Iterator[Served]:
     """Ready when the block begins; at its end it must stop by itself, with exit code 0. `settings` say where the estate is."""
-    state = f"sqlite:///{folder}/state.sqlite"
+    state = state or f"sqlite:///{folder}/state.sqlite"
     made = _keys(state, callers)
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
@@ -61,7 +64,7 @@ def serving(settings: Mapping[str, str], callers: Sequence[keys.Caller], folder:
         child = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)
     try:
         _wait(address, child, log)
-        yield Served(address, made, state, log)
+        yield Served(address, made, state, log, child.pid)
     finally:
         child.terminate()
         assert child.wait(40) == 0, log.read_text()[-2000:]

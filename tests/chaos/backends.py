@@ -1,0 +1,147 @@
+"""Faults of back ends: of the line to them, and of what they say."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from fixtures import odbc
+from fixtures.faults import Fault
+from tests.chaos.rig import Rig
+from tests.chaos.rows import Row, back_end
+
+ASKED = {
+    "corebank": ("customers.get", "accounts.list"),
+    "bureau": ("credit.check",),
+    "ledger": ("income.summary", "ledger.entries"),
+    "drop": ("applications.get",),
+    "accounts-api": ("accounts.direct",),
+}
+GONE = "unavailable pool-exhausted circuit-open"
+LATE = f"{GONE} deadline-exceeded"
+
+
+def _line(system: str, fault: Fault, *, anew: bool = False) -> Callable[[Rig], AbstractContextManager[None]]:
+    """`anew` ends the open connections first, so that the fault is met in connecting."""
+
+    @contextmanager
+    def on(rig: Rig) -> Iterator[None]:
+        proxy = rig.proxies[system]
+        if anew:
+            proxy.set(Fault(refuse=True))
+        proxy.set(fault)
+        try:
+            yield
+        finally:
+            proxy.clear()
+
+    return on
+
+
+def _host(**switches: object) -> Callable[[Rig], AbstractContextManager[None]]:
+    """Switches of the mainframe; the counting ones are set back."""
+
+    @contextmanager
+    def on(rig: Rig) -> Iterator[None]:
+        before = {name: getattr(rig.estate.host.switches, name) for name in switches}
+        for name, value in switches.items():
+            setattr(rig.estate.host.switches, name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(rig.estate.host.switches, name, value)
+
+    return on
+
+
+@contextmanager
+def _stopped(rig: Rig) -> Iterator[None]:
+    stopped = rig.terminals()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    yield  # nobody wakes them: they must be killed and replaced
+
+
+@contextmanager
+def _killed(rig: Rig) -> Iterator[None]:
+    for pid in rig.terminals():
+        os.kill(pid, signal.SIGKILL)
+    yield
+
+
+@contextmanager
+def _locked(rig: Rig) -> Iterator[None]:
+    with odbc.locked(rig.ledger.psycopg):
+        yield
+
+
+@contextmanager
+def _restarted(rig: Rig, system: str) -> Iterator[None]:
+    rig.proxies[system].set(Fault(refuse=True))
+    rig.proxies[system].clear()
+    yield
+
+
+@contextmanager
+def _web(rig: Rig, fault: str) -> Iterator[None]:
+    rig.estate.bureau.fault = fault
+    try:
+        yield
+    finally:
+        rig.estate.bureau.fault = ""
+
+
+@contextmanager
+def _half_extract(rig: Rig) -> Iterator[None]:
+    """The master extract as a job leaves it that died half-way, its done file already there."""
+    master = rig.estate.drop.root / "extract" / "MASTER.DAT"
+    whole = master.read_bytes()
+    master.write_bytes(whole[: len(whole) // 2 + 13])
+    try:
+        yield
+    finally:
+        master.write_bytes(whole)
+
+
+def _lines() -> Iterator[Row]:
+    for system, names in ASKED.items():
+        broken = f"{LATE} misread failed"
+        yield back_end(system, "refused", _line(system, Fault(refuse=True)), GONE, *names)
+        yield back_end(system, "mute at connect", _line(system, Fault(mute=0), anew=True), LATE, *names)
+        yield back_end(system, "mute mid-call", _line(system, Fault(mute=40)), LATE, *names)
+        yield back_end(system, "trickle", _line(system, Fault(trickle=15)), LATE, *names)
+        yield back_end(system, "cut mid-answer", _line(system, Fault(cut=60)), broken, *names)
+        yield back_end(system, "reset mid-answer", _line(system, Fault(cut=60, reset=True)), broken, *names)
+        yield back_end(system, "garbage", _line(system, Fault(garbage=True)), broken, *names)
+        yield back_end(system, "slow", _line(system, Fault(latency=0.1)), f"right {LATE}", *names)
+        yield back_end(system, "restarted", lambda rig, system=system: _restarted(rig, system), f"right {GONE}", *names)  # type: ignore[misc]
+
+
+def rows() -> list[Row]:
+    both = ASKED["corebank"]
+    return [
+        *(
+            back_end(f"lost-{kind}", "DNS failure", _line("corebank", Fault()), LATE, f"lost.{kind}", well=())
+            for kind in ("http", "host", "drop")
+        ),
+        *_lines(),
+        back_end("corebank", "pool exhausted", _host(slow=0.5), f"right {LATE}", *both, calls=10),
+        back_end("corebank", "mute mid-call (host)", _host(mute=True), LATE, *both),
+        back_end("corebank", "stopped s3270", _stopped, f"right {LATE}", *both, settle=40),
+        back_end("corebank", "killed s3270", _killed, f"right {GONE}", *both, settle=40),
+        back_end("corebank", "wrong screen", _host(wrong_screen=30), "misread", *both),
+        back_end("corebank", "interrupting screen", _host(broadcast=6), "right pool-exhausted", *both, calls=2),
+        back_end("corebank", "abend", _host(abend=100), f"failed {GONE}", *both),
+        back_end("corebank", "region closed", _host(closed=True), f"closed {GONE}", *both),
+        back_end("corebank", "wrong echo", _host(stale=100), f"misread {GONE}", "customers.get"),
+        back_end("corebank", "early unlock", _host(stale_first=6), f"right {LATE}", "customers.get"),
+        back_end("ledger", "lock held", _locked, LATE, *ASKED["ledger"]),
+        back_end("bureau", "fault page", lambda rig: _web(rig, "html_502"), f"failed misread {GONE}", "credit.check"),
+        back_end("bureau", "page in a 200", lambda rig: _web(rig, "html_200"), "misread", "credit.check"),
+        back_end("bureau", "redirect", lambda rig: _web(rig, "redirect"), "misread failed", "credit.check"),
+        back_end("bureau", "endless answer", lambda rig: _web(rig, "huge_chunked"), f"misread {LATE}", "credit.check", calls=2),
+        back_end("drop", "half file", _half_extract, "misread inadequate", "applications.get"),
+    ]

@@ -24,6 +24,7 @@ from fixtures import odbc
 from fixtures.customers import Customer, by_id, everyone
 from fixtures.estate import Estate
 from fixtures.faults import Proxy
+from fixtures.host3270 import Host3270
 from tests import postgres
 from tests.chaos import extra
 from tests.chaos.processes import Counts, counted
@@ -33,7 +34,8 @@ from tests.processes import descendants
 from wrapper.policy import keys
 
 DEADLINE = 2.0
-GRACE = 1.0  # what the issue allows on top
+GRACE = 1.0  # what a call may take on top
+GHOST = 3.0  # seconds that the host keeps a cut session's user signed on
 SCOPES = (
     "customers:read accounts:read credit:read ledger:read applications:read risk:read customers:write payments:write pii:read health:read"
 )
@@ -63,6 +65,7 @@ class Rig:
         self, folder: Path, *, workers: int = 2, threads: int = 16, state: str | None = None, seed: int = 1, **environ: str
     ) -> None:
         self.folder, self.estate, self.dice = folder, Estate(), random.Random(seed)
+        self.estate.host = Host3270(ghost_seconds=GHOST)
         self.customers = [by_id()["0000012345"], *everyone()[:150]]
         self._environ = {"FIGWAY_WORKERS": str(workers), "FIGWAY_THREADS": str(threads), "FIGWAY_LOG_LEVEL": "warning", **environ}
         self._state, self._up, self._own = state, ExitStack(), threading.local()

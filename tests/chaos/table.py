@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.chaos import backends
+from tests.chaos import backends, callers, jobs, life, store
 from tests.chaos.rig import Rig
 from tests.chaos.rows import Outcome, Row, leaked
 from tests.chaos.truth import QUESTIONS
@@ -15,7 +15,7 @@ HEALTHY = [name for name in QUESTIONS if not name.startswith("lost")]
 
 
 def every_row() -> list[Row]:
-    return backends.rows()
+    return [*backends.rows(), *jobs.rows(), *callers.rows(), *store.rows(), *life.rows()]
 
 
 def run(folder: Path, *, only: str = "", seed: int = 1, rows: Sequence[Row] | None = None, say: Callable[[str], None] = print) -> bool:

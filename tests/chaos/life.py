@@ -1,0 +1,93 @@
+"""What happens to the facade's own processes: killed, stopped, reloaded, the clock moved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from tests.chaos.jobs import pay, settled
+from tests.chaos.load import Load
+from tests.chaos.rig import Rig
+from tests.chaos.rows import Outcome, Row
+
+READS = ("customers.get", "income.summary", "credit.check", "accounts.direct", "applications.get")
+STOPPED = 20.0  # seconds: longer than any lease
+BUSY = ("unavailable", "pool-exhausted", "circuit-open", "deadline-exceeded", "not-ready")
+
+
+def _worker_killed(rig: Rig) -> Outcome:
+    """Its own requests are lost, nobody else's; another one takes its place."""
+    before = rig.workers()
+    with Load(rig, READS) as load:
+        time.sleep(0.5)
+        os.kill(before[0], signal.SIGKILL)
+        time.sleep(3.0)
+    lost = [s for s in load.seen if s.slug == "lost"]
+    strange = load.but("right", "lost", *BUSY)
+    after = rig.well(READS, 30)
+    wrong = "" if not strange else f"met {strange[0].status} {strange[0].slug}"
+    if len(lost) > 16:
+        wrong = f"{len(lost)} requests lost"
+    if before[0] in rig.workers() or len(rig.workers()) != len(before):
+        wrong = "no other worker took its place"
+    return Outcome(load.told, load.slowest, wrong or after)
+
+
+def _job_worker_killed(rig: Rig) -> Outcome:
+    """Five payments, the job worker killed after each: every one is made once and answered."""
+    places = []
+    for _ in range(5):
+        seen = pay(rig)
+        if seen.headers is None or seen.status != 202:
+            return Outcome("", seen.seconds, f"a payment was met with {seen.status} {seen.slug}")
+        places.append(seen.headers["location"])
+        time.sleep(rig.dice.random() * 0.3)
+        for pid in rig.pids("jobs work"):
+            os.kill(pid, signal.SIGKILL)
+    left = [state for place in places if (state := settled(rig, place, "replied", seconds=100))]
+    batches = [place.rpartition("/")[2] for place in places]
+    made = [sum(p.batch == batch for p in rig.estate.drop.batch.journal.payments) for batch in batches]
+    return Outcome(f"paid {made} times", 0.0, f"left {left}" if left else "" if made == [1] * 5 else "not each was paid once")
+
+
+def _stopped_beyond_a_lease(rig: Rig) -> Outcome:
+    """A worker sleeps longer than its leases last. Others go on; awake again it says nothing wrong."""
+    stopped = rig.workers()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        time.sleep(STOPPED)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    with Load(rig, READS) as load:
+        time.sleep(3.0)
+    strange = load.but("right", "lost", *BUSY)
+    return Outcome(load.told, load.slowest, (f"met {strange[0].status} {strange[0].slug}" if strange else "") or rig.well(READS, 30))
+
+
+def _hup_under_load(rig: Rig) -> Outcome:
+    """Three reloads in a row: not one request fails."""
+    before = rig.workers()
+    with Load(rig, ("income.summary", "credit.check", "accounts.direct", "applications.get")) as load:
+        for _ in range(3):
+            os.kill(rig.served.pid, signal.SIGHUP)
+            time.sleep(3.0)
+    failed = load.but("right")
+    changed = not set(before) & set(rig.workers())
+    wrong = (
+        f"{len(failed)} failed, e.g. {failed[0].status} {failed[0].slug} {failed[0].body}"
+        if failed
+        else ""
+        if changed
+        else "no new workers"
+    )
+    return Outcome(load.told, load.slowest, wrong or rig.well(READS, 30))
+
+
+def rows() -> list[Row]:
+    return [
+        Row("process", "SIGKILL of a worker", _worker_killed),
+        Row("process", "SIGKILL of job worker", _job_worker_killed),
+        Row("process", "SIGSTOP beyond a lease", _stopped_beyond_a_lease),
+        Row("process", "HUP under load", _hup_under_load),
+    ]

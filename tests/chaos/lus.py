@@ -1,5 +1,8 @@
-"""`make lus`: four workers and three LUs. Never more than three sessions on the host by its own journal, every client served, an idle holder
-yields; ghosts of killed workers recover; a wrong password is tried once per user id by all of them together."""
+"""`make lus`: four workers and three LUs.
+
+Never more than three sessions on the host by its own journal, every client served, an idle holder yields; ghosts of killed workers
+recover; a wrong password is tried once per user id by all of them together.
+"""
 
 from __future__ import annotations
 

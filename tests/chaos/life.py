@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
+from tests import needs
 from tests.chaos.jobs import pay, settled
 from tests.chaos.load import Load
-from tests.chaos.rig import Rig
+from tests.chaos.rig import DEADLINE, GRACE, Rig
 from tests.chaos.rows import Outcome, Row
 
 READS = ("customers.get", "income.summary", "credit.check", "accounts.direct", "applications.get")
@@ -82,6 +84,45 @@ def _hup_under_load(rig: Rig) -> Outcome:
         else "no new workers"
     )
     return Outcome(load.told, load.slowest, wrong or rig.well(READS, 30))
+
+
+def _clock_step(rig: Rig) -> Outcome:
+    """The wall clock goes forward an hour, back two and forward again while reads, writes and payments go on: everything once, all right."""
+    places, moved = [], []
+    with Load(rig, READS) as load:
+        for step in ("+1h", "-1h", "+0"):
+            seen = pay(rig)
+            places.append((seen.headers or {}).get("location", ""))
+            (rig.folder / CLOCK).write_text(step)
+            time.sleep(1.5)
+            body = {"line1": f"STEP {step}", "town": "LEEDS", "postcode": "LS1 4DY"}
+            moved.append(rig.send("PUT", f"/v1/customers/{rig.customers[60].id}/address", body, {"Idempotency-Key": f"step{step}"}))
+    strange = load.but("right", *BUSY)
+    left = [state for place in places if (state := settled(rig, place, "replied"))]
+    journal = rig.estate.drop.batch.journal
+    paid = [sum(p.batch == place.rpartition("/")[2] for p in journal.payments) for place in places]
+    wrong = f"met {strange[0].status} {strange[0].slug}" if strange else f"jobs left {left}" if left else ""
+    if not wrong and (paid != [1, 1, 1] or [m.status for m in moved] != [200] * 3):
+        wrong = f"paid {paid}, moved {[m.status for m in moved]}"
+    return Outcome(f"{load.told}; paid {paid}, moved {[m.status for m in moved]}", load.slowest, wrong or rig.well(READS, 30))
+
+
+CLOCK = "clock"
+
+
+def clock_environ(folder: Path) -> dict[str, str]:
+    """The wall clock of every process of the facade is what the file CLOCK says; the monotonic one is left alone."""
+    library = needs.file("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
+    (folder / CLOCK).write_text("+0")
+    return {
+        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK), "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+
+
+def clock_rows() -> list[Row]:
+    """For a rig with clock_environ()."""
+    return [Row("process", "clock step", _clock_step)]
 
 
 def rows() -> list[Row]:

@@ -11,7 +11,6 @@ import json
 import random
 import re
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from fixtures import odbc
 from fixtures.customers import Customer, by_id, everyone
@@ -68,7 +69,7 @@ class Rig:
         self.estate.host = Host3270(ghost_seconds=GHOST)
         self.customers = [by_id()["0000012345"], *everyone()[:150]]
         self._environ = {"FIGWAY_WORKERS": str(workers), "FIGWAY_THREADS": str(threads), "FIGWAY_LOG_LEVEL": "warning", **environ}
-        self._state, self._up, self._own = state, ExitStack(), threading.local()
+        self._postgres_store, self._up = postgres_store, ExitStack()
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Rig:
@@ -77,10 +78,11 @@ class Rig:
             odbc.load(self.ledger.psycopg, self.customers)
             up.callback(self.estate.stop)
             settings = self._proxied(dict(self.estate.start()), up)
+            state = self._store(settings, up) if self._postgres_store else None
             catalogue = extra.catalogue(CATALOGUE, self.folder / "catalogue", DEADLINE)
             shutil.copytree(CATALOGUE.parent / "models", self.folder / "catalogue" / "models")
             self.served: Served = up.enter_context(
-                serving({**settings, **extra.SETTINGS, **self._environ}, [CALLER], self.folder, catalogue, state=self._state)
+                serving({**settings, **extra.SETTINGS, **self._environ}, [CALLER], self.folder, catalogue, state=state)
             )
             self._up = up.pop_all()
         return self
@@ -104,6 +106,14 @@ class Rig:
         settings["ACCOUNTS_URL"] = f"http://127.0.0.1:{at['accounts-api'][1]}"
         settings["LEDGER_DSN"] = self.ledger.odbc(at["ledger"])
         return settings
+
+    def _store(self, settings: dict[str, str], up: ExitStack) -> str:
+        """A data base of its own in the ledger's cluster, behind the proxy `store`."""
+        with psycopg.connect(self.ledger.psycopg, autocommit=True) as owner:
+            owner.execute("CREATE DATABASE figway")
+        proxy = self.proxies["store"] = up.enter_context(Proxy((self.ledger.host, self.ledger.port)))
+        settings["FIGWAY_STATE_KEY"] = str(self.folder / "state.key")
+        return f"postgresql://postgres@127.0.0.1:{proxy.address[1]}/figway"
 
     @staticmethod
     def _place(url: str) -> tuple[str, int]:

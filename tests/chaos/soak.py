@@ -161,10 +161,7 @@ def run(folder: Path, seconds: float, seed: int, say: Callable[[str], None] = pr
     """Whether it was survived; prints what was met."""
     say(f"soak: {seconds:.0f} s, {CLIENTS} clients, seed {seed}")
     with Rig(folder, seed=seed, threads=32) as rig:
-        warm(rig)
-        for _ in range(4):
-            rig.together(HEALTHY * 10)  # as many at once as there are threads
-        base = rig.counts()
+        base = warm(rig)
         soak = Soak(rig, seconds, seed)
         soak.run()
         well = rig.well(HEALTHY, 40)

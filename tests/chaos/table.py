@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos import backends, callers, jobs, life, store
+from tests.chaos.processes import Counts
 from tests.chaos.rig import Rig
 from tests.chaos.rows import Outcome, Row, leaked
 from tests.chaos.truth import QUESTIONS
@@ -14,26 +17,47 @@ from tests.chaos.truth import QUESTIONS
 HEALTHY = [name for name in QUESTIONS if not name.startswith("lost")]
 
 
-def every_row() -> list[Row]:
-    return [*backends.rows(), *jobs.rows(), *callers.rows(), *store.rows(), *life.rows()]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that share a rig, which `rig(folder, seed)` makes."""
+
+    name: str
+    rig: Callable[[Path, int], Rig]
+    rows: Sequence[Row]
 
 
-def run(folder: Path, *, only: str = "", seed: int = 1, rows: Sequence[Row] | None = None, say: Callable[[str], None] = print) -> bool:
-    """Whether every row was survived; prints a line each and the count."""
-    chosen = [row for row in (every_row() if rows is None else rows) if only in f"{row.party} {row.fault}"]
+def parts() -> list[Part]:
+    main = [*backends.rows(), *jobs.rows(), *callers.rows(), *store.rows(), *life.rows()]
+    return [
+        Part("main", lambda folder, seed: Rig(folder, seed=seed), main),
+        Part("postgres", lambda folder, seed: Rig(folder, seed=seed, postgres_store=True), store.postgres_rows()),
+        Part("clock", lambda folder, seed: Rig(folder, seed=seed, **life.clock_environ(folder)), life.clock_rows()),
+    ]
+
+
+def run(folder: Path, *, only: str = "", seed: int = 1, most: int = 10_000, say: Callable[[str], None] = print) -> bool:
+    """Whether every row was survived; prints a line each and the count. `most` rows at the most are drawn, by the seed."""
+    chosen = [(part, row) for part in parts() for row in part.rows if only in f"{row.party} {row.fault}"]
+    if len(chosen) > most:
+        drawn = set(random.Random(seed).sample(range(len(chosen)), most))
+        chosen = [both for n, both in enumerate(chosen) if n in drawn]
     say(f"chaos: {len(chosen)} faults, seed {seed}")
     survived = 0
-    with Rig(folder, seed=seed) as rig:
-        warm(rig)
-        base = rig.counts()
-        for row in chosen:
-            outcome = _run(row, rig)
-            wrong = outcome.wrong or (grown and f"leaked: {grown}" if (grown := leaked(rig, base)) else "")
-            survived += not wrong
-            verdict = f"FAILED: {wrong}" if wrong else "survived"
-            say(f"{row.party:13} {row.fault:22} {outcome.seconds:5.2f} s  {verdict}  ({outcome.told})")
+    for part in parts():
+        rows = [row for of, row in chosen if of.name == part.name]
+        if rows:
+            (folder / part.name).mkdir()
+            with part.rig(folder / part.name, seed) as rig:
+                survived += sum(_one(row, rig, base, say) for base in [warm(rig)] for row in rows)
     say(f"faults: {survived} of {len(chosen)} survived")
     return survived == len(chosen)
+
+
+def _one(row: Row, rig: Rig, base: Counts, say: Callable[[str], None]) -> bool:
+    outcome = _run(row, rig)
+    wrong = outcome.wrong or (f"leaked: {grown}" if (grown := leaked(rig, base)) else "")
+    say(f"{row.party:13} {row.fault:22} {outcome.seconds:5.2f} s  {f'FAILED: {wrong}' if wrong else 'survived'}  ({outcome.told})")
+    return not wrong
 
 
 def _run(row: Row, rig: Rig) -> Outcome:
@@ -43,13 +67,14 @@ def _run(row: Row, rig: Rig) -> Outcome:
         return Outcome("", 0.0, f"{type(error).__name__}: {error}")
 
 
-def warm(rig: Rig) -> None:
-    """Every pool filled, so that what comes later is no growth."""
+def warm(rig: Rig) -> Counts:
+    """Every pool filled and every thread begun, so that what comes later is no growth; what is held then is the baseline."""
     until = time.monotonic() + 30
     for name in HEALTHY:
         while rig.ask(name).slug != "right":
             if time.monotonic() > until:
                 raise RuntimeError(f"{name} is not answered rightly by a healthy estate: {rig.ask(name)}")
             time.sleep(0.1)
-    for _ in range(3):
-        rig.together(HEALTHY * 2)
+    for _ in range(4):
+        rig.together(HEALTHY * 8)
+    return rig.counts()

@@ -63,7 +63,7 @@ class Rig:
     """Everything up. `estate` is reached into for switches and journals, `proxies` by system name for faults of the line."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 2, threads: int = 16, state: str | None = None, seed: int = 1, **environ: str
+        self, folder: Path, *, workers: int = 2, threads: int = 16, postgres_store: bool = False, seed: int = 1, **environ: str
     ) -> None:
         self.folder, self.estate, self.dice = folder, Estate(), random.Random(seed)
         self.estate.host = Host3270(ghost_seconds=GHOST)

@@ -37,7 +37,7 @@ def settled(rig: Rig, location: str, *states: str, seconds: float = SETTLED) -> 
 
 
 def _while(on: Callable[[Rig], AbstractContextManager[object]], during: str = "") -> Callable[[Rig], Outcome]:
-    """A payment taken during the fault: it is published once, when the fault is over, and answered."""
+    """A payment taken during the fault: published once, when it is over, and answered; or failed, and then the batch has nothing of it."""
 
     def run(rig: Rig) -> Outcome:
         with on(rig):
@@ -47,11 +47,12 @@ def _while(on: Callable[[Rig], AbstractContextManager[object]], during: str = ""
             time.sleep(1.5)
             state = str(job(rig, seen.headers["location"])["state"])  # type: ignore[index]
         assert seen.headers is not None
-        left = settled(rig, seen.headers["location"], "replied")
+        left = settled(rig, seen.headers["location"], "replied", "failed")
+        end = job(rig, seen.headers["location"])["state"]
         batch = seen.headers["location"].rpartition("/")[2]
         made = [p for p in rig.estate.drop.batch.journal.payments if p.batch == batch]
-        wrong = f"still {left}" if left else "" if len(made) == 1 else f"paid {len(made)} times"
-        return Outcome(f"{state}, then replied; paid {len(made)} time(s)", seen.seconds, wrong)
+        wrong = f"still {left}" if left else "" if len(made) == (end == "replied") else f"{end}, paid {len(made)} times"
+        return Outcome(f"{state}, then {end}; paid {len(made)} time(s)", seen.seconds, wrong)
 
     return run
 

@@ -7,7 +7,6 @@ import signal
 import time
 from pathlib import Path
 
-from tests import needs
 from tests.chaos.jobs import pay, settled
 from tests.chaos.load import Load
 from tests.chaos.rig import DEADLINE, GRACE, Rig
@@ -88,7 +87,7 @@ def _clock_step(rig: Rig) -> Outcome:
     """The wall clock goes forward an hour, back two, and forward again, under load: writes and payments happen once."""
     places, moved = [], []
     with Load(rig, READS) as load:
-        for step in ("+1h", "-1h", "+0"):
+        for step in ("3600", "-3600", "0"):
             seen = pay(rig)
             places.append((seen.headers or {}).get("location", ""))
             (rig.folder / CLOCK).write_text(step)
@@ -109,13 +108,9 @@ CLOCK = "clock"
 
 
 def clock_environ(folder: Path) -> dict[str, str]:
-    """The wall clock of every process of the facade is what the file CLOCK says; the monotonic one is left alone."""
-    library = needs.file("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
-    (folder / CLOCK).write_text("+0")
-    return {
-        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK), "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    """The wall clock of every process of the facade is as far off as the file CLOCK says, in seconds."""
+    (folder / CLOCK).write_text("0")
+    return {"PYTHONPATH": str(Path(__file__).parent / "moving_clock"), "FIGWAY_TEST_CLOCK": str(folder / CLOCK)}
 
 
 def clock_rows() -> list[Row]:

@@ -1,4 +1,4 @@
-"""A wall clock that a test moves: put before a process by PYTHONPATH, it adds the seconds that FIGWAY_TEST_CLOCK's file says to time.time().
+"""A wall clock that a test moves: put before a process by PYTHONPATH, it adds the seconds that a file says to time.time().
 
 The monotonic clock is left alone, as the kernel leaves it alone when somebody sets the time. A preloaded library that fakes the C clock
 broke Python's sleep (EINVAL), so this stands in for it.

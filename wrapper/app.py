@@ -9,7 +9,8 @@ from functools import partial
 from flask import Flask, request
 
 from scoring.store import Store as Models
-from wrapper import catalogue, http, log, settings
+from wrapper import admin, catalogue, http, log, settings
+from wrapper.admission import RESERVED
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
@@ -66,7 +67,8 @@ def assemble(given: Settings) -> Figway:
     scorer = Scorer(loaded, Models(given.models))
     tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None
     telemetry = Telemetry(metrics, tracing)
-    service = Service(loaded, systems, store, scorer, given.packages, given.threads // 2, telemetry)
+    waiters = max(1, (given.threads - RESERVED) // 2)
+    service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry)
     return Figway(loaded, service, systems, store, leases, scorer, telemetry)
 
 
@@ -81,6 +83,7 @@ def create_app(given: Settings) -> Flask:
     app = Flask("figway", static_folder=None)
     http.install(app, parts.service, parts.systems, parts.store, parts.telemetry)
     app.extensions["figway"] = parts
+    app.extensions["figway.admin"] = admin.create(app, {"/metrics": parts.telemetry.metrics.page})
 
     @app.before_request
     def _leave() -> None:

@@ -44,7 +44,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def serve(settings: Settings) -> int:
     """Runs until told to stop; returns the exit code. Raises what app.assemble raises, before anything is started."""
     with ExitStack() as held:
-        listener = held.enter_context(_listening(settings.bind))
+        listeners = [held.enter_context(_listening(bind)) for bind in (settings.bind, settings.admin_bind) if bind]
         place = _place(settings)
         counted = metrics.shared_folder(place.with_name(place.name.replace("serving", "counted")))
         held.callback(shutil.rmtree, counted or "", ignore_errors=True)
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> int:
         snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
         supervisor = _Supervisor(settings, snapshots)
         supervisor.accept()
-        return supervisor.run(listener)
+        return supervisor.run(listeners)
 
 
 def _listening(bind: str) -> socket.socket:
@@ -99,15 +99,17 @@ class _Supervisor:
         self._snapshots.accept(copy)
         self._endpoints = len(parts.catalogue.operations)
 
-    def run(self, listener: socket.socket) -> int:
-        """From the first child to the last; `listener` is gunicorn's from here on."""
+    def run(self, listeners: Sequence[socket.socket]) -> int:
+        """From the first child to the last; `listeners`, that for callers first, are gunicorn's from here on."""
         for number in SIGNALS:
             signal.signal(number, lambda number, _frame: self._signals.put(number))
-        here = listener.getsockname()[:2]
-        self._start("gunicorn", _gunicorn(self._settings, listener.fileno()), listener.fileno())
-        listener.close()
+        addresses = [listener.getsockname()[:2] for listener in listeners]
+        handed = [listener.fileno() for listener in listeners]
+        self._start("gunicorn", _gunicorn(self._settings, handed), *handed)
+        for listener in listeners:
+            listener.close()
         self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
-        threading.Thread(target=self._announce, args=here, daemon=True).start()
+        threading.Thread(target=self._announce, args=addresses, daemon=True).start()
         told = self._attend()
         return self._stop(told)
 
@@ -150,17 +152,18 @@ class _Supervisor:
             self._children["gunicorn"].send_signal(signal.SIGHUP)
             self._children["jobs"].terminate()  # and started anew, by _revive
 
-    def _announce(self, host: str, port: int) -> None:
+    def _announce(self, callers: tuple[str, int], admin: tuple[str, int] | None = None) -> None:
         """One log line when the first request can be served, and one for the person at the terminal, if there is one."""
-        shown = f"[{host}]" if ":" in host else host
+        host, port = callers
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         connection = http.client.HTTPConnection(reached, port, timeout=60)
         with closing(connection), suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/health/ready")
             if connection.getresponse().status != http.HTTPStatus.OK:
                 return
-            base = f"http://{shown}:{port}"
-            log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/")
+            base = _url(host, port)
+            more = {"admin": _url(*admin)} if admin else {}
+            log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/", **more)
             if sys.stdout.isatty():
                 click.echo(f"figway: ready at {base} with {self._endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
 
@@ -173,7 +176,7 @@ class _Supervisor:
                 self._signals.get(timeout=self._settings.drain)
         for child in self._children.values():
             child.terminate()
-        until = time.monotonic() + GRACEFUL + 8
+        until = time.monotonic() + GRACEFUL + 10
         for child in self._children.values():
             try:
                 child.wait(max(0.1, until - time.monotonic()))
@@ -183,9 +186,14 @@ class _Supervisor:
         return 0 if told and gunicorn.returncode in (0, -signal.SIGTERM) else gunicorn.returncode or 1
 
 
-def _gunicorn(settings: Settings, listener: int) -> list[str]:
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _gunicorn(settings: Settings, listeners: Sequence[int]) -> list[str]:
     """What depends on the settings; the rest of gunicorn's configuration is in wrapper/worker.py."""
-    numbers = ["--workers", str(settings.workers), "--threads", str(settings.threads), "--bind", f"fd://{listener}"]
+    numbers = ["--workers", str(settings.workers), "--threads", str(settings.threads)]
+    numbers += [word for listener in listeners for word in ("--bind", f"fd://{listener}")]
     return [sys.executable, "-m", "gunicorn", "--config", "python:wrapper.worker", *numbers, "wrapper.app:from_environment()"]
 
 

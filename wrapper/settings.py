@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NAMES = ("catalogue", "state", "models", "threads", "workers", "replicas", "bind", "drain", "log_level", "otlp_endpoint")
+NAMES = (
+    "catalogue", "state", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level", "otlp_endpoint",
+)  # fmt: skip
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 
 
@@ -32,7 +34,9 @@ class Settings:
     workers: int = 1
     replicas: int = 1
     bind: str = "127.0.0.1:8080"
+    admin_bind: str = ""
     drain: int = 1
+    patience: int = 10  # seconds that a caller has for a body or for taking an answer; half of it for a head
     log_level: str = "info"
     otlp_endpoint: str = ""
     packages: tuple[str, ...] = ()
@@ -52,11 +56,13 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         catalogue=folder,
         state=_state(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}"))),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
-        threads=_number("threads", said.get("threads", 32), 2, 512),
+        threads=_number("threads", said.get("threads", 32), 10, 512),
         workers=_number("workers", said.get("workers", 1), 1, 64),
         replicas=_number("replicas", said.get("replicas", 1), 1, 1000),
-        bind=_bind(str(said.get("bind", "127.0.0.1:8080"))),
+        bind=_bind("bind", str(said.get("bind", "127.0.0.1:8080"))),
+        admin_bind=_bind("admin_bind", str(said["admin_bind"])) if "admin_bind" in said else "",
         drain=_number("drain", said.get("drain", 1), 0, 300),
+        patience=_number("patience", said.get("patience", 10), 1, 300),
         log_level=_level(str(said.get("log_level", "info"))),
         otlp_endpoint=_collector(str(said.get("otlp_endpoint", env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")))),
         packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
@@ -78,12 +84,12 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return {**inherited, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in NAMES}, **shared}
 
 
-def address(bind: str) -> tuple[str, int]:
+def address(bind: str, name: str = "bind") -> tuple[str, int]:
     """Host and port of HOST:PORT or [IPV6]:PORT. Raises BadSettings."""
     host, colon, port = bind.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535 or (":" in bare and bare == host):
-        raise BadSettings(f"bind must be HOST:PORT, like 127.0.0.1:8080, met {bind!r}")
+        raise BadSettings(f"{name} must be HOST:PORT, like 127.0.0.1:8080, met {bind!r}")
     return bare, int(port)
 
 
@@ -111,8 +117,8 @@ def _secret_file(name: str, where: str) -> str:
         raise BadSettings(f"{where}: the file {name} can't be read ({type(error).__name__})") from None
 
 
-def _bind(value: str) -> str:
-    address(value)
+def _bind(name: str, value: str) -> str:
+    address(value, name)
     return value
 
 

@@ -1,4 +1,11 @@
-"""gunicorn's side of `figway serve`, and its configuration: how a worker begins and ends, and what gunicorn itself says.
+"""gunicorn's side of `figway serve`: its configuration, how a worker begins, serves and ends, and what gunicorn itself says.
+
+One thread of a worker, its main one, talks to all callers and never waits for one of them (`wrapper/callers.py`). A request that is whole
+is let in (`wrapper/admission.py`) and gets a thread, or is turned away on the spot. So neither a caller that stalls nor a back end that
+does can hold more than its own request.
+
+The order at the end: stop accepting, finish what runs, sign off from every system, see that callers get the rest of their answers.
+At HUP a worker goes on accepting until one of the next generation does.
 
 What can't be read as HTTP never reaches the facade; its answer is a problem like any other, and nothing of it is logged: a malformed
 request line may hold an API key.
@@ -7,7 +14,14 @@ request line may hold an API key.
 from __future__ import annotations
 
 import json
+import math
+import mmap
+import queue
 import secrets
+import selectors
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from types import FrameType
@@ -18,18 +32,48 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from wrapper import log, metrics, settings
+from wrapper.admission import Admission, Class, class_of, classes
+from wrapper.callers import Callers
+from wrapper.intake import Line, Refused
 from wrapper.problems import RequestError, problem
+from wrapper.telemetry import NOWHERE
 
-GRACEFUL = 30
+GRACEFUL = 30  # seconds for what runs when a worker is to end
+SUCCESSOR = 10.0  # seconds to wait for the next generation
 
 # gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole.
 worker_class = "wrapper.worker.Worker"
 logger_class = "wrapper.worker.Lines"
 loglevel = "warning"
-graceful_timeout = GRACEFUL
-timeout = 60
+graceful_timeout = GRACEFUL + 8  # signing off included
+timeout = 30
 keepalive = 5
+worker_connections = 500  # descriptors stay below 1024: paramiko and psycopg use select()
+sendfile = False  # answers are collected, see Outgoing
 control_socket_disable = True
+
+_generation = mmap.mmap(-1, 16)  # shared with the workers: the youngest one that is to go, the youngest one that accepts
+
+_REFUSED = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+    errors.ParseException: HTTPStatus.BAD_REQUEST,
+    errors.NoMoreData: HTTPStatus.BAD_REQUEST,
+}
+_SAID = {
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the request's body is too large",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request's head is too large",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the facade serves as many requests as it can: ask again",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "the facade failed",
+}
+
+
+def on_reload(server: Any) -> None:
+    """gunicorn's hook, in its main process, at HUP: all workers so far are to go when there is a next one."""
+    _generation[:8] = server.worker_age.to_bytes(8, "big")
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -38,53 +82,173 @@ def child_exit(server: Any, worker: Any) -> None:
         metrics.gone(worker.pid, folder)
 
 
-_REFUSED = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
-    errors.ParseException: HTTPStatus.BAD_REQUEST,
-}
-
-
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Loads the facade after the fork and signs off from every system at its end."""
+    """Loads the facade after the fork, serves, and signs off from every system at its end."""
+
+    alive: bool
+    wsgi: Any
+    _parts: Any = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        limits = classes(self.cfg.threads)
+        self._admission = Admission(limits)
+        self._crews = {name: Crew(f"figway-{name}", limit, self._answer) for name, limit in limits.items()}
+        self._leaves = math.inf
+
+    def get_thread_pool(self) -> Any:
+        """gunicorn's own pool queues what it has no thread for, unseen: nothing is ever given to it."""
+        return _NoPool()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._facade, self._parts = self.wsgi, self.wsgi.extensions["figway"]
+        self.wsgi = self._apps
+        self._callers = Callers(self.cfg, self.poller, self, settings.from_environment().patience, self.worker_connections)
+
+    def _apps(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        app = self._facade.extensions["figway.admin"] if environ["gunicorn.socket"].admin else self._facade
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
 
     def init_process(self) -> None:
         """All of a worker's life."""
         try:
             super().init_process()
         finally:
-            if (parts := self._parts()) is not None:
-                parts.close()
+            if self._parts is not None:
+                self._parts.close()
+
+    def run(self) -> None:
+        """See the order in the module's docstring."""
+        self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
+        self.set_accept_enabled(True)
+        _generation[8:] = self.age.to_bytes(8, "big")
+        while self.alive and self.is_parent_alive():
+            self.set_accept_enabled(True)
+            self._turn()
+            self.alive = self.alive and not self._relieved()
+        self.alive = False
+        self._accept_rest()
+        self.set_accept_enabled(False)
+        self._callers.stop()
+        until = time.monotonic() + GRACEFUL
+        self._turn_while(("idle", "head", "body", "served"), until)
+        self._parts.close()
+        self._turn_while(("served", "taking", "closing"), until)
+
+    def _turn(self) -> None:
+        """What callers and threads have for us within half a second."""
+        self.notify()
+        self.wait_for_and_dispatch_events(0.5)
+        self._callers.expire()
+
+    def _turn_while(self, states: Any, until: float) -> None:
+        while self._callers.any(*states) and time.monotonic() < until:
+            self._turn()
+
+    def _relieved(self) -> bool:
+        """Whether this worker was told to go, and one of the next generation accepts."""
+        to_go, accepts = (int.from_bytes(mark, "big") for mark in (_generation[:8], _generation[8:]))
+        return self._leaves < math.inf and (accepts > to_go or time.monotonic() > self._leaves)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """TERM: the end, at once, or after HUP when the next generation accepts; a second one does not wait."""
+        if self._leaves == math.inf and self.age <= int.from_bytes(_generation[:8], "big"):
+            self._leaves = time.monotonic() + SUCCESSOR
+        else:
+            super().handle_exit(sig, frame)
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """The supervisor is about to stop: not ready any more, and each connection ends with its next answer."""
-        if (parts := self._parts()) is not None:
-            parts.leaving.set()
+        if self._parts is not None:
+            self._parts.leaving.set()
         self.max_keepalived = 0
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answers what could not be parsed, or what failed outside of the facade."""
-        status = next((status for kind, status in _REFUSED.items() if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    def accept(self, listener: Any) -> bool:
+        """The next caller of a listener; the second listener, if there is one, is that for health, metrics and admin."""
+        try:
+            return self._callers.accept(listener, listener is not self.sockets[0])
+        except OSError:  # no descriptor is left
+            self.set_accept_enabled(False)  # for a turn
+            return False
+
+    def _accept_rest(self) -> None:
+        """Who has connected is not reset: the kernel has said yes in our name."""
+        for listener in self.sockets:
+            while self.accept(listener):
+                pass
+
+    def serve(self, line: Line) -> bool:
+        """See callers.Server."""
+        line.awaits = class_of(line.request.path, line.sock.admin)
+        inside = self._admission.enter(line.awaits)
+        if inside:
+            self._crews[line.awaits].give(line, inside)
+        return inside > 0
+
+    def _answer(self, line: Line) -> None:
+        """One request, in a thread of its own."""
+        kept = False
+        try:
+            line.read_body()
+            kept = self.handle_request(line.request, line)
+        except StopIteration:  # gunicorn: it failed when a part of it had gone
+            pass
+        except Exception as error:  # noqa: BLE001 - it ends here, and is told
+            self.explain(line, error)
+        self._admission.leave(line.awaits)  # before the caller has the answer and may ask for more
+        line.sock.flush()
+        self.method_queue.defer(self._callers.served, line, kept)
+
+    def explain(self, line: Line, error: Exception) -> None:
+        """A problem for what could not be read or let in, or what failed outside of the facade."""
+        kinds = (status for kind, status in _REFUSED.items() if isinstance(error, kind))
+        status = error.status if isinstance(error, Refused) else next(kinds, HTTPStatus.INTERNAL_SERVER_ERROR)
         trace = secrets.token_hex(8)
-        log.get().warning("unreadable", status=int(status), error=type(exc).__name__, request_id=trace)
+        event = "shed" if status == HTTPStatus.SERVICE_UNAVAILABLE else "unreadable"
+        log.get().warning(event, status=int(status), error=type(error).__name__, request_id=trace)
+        if self._parts is not None:
+            self._parts.telemetry.metrics.request(NOWHERE, "", status.value, 0.0)
         with suppress(OSError):  # it has gone
-            client.sendall(_answer(status, trace))
-
-    def _parts(self) -> Any:
-        return getattr(getattr(self, "wsgi", None), "extensions", {}).get("figway")
+            line.sock.sendall(_problem(status, trace, line.request is not None and line.request.method == "HEAD"))
 
 
-def _answer(status: HTTPStatus, trace: str) -> bytes:
-    error = RequestError("this can't be read as an HTTP request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "the facade failed")
+class Crew:
+    """Threads that serve one class of requests, started as they are needed. Few requests ever wait for one: see admission."""
+
+    def __init__(self, name: str, limit: Class, answer: Callable[[Line], None]) -> None:
+        self._name, self._size, self._answer = name, limit.threads, answer
+        self._threads = 0
+        self._given: queue.SimpleQueue[Line] = queue.SimpleQueue()
+
+    def give(self, line: Line, inside: int) -> None:
+        """`inside`: how many requests of this class there are, with this one."""
+        if self._threads < min(inside, self._size):
+            self._threads += 1
+            threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._given.put(line)
+
+    def _run(self) -> None:
+        while True:
+            self._answer(self._given.get())
+
+
+class _NoPool:
+    def shutdown(self, wait: bool = True) -> None:
+        pass
+
+
+def _problem(status: HTTPStatus, trace: str, head_only: bool) -> bytes:
+    error = RequestError(_SAID.get(status, "this can't be read as an HTTP request"))
     error.status, error.title = status.value, status.phrase
     body = json.dumps(problem(error, trace).body).encode()
+    again = ("Retry-After: 1",) if status == HTTPStatus.SERVICE_UNAVAILABLE else ()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}", "Connection: close", "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}", "Cache-Control: no-store", f"X-Request-Id: {trace}", "", "",
+        f"Content-Length: {len(body)}", "Cache-Control: no-store", f"X-Request-Id: {trace}", *again, "", "",
     )  # fmt: skip
-    return "\r\n".join(head).encode() + body
+    return "\r\n".join(head).encode() + (b"" if head_only else body)
 
 
 class Lines(Logger):  # type: ignore[misc]

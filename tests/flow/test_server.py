@@ -200,7 +200,7 @@ def test_a_broken_catalogue_is_refused_with_its_lines_and_the_old_one_stays(faca
     broken.write_text(good)
     facade.hup()
     until(lambda: facade.told("catalogue")[-1]["outcome"] == "accepted")
-    copies = [path.name for path in facade.state.glob("serving-*/*") if not path.is_symlink()]
+    copies = [path.name for path in facade.state.glob("serving-[0-9]/*") if not path.is_symlink()]
     assert len(copies) == 2
 
 

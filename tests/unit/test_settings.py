@@ -11,12 +11,15 @@ from wrapper.settings import BadSettings, address, as_environment, from_environm
 
 
 def test_options_go_before_the_environment_and_the_environment_before_defaults() -> None:
-    made = from_environment({"FIGWAY_CATALOGUE": "/c", "FIGWAY_THREADS": "8", "FIGWAY_WORKERS": "2"}, threads=4, workers=None)
-    assert (made.catalogue, made.threads, made.workers, made.bind, made.drain) == (Path("/c"), 4, 2, "127.0.0.1:8080", 1)
+    made = from_environment({"FIGWAY_CATALOGUE": "/c", "FIGWAY_THREADS": "80", "FIGWAY_WORKERS": "2"}, threads=40, workers=None)
+    assert (made.catalogue, made.threads, made.workers, made.bind, made.drain) == (Path("/c"), 40, 2, "127.0.0.1:8080", 1)
 
 
 def test_a_child_process_sees_the_same_settings() -> None:
-    given = {"catalogue": "/c", "state": "sqlite:////s/x", "threads": 3, "bind": "[::1]:0", "drain": 0, "log_level": "error"}
+    given = {
+        "catalogue": "/c", "state": "sqlite:////s/x", "threads": 30, "bind": "[::1]:0", "admin_bind": "[::1]:0", "drain": 0,
+        "patience": 3, "log_level": "error",
+    }  # fmt: skip
     made = from_environment({"SECRET": "x"}, **given)
     again = from_environment(as_environment(made))
     assert again.environ["SECRET"] == "x"
@@ -39,7 +42,8 @@ def test_models_are_in_the_catalogue_or_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("threads", 1), ("threads", "many"), ("workers", 0), ("workers", ""), ("drain", -1), ("drain", "0.5"), ("log_level", "loud"),
+        ("threads", 9), ("threads", "many"), ("workers", 0), ("workers", ""), ("drain", -1), ("drain", "0.5"), ("log_level", "loud"),
+        ("admin_bind", "8080"), ("patience", 0),
         ("bind", "8080"), ("bind", "nonsense"), ("bind", "127.0.0.1:"), ("bind", "127.0.0.1:http"), ("bind", "127.0.0.1:99999"),
         ("bind", "127.0.0.1:٨٠"), ("bind", "::1:8080"), ("bind", "unix:/run/figway"),
         ("state", "/var/lib/state.sqlite"), ("state", "sqlite:///"), ("state", "sqlite:///:memory:"), ("state", "postgres://user:secret@host/"),

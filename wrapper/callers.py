@@ -140,7 +140,7 @@ class Callers:
     def _give(self, line: Line) -> None:
         """As much of its answer as the caller takes now; then its next request, or the end."""
         if not line.sock.flush():
-            line.deadline = line.began + self._patience + line.sock.sent / RATE
+            line.deadline = line.began + self._patience + line.sock.taken() / RATE
             self._watch(line, selectors.EVENT_WRITE)
         elif line.sock.cut:
             self._close(line)

@@ -3,7 +3,7 @@
 1. gunicorn's parser is the only judge of a request. Here it is found where a head ends and counted whether a body is there; then the
    parser gets those bytes and no socket, so it can't wait, and what it leaves over begins the next request. What looks wrong is given to it
    at once, to be refused in its way.
-2. A caller has so many seconds for a head, and for a body or for taking an answer so many more plus one for each RATE bytes moved.
+2. A caller has so many seconds for a head, and for a body or an answer so many more plus one for each RATE bytes that moved.
 3. What is held of a caller is bounded: a head by MAX_HEAD, a body by MAX_BODY, an answer that is still being made by MAX_UNSENT.
 
 Reads and writes what the socket takes without waiting; when to do so, and how many connections there are, is the worker's business.
@@ -11,8 +11,11 @@ Reads and writes what the socket takes without waiting; when to do so, and how m
 
 from __future__ import annotations
 
+import fcntl
 import re
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -78,6 +81,11 @@ class Outgoing:
             self._size -= sent
             self._parts = [memoryview(data)[sent:]] if sent < len(data) else []
         return True
+
+    def taken(self) -> int:
+        """Bytes of it that have reached the caller's machine."""
+        waiting = fcntl.ioctl(self._wire, termios.TIOCOUTQ, bytes(4))
+        return self.sent - int.from_bytes(waiting, sys.byteorder)
 
     def shutdown(self, how: int) -> None:
         """gunicorn ends a connection whose answer failed half-way: what was promised can't be sent, so it is cut."""

@@ -38,6 +38,7 @@ from wrapper.state.store import Store
 from wrapper.worker import GRACEFUL
 
 PR_SET_PDEATHSIG = 1
+SEND_BUFFER = 256 * 1024  # of each connection, in the kernel: what a caller that never reads can hold there
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -60,7 +61,9 @@ def _listening(bind: str) -> socket.socket:
     host, port = address(bind)
     try:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        return listener
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # Python adds the address, which was said
         raise BadSettings(f"can't listen on {bind}: {reason}") from None

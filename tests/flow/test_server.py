@@ -8,126 +8,14 @@ import os
 import re
 import signal
 import socket
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests import needs
-from tests.live import ROOT
+from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, prepared, serving, start, until
 from tests.processes import descendants, gone
-from wrapper.policy import keys
-from wrapper.state.store import Store
-
-SYSTEMS = "systems:\n  shelf:\n    kind: odbc\n    dsn: env:SHELF_DSN\n"
-ENDPOINT = """
-endpoint: {name}
-summary: One thing
-owner: us
-group: things
-route: GET /v1/{name}/{{id}}
-auth: {{scope: things:read}}
-effect: read
-request:
-  id: {{in: path, type: string, pattern: "[0-9]{{1,5}}"}}
-response:
-  object: {{word: {{type: string}}}}
-legacy:
-  system: shelf
-  sql: SELECT WORD AS word FROM THING WHERE ID = :id
-  columns: {{word: text}}
-limits: {{deadline: 5s}}
-examples:
-  - {{request: {{id: "1"}}, expect: {{status: 200}}}}
-"""
-
-
-@dataclass(frozen=True)
-class Running:
-    """A served facade, its settings, its catalogue's folder, its log, its state store's folder, and a key for it."""
-
-    child: subprocess.Popen[bytes]
-    address: tuple[str, int]
-    environ: Mapping[str, str]
-    catalogue: Path
-    log: Path
-    state: Path
-    key: str
-
-    def ask(self, path: str, on: http.client.HTTPConnection | None = None) -> http.client.HTTPResponse:
-        """Read to its end: on a connection of its own, or on a kept one."""
-        line = on or http.client.HTTPConnection(*self.address, timeout=10)
-        line.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
-        answer = line.getresponse()
-        answer.read()
-        line.close() if on is None else None
-        return answer
-
-    def told(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
-
-    def hup(self) -> None:
-        self.child.send_signal(signal.SIGHUP)
-
-    def child_of(self, words: str) -> int:
-        """The youngest process below the supervisor whose command line has these words."""
-        return [pid for pid, line in descendants(self.child.pid).items() if words in line][-1]
-
-
-def until(true: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def prepared(folder: Path) -> tuple[Path, Mapping[str, str]]:
-    """A catalogue of one endpoint, and the settings to serve it."""
-    driver = needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/odbc/libsqlite3odbc.so")
-    with closing(sqlite3.connect(folder / "shelf.sqlite")) as shelf:
-        shelf.executescript("CREATE TABLE THING (ID TEXT, WORD TEXT); INSERT INTO THING VALUES ('1', 'brick')")
-    catalogue = folder / "catalogue"
-    (catalogue / "endpoints").mkdir(parents=True)
-    (catalogue / "systems.yaml").write_text(SYSTEMS)
-    (catalogue / "endpoints" / "things.yaml").write_text(ENDPOINT.format(name="things"))
-    settings = {
-        "FIGWAY_CATALOGUE": str(catalogue), "FIGWAY_STATE": f"sqlite:///{folder}/state/state.sqlite", "FIGWAY_BIND": "127.0.0.1:0",
-        "SHELF_DSN": f"Driver={driver};Database={folder}/shelf.sqlite",
-    }  # fmt: skip
-    return catalogue, {**os.environ, **settings}
-
-
-def start(environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as out:
-        return subprocess.Popen([sys.executable, "-m", "wrapper.cli", "serve"], cwd=ROOT, env=environ, stdout=out, stderr=out)
-
-
-@contextmanager
-def serving(folder: Path, **more: str) -> Iterator[Running]:
-    catalogue, environ = prepared(folder)
-    made, row = keys.new(keys.Caller("me", frozenset({"things:read"})))
-    with closing(Store(environ["FIGWAY_STATE"])) as store:
-        store.put_key(row)
-    log = folder / "log"
-    environ = {**environ, **more}
-    child = start(environ, log)
-    try:
-        running = Running(child, ("127.0.0.1", 0), environ, catalogue, log, folder / "state", made)
-        until(lambda: running.told("ready") or child.poll() is not None)
-        assert child.poll() is None, log.read_text()
-        port = int(running.told("ready")[0]["address"].rpartition(":")[2])
-        yield Running(child, ("127.0.0.1", port), environ, catalogue, log, folder / "state", made)
-    finally:
-        child.terminate()
-        child.wait(40)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 NAMES = (
-    "catalogue", "state", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level", "otlp_endpoint",
+    "catalogue", "state", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level",
+    "otlp_endpoint",
 )  # fmt: skip
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 

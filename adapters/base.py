@@ -111,6 +111,15 @@ class Deferred(Protocol):
         """Clear an answer away once it is stored; doing it twice is harmless."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a catalogue's `credentials` refers to. `read(deadline)` is `user:password` as it is now: asked for at each sign-on, kept by
+    nobody; raises Misconfigured, DeadlineExceeded. `once`: it is made anew each time, and each is good for one sign-on."""
+
+    read: Callable[[float], str]
+    once: bool = False
+
+
 class Leases(Protocol):
     """Names of which only one holder may exist at a time (an LU), across the workers and hosts of an installation.
 

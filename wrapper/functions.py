@@ -1,7 +1,7 @@
-"""`from: py:package.module.function`: the way out of YAML when a conversion needs an `if`.
+"""`py:package.module.function`: the way out of YAML when a conversion needs an `if`, or a credential is made for each sign-on.
 
-A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the @pure mark: the catalogue can't
-call just anything.
+A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure or @credential: the
+catalogue can't call just anything.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[[Any], Any])
+F = TypeVar("F", bound=Callable[..., Any])
+PURE, CREDENTIAL = "pure", "credential"
 
 
 def pure(function: F) -> F:
     """Marks a typed function of one value as usable from a catalogue: no I/O, no state; raises ValueError for what it can't convert."""
     if len(inspect.signature(function).parameters) != 1 or "return" not in function.__annotations__:
         raise TypeError(f"@pure {function.__qualname__} must take one value and state what it returns")
-    function.__figway_pure__ = True  # type: ignore[attr-defined]
+    function.__figway__ = PURE  # type: ignore[attr-defined]
     return function
 
 
-def find(reference: str, packages: Sequence[str]) -> Callable[[Any], Any]:
+def credential(function: F) -> F:
+    """Marks a function (system, LU) -> `user:password` that makes a login for one sign-on (a PassTicket); each is used once."""
+    if len(inspect.signature(function).parameters) != 2:
+        raise TypeError(f"@credential {function.__qualname__} must take a system's name and an LU's")
+    function.__figway__ = CREDENTIAL  # type: ignore[attr-defined]
+    return function
+
+
+def find(reference: str, packages: Sequence[str], mark: str = PURE) -> Callable[..., Any]:
     """`py:acme.dates.policy_year` -> the function. Raises ValueError that says why not."""
     module, _, name = reference.removeprefix("py:").rpartition(".")
     if module.partition(".")[0] not in packages:
@@ -31,6 +40,6 @@ def find(reference: str, packages: Sequence[str]) -> Callable[[Any], Any]:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{reference}: {error}") from None
-    if not getattr(function, "__figway_pure__", False):
-        raise ValueError(f"{reference} is not marked @wrapper.functions.pure")
+    if getattr(function, "__figway__", None) != mark:
+        raise ValueError(f"{reference} is not marked @wrapper.functions.{mark}")
     return function  # type: ignore[no-any-return]

@@ -50,6 +50,7 @@ LEVELS: Mapping[str, str] = {
     "sessions_in_use": "Sessions or connections in use",
     "sessions_waiting": "Calls that wait for a session",
     "leases": "Leases held",
+    "users_barred": "Users whose credential was refused: an operator lifts it",
 }
 TOOK: Mapping[str, str] = {
     "queue": "Time spent waiting for room",
@@ -57,7 +58,7 @@ TOOK: Mapping[str, str] = {
     "connect": "Time that connecting took",
 }
 M = TypeVar("M", Counter, Gauge, Histogram)
-_WORST = {"breaker_state"}  # the rest is added up over the processes
+_WORST = {"breaker_state", "users_barred"}  # the rest is added up over the processes
 _SHARED = values.ValueClass  # what prometheus_client has chosen by the environment
 _FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
 

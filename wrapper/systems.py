@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from adapters import registry
-from adapters.base import Adapter, Events, Files, Leases
+from adapters.base import Adapter, Credential, Events, Files, Leases
 from adapters.errors import Closed
 from adapters.events import SILENT
 from adapters.guard import Guarded, guarded
-from wrapper import shares
+from wrapper import functions, shares
 from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
+from wrapper.credentials import credential
 from wrapper.operation import Catalogue, System
 from wrapper.settings import BadSettings, Settings, resolve
 
@@ -38,10 +39,19 @@ class Systems:
 
     def _make(self, system: System) -> Guarded:
         """The adapter with this worker's share of it, guarded."""
-        block: Mapping[str, Any] = resolve(system.block, self._settings.environ, f"systems.yaml:{system.line}: {system.name}")
+        where = f"systems.yaml:{system.line}: {system.name}"
+        block: Mapping[str, Any] = resolve(system.block, self._settings.environ, where)
+        if "users" in block:
+            try:
+                block = {**block, "users": [{**user, "credentials": self._credential(system, user)} for user in system.block["users"]]}
+            except ValueError as error:
+                raise BadSettings(f"{where}: {error}") from None
         block = shares.block(system, block, self._settings)
         opened: Adapter = registry.adapter(system.kind).open(system.name, block, self._files, self._leases, self._events)
         return guarded(opened, shares.limits(system, self._catalogue, self._settings), self._events)
+
+    def _credential(self, system: System, user: Mapping[str, str]) -> Credential:
+        return credential(user["credentials"], self._settings.environ, self._settings.packages, system.name, user["lu"])
 
     def check_references(self) -> None:
         """Raises CatalogueError with every host and secret that is not there; opens nothing."""
@@ -50,7 +60,9 @@ class Systems:
             for path, text in texts(system.block, ()):
                 try:
                     resolve(text, self._settings.environ, f"{system.name}.{spoken(path)}")
-                except BadSettings as error:
+                    if text.startswith("py:"):
+                        functions.find(text, self._settings.packages, functions.CREDENTIAL)
+                except (BadSettings, ValueError) as error:
                     missing.append(Found("systems.yaml", system.lines.get(path, system.line), str(error)))
         if missing:
             raise CatalogueError(missing)

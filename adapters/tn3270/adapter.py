@@ -1,7 +1,7 @@
 """A live 3270 system: a pool of signed-on sessions, one user on one LU each, and calls that walk them.
 
-A session that was left in doubt is never used again: it is signed off where that is quickly possible and its process is killed. A user
-whose credential the host refused is never tried again by this process, so that nobody's id is revoked by a loop.
+A session that was left in doubt is never used again: it is signed off where that is quickly possible, its process is killed, and only
+then is its LU given back. Who may sign on: see users.py.
 """
 
 from __future__ import annotations
@@ -10,102 +10,74 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from adapters.base import Adapter, Call, Events, Files, Leases, Reply
-from adapters.errors import AdapterError, BadLogon, PoolExhausted, Refused, Unavailable
+from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Refused, Unavailable
 from adapters.events import SILENT
 from adapters.pool import Pool
 from adapters.tn3270.check import load
 from adapters.tn3270.definition import Graph
 from adapters.tn3270.dialogue import Read
 from adapters.tn3270.emulator import Place, Terminal
-from adapters.tn3270.plan import InUse, greet, question, rests, sign_off, sign_on, use
+from adapters.tn3270.plan import InUse, Outcome, Question, greet, keep_awake, question, rests, sign_off, sign_on, use
+from adapters.tn3270.users import ASIDE, Seat, User, Users
 
-SIGN_OFF = 0.5  # seconds that signing off one session may take
+SIGN_OFF = 0.5  # seconds that signing off one session, or a look at it, may take
 CLOSING = 3.0  # seconds after which close() kills what has not ended by itself
+MARGIN = 2.0  # seconds after a call's deadline within which its session has certainly ended or come to rest
+TICK = 0.2  # seconds between two looks at the sessions at rest
+GAP = 0.1  # seconds, about, between two sign-ons of a process
+HEARD = 10.0  # seconds for which the host's word on a password is waited for, whoever asked
+HEARING = 0.2  # seconds that a sign-on has after the deadline to say why it failed
+AWAKE = 2.0  # seconds that keeping a session awake may take
 
 
 def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
-    return Tn3270(name, system, load(files, system["logon"]), leases)
+    return Tn3270(name, system, load(files, system["logon"]), leases, events)
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who signs on, and on which terminal."""
-
-    lu: str
-    name: str
-    password: str = field(repr=False)
-
-
-class Users:
-    """Who is free to sign on. An LU in use by another worker is not; a user signed on elsewhere is tried last."""
-
-    def __init__(self, system: str, users: list[User], leases: Leases) -> None:
-        self._system, self._leases = system, leases
-        self._order = [f"{system}:{user.lu}" for user in users]
-        self._users = dict(zip(self._order, users, strict=True))
-        self._lock = threading.Lock()
-
-    def take(self, aside: set[str]) -> User:
-        """A user who is not among the LUs `aside`; give it back. Raises BadLogon, Unavailable, PoolExhausted."""
-        with self._lock:
-            names = [name for name in self._order if self._users[name].lu not in aside]
-        if not self._order:
-            raise BadLogon(f"{self._system} refuses the credential of every user")
-        if not names:
-            raise Unavailable(f"every user of {self._system} is signed on elsewhere")
-        taken = self._leases.take(names)
-        if taken is None:
-            raise PoolExhausted(f"every LU of {self._system} is in use")
-        return self._users[taken]
-
-    def give(self, lu: str) -> None:
-        self._leases.give(f"{self._system}:{lu}")
-
-    def last(self, lu: str) -> None:
-        """Try this user after the others."""
-        with self._lock:
-            self._order.sort(key=f"{self._system}:{lu}".__eq__)  # stable, and False comes before True
-
-    def strike(self, lu: str) -> None:
-        """Never try this user again."""
-        with self._lock:
-            self._order = [name for name in self._order if name != f"{self._system}:{lu}"]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
-    """A signed-on terminal."""
+    """A signed-on terminal; `touched` is when it was last kept awake, in monotonic seconds."""
 
     terminal: Terminal
-    user: User
+    seat: Seat
+    touched: float
 
 
 class Tn3270:
     """One system. Thread-safe: a session is one caller's at a time."""
 
-    def __init__(self, name: str, system: Mapping[str, Any], graph: Graph, leases: Leases) -> None:
-        self.name, self._graph = name, graph
+    def __init__(self, name: str, system: Mapping[str, Any], graph: Graph, leases: Leases, events: Events) -> None:
+        self.name, self._graph, self._leases, self._events = name, graph, leases, events
         self._authorities, self._place = _place(system)
-        users = [User(user["lu"], *_login(user["credentials"])) for user in system["users"]]
+        sessions = system.get("sessions", {})
+        users = [User(user["lu"], user["credentials"]) for user in system["users"]][: sessions.get("max")]
         self._users = Users(name, users, leases)
+        self._awake = sessions.get("keep_alive")
         self._live: set[Terminal] = set()
         self._lock = threading.Lock()
         self._until = float("inf")  # when close() ends its patience
-        sessions = system.get("sessions", {})
         self._pool: Pool[Session] = Pool(
             name,
-            self._open,
+            partial(self._open, needed=True),
             self._close,
-            size=min(sessions.get("max", len(users)), len(users)),
+            size=len(users),
             idle=_seconds(sessions.get("idle_logoff", "10m")),
             recycle_after=sessions.get("recycle_after", 0),
             fit=self._fit,
+            tend=self._tend,
+            tick=TICK,
+            least=min(sessions.get("min", 0), len(users)),
+            warm=partial(self._open, needed=False),
+            gap=GAP,
+            events=events,
         )
 
     def call(self, call: Call) -> Reply:
@@ -114,35 +86,52 @@ class Tn3270:
         try:
             asked = question(call.target, call.params, self._place.codepage)
             call.left()
-            with self._pool.lease(call.deadline) as session:
-                terminal = session.terminal
-                outcome = terminal.run(use(call.target, asked, terminal.screen), call.deadline)
-                if not outcome.clean:
-                    terminal.close()
+            outcome = None
+            while outcome is None:
+                with self._pool.lease(call.deadline) as session:
+                    if self._ours(session, call.deadline + MARGIN):
+                        outcome = self._asked(session.terminal, call, asked)
         except AdapterError as error:
             error.backend = self.name
             raise
         return Reply(outcome.records, self.name, time.monotonic() - began)
 
+    def _asked(self, terminal: Terminal, call: Call, asked: Question) -> Outcome:
+        outcome = terminal.run(use(call.target, asked, terminal.screen), call.deadline)
+        if not outcome.clean:
+            terminal.close()
+        return outcome
+
     def probe(self, timeout: float) -> None:
-        """The host shows where a sign-on would begin, to a terminal without a user."""
+        """The host shows where a sign-on would begin, to a terminal without a user; and somebody may sign on."""
         deadline = time.monotonic() + timeout
         terminal = self._start(None, deadline)
         try:
             terminal.run(greet(self._graph), deadline)
         finally:
             self._end(terminal)
+        if self._barred(deadline) == self._pool.size:
+            raise BadLogon(f"{self.name} refuses the credential of every user", backend=self.name)
+
+    def _barred(self, deadline: float) -> int:
+        barred = self._users.barred(deadline)
+        self._events.level("users_barred", self.name, barred)
+        return barred
 
     def close(self) -> None:
         """See base.Adapter."""
         self._until = min(self._until, time.monotonic() + CLOSING)
         self._pool.close()
-        while self._terminals() and time.monotonic() < self._until:
-            time.sleep(0.02)
+        self._empty(self._until)
         for terminal in self._terminals():
             terminal.kill()
+        self._empty(time.monotonic() + SIGN_OFF)  # their owners give their LUs back
         if self._authorities:
             self._authorities.close()
+
+    def _empty(self, until: float) -> None:
+        while self._terminals() and time.monotonic() < until:
+            time.sleep(0.02)
 
     def _terminals(self) -> list[Terminal]:
         with self._lock:
@@ -162,39 +151,73 @@ class Tn3270:
             raise
         return terminal
 
-    def _end(self, terminal: Terminal) -> None:
+    def _end(self, terminal: Terminal, seat: Seat | None = None) -> None:
+        """Its process is dead before anybody else may have its LU."""
         terminal.close()
+        if seat:
+            self._users.give(seat.lease)
         with self._lock:
             self._live.discard(terminal)
 
-    def _open(self, deadline: float) -> Session:
-        aside: set[str] = set()
+    def _open(self, deadline: float, *, needed: bool) -> Session:
+        """A sign-on has a thread of its own and may outlast its caller: once a password was sent, what the host says to it is heard."""
         while True:
-            user = self._users.take(aside)
+            seat, made = self._users.take(deadline, needed=needed), Future[Session]()
+            threading.Thread(target=self._seated, args=(seat, deadline, made), name=f"figway-logon-{self.name}", daemon=True).start()
             try:
-                return self._signed_on(user, deadline)
-            except InUse:
-                aside.add(user.lu)
-                self._users.last(user.lu)
-            except BadLogon:
-                self._users.strike(user.lu)
-                self._pool.size = max(1, self._pool.size - 1)
+                return made.result(max(0.0, deadline - time.monotonic()) + HEARING)
+            except (InUse, BadLogon):
+                continue
+            except TimeoutError:
+                if made.cancel():
+                    raise DeadlineExceeded(f"signing on to {self.name} took too long") from None
 
-    def _signed_on(self, user: User, deadline: float) -> Session:
-        terminal = None
+    def _seated(self, seat: Seat, deadline: float, made: Future[Session]) -> None:
         try:
-            terminal = self._start(user.lu, deadline)
-            terminal.run(sign_on(self._graph, user.name, user.password, self._place.codepage), deadline)
-        except BaseException as error:
-            if terminal:
-                self._end(terminal)
-            self._users.give(user.lu)
-            if isinstance(error, Refused):
-                raise BadLogon(f"the credential of {user.lu} can't be typed: {error.detail}") from None
-            raise
-        return Session(terminal, user)
+            session, error = self._signed_on(seat, deadline), None
+        except BaseException as failure:  # noqa: BLE001 - it is the caller's
+            session, error = None, failure
+        if not made.set_running_or_notify_cancel():
+            if session:
+                self._pool.add(session)
+        elif session:
+            made.set_result(session)
+        else:
+            made.set_exception(error)
 
-    def _fit(self, session: Session, _idle: float) -> bool:
+    def _signed_on(self, seat: Seat, deadline: float) -> Session:
+        """Raises an AdapterError; then the seat has been given back, and is barred when its credential was refused."""
+        began, terminal = time.monotonic(), None
+        try:
+            terminal = self._start(seat.lu, deadline)
+            terminal.run(sign_on(self._graph, seat.user, seat.password, self._place.codepage), deadline, HEARD)
+        except BaseException as error:
+            if isinstance(error, Refused | BadLogon):
+                self._leases.bar(seat.bar)  # before anybody can take it
+                self._events.happened("logon_refused", self.name)
+                self._barred(deadline)
+            self._users.aside(seat.lease, ASIDE if isinstance(error, InUse) else 0.0)
+            if terminal:
+                self._end(terminal, seat)
+            else:
+                self._users.give(seat.lease)
+            if isinstance(error, Refused):
+                raise BadLogon(f"the credential of {seat.lu} can't be typed: {error.detail}") from None
+            raise
+        now = time.monotonic()
+        self._events.happened("session_opened", self.name)
+        self._events.took("logon", self.name, now - began)
+        return Session(terminal, seat, now)
+
+    def _ours(self, session: Session, until: float) -> bool:
+        """Whether its LU is ours until then. When not, somebody else may be about to use it: the terminal ends at once."""
+        if self._leases.holds(session.seat.lease, until):
+            return True
+        session.terminal.close()
+        self._events.happened("lease_lost", self.name)
+        return False
+
+    def _fit(self, session: Session, idle: float) -> bool:
         """Whether a session that has rested is still signed on; looks at what it shows now."""
         try:
             session.terminal.screen = session.terminal.act(Read(), time.monotonic() + SIGN_OFF)
@@ -202,13 +225,34 @@ class Tn3270:
             return False
         return rests(self._graph, session.terminal.screen)
 
+    def _tend(self, session: Session, idle: float) -> bool:
+        """Whether to keep a session that is at rest: it lives, its LU is ours, and nobody else waits for it. May keep it awake."""
+        now = time.monotonic()
+        if session.terminal.dead or (idle and not (session.terminal.quiet() and self._ours(session, now))):
+            return False
+        if self._leases.wanted(session.seat.lease):
+            self._events.happened("handed_over", self.name)
+            return False
+        if self._awake and idle and min(idle, now - session.touched) >= _seconds(self._awake["every"]):
+            session.touched = now
+            return self._kept_awake(session.terminal, now + AWAKE)
+        return True
+
+    def _kept_awake(self, terminal: Terminal, deadline: float) -> bool:
+        try:
+            terminal.run(keep_awake(self._graph, self._awake["press"]), deadline)
+        except AdapterError:
+            return False
+        return rests(self._graph, terminal.screen)
+
     def _close(self, session: Session) -> None:
-        deadline = min(time.monotonic() + SIGN_OFF, self._until)
+        deadline, how = min(time.monotonic() + SIGN_OFF, self._until), "session_killed"
         if not session.terminal.dead and deadline > time.monotonic():
             with suppress(AdapterError):
                 session.terminal.run(sign_off(self._graph), deadline)
-        self._end(session.terminal)
-        self._users.give(session.user.lu)
+                how = "session_closed"
+        self._end(session.terminal, session.seat)
+        self._events.happened(how, self.name)
 
 
 def _place(system: Mapping[str, Any]) -> tuple[Any, Place]:
@@ -230,11 +274,6 @@ def _place(system: Mapping[str, Any]) -> tuple[Any, Place]:
         system.get("codepage", "cp037"),
     )
     return file, place
-
-
-def _login(credentials: str) -> tuple[str, str]:
-    name, _, password = credentials.partition(":")
-    return name, password
 
 
 def _seconds(duration: str) -> float:

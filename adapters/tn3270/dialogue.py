@@ -47,7 +47,12 @@ class Wait:
     locked: bool
 
 
-Action = Read | Type | Press | Wait
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """From here on the answer matters more than the deadline; the screen stays as it is."""
+
+
+Action = Read | Type | Press | Wait | Stay
 T = TypeVar("T")
 Turns = Generator[Action, Screen, T]
 

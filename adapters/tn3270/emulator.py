@@ -26,11 +26,12 @@ from typing import TypeVar, cast
 from py3270 import CommandError, Emulator
 
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, Unavailable
-from adapters.tn3270.dialogue import Action, Press, Read, Turns, Type, Wait
+from adapters.tn3270.dialogue import Press, Read, Stay, Turns, Type, Wait
 from adapters.tn3270.screen import Row, Screen, parse
 
 logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every command, passwords too, at DEBUG
 T = TypeVar("T")
+Act = Read | Type | Press | Wait
 _SAID_ERROR = (CommandError, ValueError)  # py3270 chokes on an error text that is not ASCII
 _READ = "ReadBuffer(Ascii)"
 
@@ -87,9 +88,13 @@ class Process:
         """py3270 asks whether this app connects by itself; it does not."""
         return False
 
+    def quiet(self) -> bool:
+        """Whether it lives, and has said nothing unasked."""
+        return not (self.dead or self._lines or self._poll.poll(0))
+
     def write(self, command: bytes) -> None:
         try:
-            if self.dead or self._lines or self._poll.poll(0):
+            if not self.quiet():
                 raise Unavailable("the terminal has ended, or spoke unasked")
             self._in.write(command)
         except (AdapterError, OSError):
@@ -151,6 +156,10 @@ class Terminal:
     def dead(self) -> bool:
         return self._process.dead
 
+    def quiet(self) -> bool:
+        """Whether it lives, as far as can be told without asking."""
+        return self._process.quiet()
+
     def connect(self, lu: str | None, deadline: float) -> None:
         """Raises Unavailable, DeadlineExceeded."""
         self._process.deadline = deadline
@@ -160,11 +169,16 @@ class Terminal:
             self.close()
             raise Unavailable("the host does not take the connection") from None
 
-    def run(self, plan: Turns[T], deadline: float) -> T:
-        """Walk a plan to its end. What goes wrong here is thrown into it; it raises what it makes of that."""
+    def run(self, plan: Turns[T], deadline: float, stay: float = 0.0) -> T:
+        """Walk a plan to its end. What goes wrong here is thrown into it; it raises what it makes of that. When the plan says so, it
+        has at least `stay` seconds from then on."""
         try:
             action = next(plan)
             while True:
+                if isinstance(action, Stay):
+                    deadline = max(deadline, time.monotonic() + stay)
+                    action = plan.send(self.screen)
+                    continue
                 try:
                     self.screen = self.act(action, deadline)
                 except AdapterError as error:
@@ -174,10 +188,13 @@ class Terminal:
         except StopIteration as end:
             return cast(T, end.value)
 
-    def act(self, action: Action, deadline: float) -> Screen:
+    def act(self, action: Act, deadline: float) -> Screen:
         """Do it and say what is shown then. Raises DeadlineExceeded, Unavailable, Misread."""
         if self.dead:  # py3270 has an error of its own for that
             raise Unavailable("the terminal has ended")
+        if time.monotonic() >= deadline:  # after that its LU may be somebody else's: nothing more is sent
+            self.close()
+            raise DeadlineExceeded("the time was up before the host could be asked")
         self._process.deadline = deadline
         try:
             answer = self._emulator.exec_command(_command(action, deadline).encode())
@@ -195,7 +212,7 @@ class Terminal:
     def _connected(self) -> bool:
         return self._process.status.split()[3].startswith("C(")
 
-    def _failed(self, action: Action, deadline: float) -> AdapterError:
+    def _failed(self, action: Act, deadline: float) -> AdapterError:
         """s3270 said `error`. Its words may quote what was typed, so they go nowhere."""
         connected = self._connected()
         self.close()
@@ -215,7 +232,7 @@ class Terminal:
         self._emulator.is_terminated = True  # nothing is left for py3270's __del__ to say Quit to
 
 
-def _command(action: Action, deadline: float) -> str:
+def _command(action: Act, deadline: float) -> str:
     """One line for s3270. Its waits count whole seconds and are only there to end some time: the deadline is the process's own."""
     seconds = max(1, math.ceil(deadline - time.monotonic()))
     match action:

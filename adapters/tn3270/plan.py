@@ -13,7 +13,7 @@ from typing import Any
 from adapters.base import Record
 from adapters.errors import AdapterError, BadLogon, Misread, OutcomeUnknown, PreconditionFailed, Unavailable
 from adapters.tn3270.definition import Definition, Edge, Graph, Said, Table, Texts
-from adapters.tn3270.dialogue import Dialogue, Read, Turns, typeable
+from adapters.tn3270.dialogue import Dialogue, Press, Read, Stay, Turns, typeable
 from adapters.tn3270.screen import Screen, recognise, rows
 from adapters.tn3270.target import Target
 
@@ -182,6 +182,8 @@ def sign_on(graph: Graph, user: str, password: str, codepage: str) -> Turns[None
         if step is None or name in answered:
             raise _stopped(talk, step)
         answered.add(name)
+        if _tells(step):
+            yield Stay()  # a refusal that nobody sees would be tried again
         yield from talk.ask(_typed(step.type, talk.here, params, codepage), step.press, signon.home, *signon.path)
 
 
@@ -190,9 +192,13 @@ def _stopped(talk: Dialogue, step: Edge | None) -> AdapterError:
     name, signon = talk.here.name, talk.graph.logon
     if _says(talk, signon.busy):
         return InUse(f"{name} says that the user is signed on elsewhere")
-    if _says(talk, signon.refused) or (step and any("password" in t.uses for t in step.type.values())):
+    if _says(talk, signon.refused) or (step and _tells(step)):
         return BadLogon(f"{name} does not accept the credential")
     return talk.elsewhere(signon.home)
+
+
+def _tells(step: Edge) -> bool:
+    return any("password" in template.uses for template in step.type.values())
 
 
 def _says(talk: Dialogue, said: Said) -> bool:
@@ -209,6 +215,15 @@ def rests(graph: Graph, screen: Screen) -> bool:
 def greet(graph: Graph) -> Turns[None]:
     """See that the host shows where a sign-on would begin."""
     yield from Dialogue(graph, (yield Read())).look(*graph.logon.path)
+
+
+def keep_awake(graph: Graph, key: str) -> Turns[None]:
+    """Something that the host counts as use: a key at home, whatever it answers."""
+    talk = Dialogue(graph, (yield Read()))
+    yield from talk.look()
+    yield from talk.go(graph.logon.home)
+    talk.screen = yield Press(key)
+    yield from talk.look()
 
 
 def sign_off(graph: Graph) -> Turns[None]:

@@ -31,6 +31,9 @@ from adapters.template import Template, parse
 from adapters.tn3270.check import Path, load, nearest, typed
 from adapters.tn3270.definition import KEY, NAME, TEXTS, Definition, Graph, Texts, strict, texts
 
+COUNT = {"type": "integer", "minimum": 1}
+DURATION = {"type": "string", "pattern": "^[0-9]+[smh]$"}
+
 SYSTEM: Mapping[str, Any] = strict(
     "host users logon",
     host=NAME,
@@ -41,9 +44,11 @@ SYSTEM: Mapping[str, Any] = strict(
     users={"type": "array", "minItems": 1, "items": strict("lu credentials", lu=NAME, credentials=NAME)},
     sessions=strict(
         "",
-        max={"type": "integer", "minimum": 1},
-        idle_logoff={"type": "string", "pattern": "^[0-9]+[smh]$"},
-        recycle_after={"type": "integer", "minimum": 1},
+        min=COUNT,
+        max=COUNT,
+        idle_logoff=DURATION,
+        recycle_after=COUNT,
+        keep_alive=strict("every press", every=DURATION, press=KEY),
     ),
     logon=NAME,
 )
@@ -56,7 +61,7 @@ TARGET: Mapping[str, Any] = strict(
     press=KEY,
     echo=TEXTS,
     collect={"enum": ["fields", "table"]},
-    max_pages={"type": "integer", "minimum": 1},
+    max_pages=COUNT,
     expect=TEXTS,
     commit=strict("screen press", screen=NAME, press=KEY, confirmed=NAME, ask=NAME),
 )

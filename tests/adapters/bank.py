@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, Call, Reply
+from adapters import base
+from adapters.base import Adapter, Call, Credential, Reply
 from adapters.errors import AdapterError, Unavailable
+from adapters.events import SILENT
 from adapters.tn3270 import adapter as tn3270
 from adapters.tn3270 import target
 from wrapper.catalogue.folder import Folder
@@ -26,24 +28,48 @@ ADDRESS = {"line1": "1 NEW ROAD", "town": "LEEDS", "postcode": "LS1 4DY"}
 
 
 class Leases:
-    """Of one process."""
+    """Leases that nobody else wants."""
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.bars: set[str] = set()
 
-    def take(self, names: Sequence[str]) -> str | None:
-        name = next((n for n in names if n not in self.held), None)
+    def take(self, names: Sequence[str], holding: int = 0) -> str | None:
+        name = next((n for n in names if n not in self.held | self.bars), None)
         if name:
             self.held.add(name)
         return name
 
+    def holds(self, name: str, until: float) -> bool:
+        return name in self.held
+
+    def wanted(self, name: str) -> bool:
+        return False
+
     def give(self, name: str) -> None:
         self.held.discard(name)
 
+    def bar(self, name: str) -> None:
+        self.bars.add(name)
 
-def opened(address: tuple[str, int], passwords: Sequence[str] = ("PASS0001", "PASS0002", "PASS0003"), **system: Any) -> Adapter:
-    users = [{"lu": f"FIGW0{n}", "credentials": f"FIGW0{n}:{password}"} for n, password in enumerate(passwords, 1)]
-    return tn3270.open("corebank", {**SYSTEM, "host": address[0], "port": str(address[1]), "users": users, **system}, CATALOGUE, Leases())
+    def barred(self, name: str) -> bool:
+        return name in self.bars
+
+
+def static(login: str) -> Credential:
+    return Credential(lambda _deadline: login)
+
+
+def opened(
+    address: tuple[str, int],
+    passwords: Sequence[str] = ("PASS0001", "PASS0002", "PASS0003"),
+    leases: base.Leases | None = None,
+    events: base.Events = SILENT,
+    **system: Any,
+) -> Adapter:
+    users = [{"lu": f"FIGW0{n}", "credentials": static(f"FIGW0{n}:{password}")} for n, password in enumerate(passwords, 1)]
+    block = {**SYSTEM, "host": address[0], "port": str(address[1]), "users": users, **system}
+    return tn3270.open("corebank", block, CATALOGUE, leases or Leases(), events)
 
 
 def call(what: target.Target, customer: str, *, seconds: float = 5.0, **params: Any) -> Call:

@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters.base import Adapter
 from adapters.errors import (
     BadLogon,
+    PoolExhausted,
     Unavailable,
 )
 from fixtures.host3270 import Host3270
 from tests import needs
-from tests.adapters.bank import BUSY, ENQUIRY, LIST, call, failed, opened
+from tests.adapters.bank import BUSY, ENQUIRY, LIST, call, failed, opened, static
 
 
 def test_a_wrong_credential_costs_one_failed_sign_on_however_often_it_is_asked(host: Host3270) -> None:
@@ -54,11 +55,11 @@ def test_a_user_who_is_signed_on_elsewhere_is_passed_over() -> None:
     with Host3270(ghost_seconds=30) as host:
         elsewhere = opened(host.address, ["PASS0001"])
         elsewhere.call(call(ENQUIRY, BUSY))
-        users = [{"lu": "OTHER1", "credentials": "FIGW01:PASS0001"}, {"lu": "OTHER2", "credentials": "FIGW02:PASS0002"}]
+        users = [{"lu": "OTHER1", "credentials": static("FIGW01:PASS0001")}, {"lu": "OTHER2", "credentials": static("FIGW02:PASS0002")}]
         adapter = opened(host.address, users=users)
         adapter.call(call(ENQUIRY, BUSY))
-        alone = opened(host.address, users=[{"lu": "OTHER3", "credentials": "FIGW01:PASS0001"}])
-        failed(alone, call(ENQUIRY, BUSY), Unavailable)
+        alone = opened(host.address, users=[{"lu": "OTHER3", "credentials": static("FIGW01:PASS0001")}])
+        failed(alone, call(ENQUIRY, BUSY, seconds=0.3), PoolExhausted)
         for each in (alone, adapter, elsewhere):
             each.close()
         assert host.journal.count("signon") == 2

@@ -46,9 +46,19 @@ def test_it_is_exhausted_at_the_deadline_not_before() -> None:
         assert 0.2 <= time.monotonic() - began < 0.5
 
 
-def test_it_is_exhausted_at_once_when_there_is_nothing_to_wait_for() -> None:
-    with pytest.raises(PoolExhausted, match="held elsewhere"), pool(may_open=0).lease(time.monotonic() + 5):
+def test_what_is_held_elsewhere_is_waited_for() -> None:
+    may_open = [0]
+
+    def open(_deadline: float) -> int:
+        if not may_open:
+            return 7
+        raise PoolExhausted("held elsewhere")
+
+    one = Pool[int]("host", open, lambda _session: None, size=1)
+    with pytest.raises(PoolExhausted, match="held elsewhere"), one.lease(time.monotonic() + 0.2):
         pass
+    threading.Timer(0.2, may_open.clear).start()
+    assert _use(one) == 7
 
 
 def test_a_look_at_a_kept_session_that_fails_costs_no_place() -> None:

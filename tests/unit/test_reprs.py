@@ -11,8 +11,8 @@ from adapters.base import Call, Reply, Ticket
 from adapters.httpwire import Answer
 from adapters.odbc.session import Database
 from adapters.sftp.extract import Version
-from adapters.tn3270.adapter import User
 from adapters.tn3270.plan import Outcome, Question
+from adapters.tn3270.users import Seat
 
 SECRET = "MUELLER"
 CALL = Call("test", None, {"name": SECRET}, 0.0)
@@ -27,7 +27,7 @@ CALL = Call("test", None, {"name": SECRET}, 0.0)
         Answer(200, "text/plain", Message(), SECRET.encode()),  # type: ignore[arg-type]
         Database("ledger", f"UID=u;PWD={SECRET}", None, True, 1.0),
         Version(SECRET.encode(), {SECRET.encode(): 0}, None),
-        User("LU1", "FIGW01", SECRET),
+        Seat("bank:LU1", "LU1", "bank:LU1#0000", "FIGW01", SECRET),
         Question({"a": SECRET}, {"a": SECRET}, {"a": SECRET}, {"a": SECRET}),
         Outcome(({"name": SECRET},), True),
     ],

@@ -25,7 +25,7 @@ from adapters.errors import (
 )
 from adapters.tn3270 import definition
 from adapters.tn3270.definition import Field, Graph
-from adapters.tn3270.dialogue import Action, Press, Read, Type, Wait, typeable
+from adapters.tn3270.dialogue import Action, Press, Read, Stay, Type, Wait, typeable
 from adapters.tn3270.plan import InUse, Outcome, question, sign_on, use
 from adapters.tn3270.screen import Screen
 from adapters.tn3270.target import Ask, Commit, Target
@@ -306,7 +306,7 @@ def test_an_error_before_the_commit_key_is_only_itself() -> None:
 
 SIGNON = paint({(1, 2): "SGON", (8, 18): "_________", (9, 18): "_________"})
 SIGNED = paint({(1, 2): "SGON", (8, 18): "_ANNA____", (9, 18): "_SECRET__"})
-CREDENTIAL: list[Step] = [(Read(), SIGNON), (typing((8, 18, "ANNA"), (9, 18, "SECRET")), SIGNED)]
+CREDENTIAL: list[Step] = [(Read(), SIGNON), (Stay(), SIGNON), (typing((8, 18, "ANNA"), (9, 18, "SECRET")), SIGNED)]
 
 
 def signing(steps: list[Step]) -> None:
@@ -330,7 +330,7 @@ def test_a_credential_is_typed_once_whatever_the_host_says(message: str, kind: t
 
 
 def test_actions_do_not_show_what_they_type() -> None:
-    assert "SECRET" not in repr(CREDENTIAL[1][0])
+    assert "SECRET" not in repr(CREDENTIAL[2][0])
 
 
 @pytest.mark.parametrize(

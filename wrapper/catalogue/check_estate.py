@@ -86,16 +86,17 @@ def system(one: System) -> Told:
     at = ("systems", one.name)
     for path, value in texts(one.block, at):
         last = next(step for step in reversed(path) if isinstance(step, str))
-        if (last in _SECRETS or "://" in value) and not _REFERENCE.fullmatch(value):
+        made = last == "credentials" and "users" in path and value.startswith("py:")
+        if (last in _SECRETS or "://" in value) and not _REFERENCE.fullmatch(value) and not made:
             yield path, f"'{last}' must be a reference, env:NAME or file:/path: hosts and secrets are not kept in the catalogue"
     units = [user["lu"] for user in one.block.get("users", []) if "lu" in user]
     for n, unit in enumerate(units):
         if unit in units[:n]:
             yield (*at, "users", n), f"the LU {unit} is here twice: one session holds it, the other can't sign on"
-    for key in ("sessions", "pool"):
-        most = one.block.get(key, {}).get("max", 0)
-        if units and most > len(units):
-            yield (*at, key, "max"), f"a pool of {most} is larger than its {len(units)} users: one user, one session"
+    for key, bound in (("sessions", "max"), ("sessions", "min"), ("pool", "max")):
+        many = one.block.get(key, {}).get(bound, 0)
+        if units and many > len(units):
+            yield (*at, key, bound), f"a pool of {many} is larger than its {len(units)} users: one user, one session"
     if "hours" in one.block:
         yield from _hours(one.block["hours"], (*at, "hours"))
 

@@ -78,9 +78,10 @@ class Holder:
         return name in self._wanted
 
     def give(self, name: str) -> None:
-        """See base.Leases. Where it was to be barred and the store could not be told, it is kept, so that nobody else tries."""
+        """See base.Leases. Where it, or a mark of it (`name#mark`), was to be barred and the store could not be told, it is kept, so that
+        nobody else tries."""
         with self._change:
-            if name in self._bars or name not in self._held:
+            if name not in self._held or any(bar.partition("#")[0] == name for bar in self._bars):
                 return
             held = self._held.pop(name)
         with suppress(NotReady):  # then it ends by itself
@@ -144,7 +145,7 @@ class Holder:
             self._table.bar_lease(name)
             with self._change:
                 self._bars.discard(name)
-            self.give(name)
+            self.give(name.partition("#")[0])
 
     def _renew(self, asked: dict[str, _Held], seconds: float) -> None:
         """Longer, never shorter. What is not ours any more, or has ended here, is dropped and never comes back."""

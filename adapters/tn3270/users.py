@@ -1,0 +1,116 @@
+"""Who may sign on: one user on one LU, each LU held by one process of the installation, and nobody whose credential the host refused.
+
+A refusal is told to all processes and hosts (Leases.bar) before the LU is given back, so that each credential costs the host one failed
+sign-on, however many ask. A credential that stays the same is barred by two bytes of its hash: one that was changed may be tried, and who
+reads the list of bars learns next to nothing. One that is made for each sign-on is never the same; there its LU is barred. An
+operator lifts a bar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from adapters.base import Credential, Leases
+from adapters.errors import AdapterError, BadLogon, Misconfigured, PoolExhausted
+
+ASIDE = 0.5  # seconds for which a user who is signed on elsewhere, or barred, is not tried again
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who signs on, and on which terminal."""
+
+    lu: str
+    credential: Credential = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An LU that is ours by the lease `lease`, and what to sign on with. `bar` is what to bar when that is refused."""
+
+    lease: str
+    lu: str
+    bar: str
+    user: str
+    password: str = field(repr=False)
+
+
+class Users:
+    """Who is free to sign on. Thread-safe."""
+
+    def __init__(self, system: str, users: Sequence[User], leases: Leases) -> None:
+        self._system, self._leases = system, leases
+        self._users: Mapping[str, User] = {f"{system}:{user.lu}": user for user in users}
+        self._aside = dict.fromkeys(self._users, 0.0)  # until when they are not tried here
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+
+    def take(self, deadline: float, *, needed: bool) -> Seat:
+        """A seat that was free; give it back. Where it is not `needed`, no other process is asked to give one up.
+        Raises BadLogon when every user is barred, PoolExhausted when others have them, Misconfigured."""
+        while True:
+            name = self._leases.take(self._untried(deadline), self._holding(needed))
+            if name is None:
+                raise self._none(deadline, "is in use")
+            with self._lock:
+                self._held.add(name)
+            try:
+                seat = self._seat(name, deadline)
+                if not self._leases.barred(seat.bar):  # asked after the take: whoever bars it does so before the give
+                    return seat
+            except BaseException:
+                self.aside(name, 0.0)
+                self.give(name)
+                raise
+            self.aside(name, ASIDE)
+            self.give(name)
+
+    def give(self, lease: str) -> None:
+        """Give a seat back."""
+        with self._lock:
+            self._held.discard(lease)
+        self._leases.give(lease)
+
+    def aside(self, lease: str, seconds: float) -> None:
+        """Try this one after the others, and not before so many seconds."""
+        with self._lock:
+            self._aside[lease] = time.monotonic() + seconds
+
+    def barred(self, deadline: float) -> int:
+        """How many users nobody may sign on with."""
+        return sum(self._is_barred(name, deadline) for name in self._users)
+
+    def _untried(self, deadline: float) -> list[str]:
+        with self._lock:
+            now = time.monotonic()
+            names = [name for name in sorted(self._users, key=self._aside.__getitem__) if self._aside[name] <= now]
+        if not names:
+            raise self._none(deadline, "is in use elsewhere")
+        return names
+
+    def _holding(self, needed: bool) -> int:
+        """What others compare with their own number: nobody has more than all."""
+        with self._lock:
+            return len(self._held) if needed else len(self._users)
+
+    def _none(self, deadline: float, why: str) -> AdapterError:
+        if all(self._is_barred(name, deadline) for name in self._users):
+            return BadLogon(f"{self._system} refuses the credential of every user")
+        return PoolExhausted(f"every LU of {self._system} {why}")
+
+    def _is_barred(self, name: str, deadline: float) -> bool:
+        try:
+            return self._leases.barred(name if self._users[name].credential.once else self._seat(name, deadline).bar)
+        except Misconfigured:
+            return False
+
+    def _seat(self, name: str, deadline: float) -> Seat:
+        user = self._users[name]
+        login = user.credential.read(deadline)
+        mark = "" if user.credential.once else "#" + hashlib.blake2b(login.encode(), key=name.encode()[:64], digest_size=2).hexdigest()
+        who, _, password = login.partition(":")
+        return Seat(name, user.lu, name + mark, who, password)

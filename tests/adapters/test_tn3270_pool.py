@@ -1,0 +1,267 @@
+"""Sessions, LUs and credentials of the 3270 adapter when several processes share them, and when a process falls sick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Adapter, Credential
+from adapters.errors import BadLogon, DeadlineExceeded, PoolExhausted, Unavailable
+from fixtures.host3270 import Host3270
+from tests.adapters.bank import BUSY, ENQUIRY, Leases, back_again, call, failed, opened, static
+from tests.adapters.conformance import footprint
+from tests.unit.stores import store_of
+from wrapper.state.holder import Holder
+
+
+class Counts:
+    """Events, counted."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.levels: dict[str, float] = {}
+
+    def happened(self, event: str, system: str) -> None:
+        self.seen[event] += 1
+
+    def level(self, gauge: str, system: str, value: float) -> None:
+        self.levels[gauge] = value
+
+    def took(self, what: str, system: str, seconds: float) -> None:
+        self.seen[what] += 1
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+    """Poll until it is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+
+
+Many = Callable[..., list[Adapter]]
+
+
+@pytest.fixture
+def many(host: Host3270, closing: ExitStack, tmp_path: Path) -> Many:
+    """Adapters that compete for the same LUs over one store, as worker processes do."""
+    store = store_of(tmp_path)
+    closing.callback(store.close)
+
+    def make(number: int, *passwords: str) -> list[Adapter]:
+        holders = [Holder(store, f"elsewhere/{n}") for n in range(number)]
+        adapters = [opened(host.address, passwords, holder) for holder in holders]
+        for each in (*holders, *adapters):
+            closing.callback(each.close)
+        return adapters
+
+    return make
+
+
+def test_an_idle_holder_hands_its_lu_over_within_a_second(host: Host3270, many: Many) -> None:
+    holder, waiter = many(2, "PASS0001")
+    holder.call(call(ENQUIRY, BUSY))
+    began = time.monotonic()
+    waiter.call(call(ENQUIRY, BUSY))
+    assert time.monotonic() - began < 1
+    assert host.journal.count("signoff", "clean") == 1
+    assert host.journal.count("ghost") == 0
+
+
+def test_four_holders_share_three_lus_and_all_are_served(host: Host3270, many: Many) -> None:
+    adapters = many(4, "PASS0001", "PASS0002", "PASS0003")
+    with ThreadPoolExecutor(16) as threads:
+        asked = [threads.submit(adapters[n % 4].call, call(ENQUIRY, BUSY, seconds=15)) for n in range(400)]
+        assert all(one.result().records[0]["customer"] == BUSY for one in asked)
+    assert host.journal.most_signed_on() <= 3
+    assert host.journal.count("refused") == 0
+    assert host.journal.count("signon") < 60  # those who have one keep it for a while
+
+
+def test_who_gets_no_lu_is_told_at_the_deadline(host: Host3270, closing: ExitStack) -> None:
+    leases = Leases()
+    leases.held.add("corebank:FIGW01")  # by somebody who never hands over
+    alone = opened(host.address, ["PASS0001"], leases)
+    closing.callback(alone.close)
+    began = time.monotonic()
+    failed(alone, call(ENQUIRY, BUSY, seconds=0.5), PoolExhausted)
+    assert 0.5 <= time.monotonic() - began < 1
+
+
+def test_a_session_whose_lease_was_lost_ends_at_once_and_another_serves(host: Host3270, closing: ExitStack) -> None:
+    leases, counts = Leases(), Counts()
+    adapter = opened(host.address, ["PASS0001", "PASS0002"], leases, counts)
+    closing.callback(adapter.close)
+    adapter.call(call(ENQUIRY, BUSY))
+    leases.held.clear()
+    adapter.call(call(ENQUIRY, BUSY))
+    assert counts.seen["lease_lost"] == 1
+    assert host.journal.count("ghost") == 1  # it was not signed off: that may be somebody else's session by now
+    assert len(leases.held) == 1
+
+
+def test_a_wrong_credential_is_tried_once_whoever_asks(host: Host3270, many: Many) -> None:
+    adapters = many(4, "WRONG1", "WRONG2", "WRONG3")
+    with ThreadPoolExecutor(32) as threads:
+        asked = [threads.submit(failed, adapters[n % 4], call(ENQUIRY, BUSY, seconds=10), BadLogon) for n in range(64)]
+        for one in asked:
+            one.result()
+    assert Counter(e.user for e in host.journal.entries("refused")) == {"FIGW01": 1, "FIGW02": 1, "FIGW03": 1}
+    with pytest.raises(BadLogon):
+        adapters[0].probe(2)
+
+
+def test_a_refusal_that_comes_after_its_callers_deadline_bars_all_the_same(host: Host3270, many: Many) -> None:
+    (adapter,) = many(1, "WRONG")
+    host.switches.slow = 0.4
+    failed(adapter, call(ENQUIRY, BUSY, seconds=0.5), DeadlineExceeded)
+    until(lambda: host.journal.count("refused"))
+    for _ in range(3):
+        failed(adapter, call(ENQUIRY, BUSY), BadLogon)
+    assert host.journal.count("refused") == 1
+
+
+def test_a_sign_on_that_outlasts_its_caller_serves_the_next_one(host: Host3270, many: Many) -> None:
+    (adapter,) = many(1, "PASS0001")
+    host.switches.slow = 0.4
+    failed(adapter, call(ENQUIRY, BUSY, seconds=0.5), DeadlineExceeded)
+    adapter.call(call(ENQUIRY, BUSY))
+    assert host.journal.count("signon") == 1
+    assert host.journal.count("ghost") == 0
+
+
+def test_a_changed_credential_is_tried_after_a_bar_and_the_old_one_is_not(host: Host3270, closing: ExitStack) -> None:
+    passwords = ["OLD"]
+    users = [{"lu": "FIGW01", "credentials": Credential(lambda _deadline: f"FIGW01:{passwords[0]}")}]
+    adapter = opened(host.address, users=users)
+    closing.callback(adapter.close)
+    for _ in range(2):
+        failed(adapter, call(ENQUIRY, BUSY), BadLogon)
+    passwords[0] = "PASS0001"
+    back = time.monotonic()
+    until(lambda: _answers(adapter))
+    assert time.monotonic() - back < 2
+    assert host.journal.count("refused") == 1
+
+
+def _answers(adapter: Adapter) -> bool:
+    try:
+        return bool(adapter.call(call(ENQUIRY, BUSY)).records)
+    except BadLogon:
+        return False
+
+
+def test_a_credential_made_for_one_sign_on_is_made_anew_for_each_and_barred_by_its_lu(host: Host3270, closing: ExitStack) -> None:
+    made: list[str] = []
+
+    def make(_deadline: float) -> str:
+        made.append("PASS0001" if len(made) < 2 else f"WRONG{len(made)}")
+        return f"FIGW01:{made[-1]}"
+
+    users = [{"lu": "FIGW01", "credentials": Credential(make, once=True)}]
+    leases = Leases()
+    adapter = opened(host.address, users=users, leases=leases, sessions={"recycle_after": 1})
+    closing.callback(adapter.close)
+    for _ in range(2):
+        adapter.call(call(ENQUIRY, BUSY))
+    for _ in range(3):
+        failed(adapter, call(ENQUIRY, BUSY), BadLogon)
+    assert len(made) == 3
+    assert leases.bars == {"corebank:FIGW01"}
+    assert host.journal.count("refused") == 1
+
+
+def test_sessions_are_kept_open_signed_off_and_kept_awake_by_themselves(closing: ExitStack) -> None:
+    with Host3270(idle_seconds=0.6) as host:
+        adapter = opened(host.address, sessions={"min": 2, "idle_logoff": "0s"})
+        closing.callback(adapter.close)
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(lambda _: adapter.call(call(ENQUIRY, BUSY)), range(9)))
+        until(lambda: host.journal.count("signon") - host.journal.count("signoff") == 2)
+        adapter.close()
+        host.journal.clear()
+        awake = opened(host.address, ["PASS0001"], sessions={"keep_alive": {"every": "0s", "press": "enter"}})
+        closing.callback(awake.close)
+        awake.call(call(ENQUIRY, BUSY))
+        until(lambda: host.journal.count("key", "MENU enter") > 6)
+        awake.call(call(ENQUIRY, BUSY))
+        assert host.journal.count("signoff", "idle") == 0
+        assert host.journal.count("signon") == 1
+
+
+def terminals() -> list[int]:
+    """The s3270 processes of this one."""
+    return [pid for pid in footprint(()).children if _name(pid) == "s3270"]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("harm", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("rest", [0.0, 0.3], ids=["at once", "at rest"])
+def test_a_terminal_that_falls_sick_is_replaced(host: Host3270, one: Adapter, harm: signal.Signals, rest: float) -> None:
+    one.call(call(ENQUIRY, BUSY))
+    (sick,) = terminals()
+    os.kill(sick, harm)
+    time.sleep(rest)
+    began = time.monotonic()
+    try:
+        one.call(call(ENQUIRY, BUSY, seconds=1))
+    except (DeadlineExceeded, Unavailable):
+        assert time.monotonic() - began < 2
+    assert back_again(one, ENQUIRY, BUSY).records[0]["customer"] == BUSY
+    (well,) = terminals()
+    assert well != sick
+    assert not Path(f"/proc/{sick}").exists()
+
+
+def test_close_gives_lus_back_while_a_call_still_runs(host: Host3270, closing: ExitStack) -> None:
+    leases = Leases()
+    adapter = opened(host.address, ["PASS0001", "PASS0002"], leases)
+    closing.callback(adapter.close)
+    with ThreadPoolExecutor(2) as threads:
+        for asked in [threads.submit(adapter.call, call(ENQUIRY, BUSY)) for _ in range(2)]:
+            asked.result()
+        until(lambda: len(leases.held) == 2 or adapter.call(call(ENQUIRY, BUSY)) is None)
+        host.switches.slow = 0.4
+        running = threads.submit(adapter.call, call(ENQUIRY, BUSY))
+        time.sleep(0.1)
+        leaving = threading.Thread(target=adapter.close)
+        leaving.start()
+        until(lambda: len(leases.held) == 1)
+        assert not running.done()
+        assert running.result().records[0]["customer"] == BUSY
+        leaving.join(4)
+    assert not leases.held
+    assert host.journal.count("ghost") == 0
+
+
+def test_what_goes_on_is_told(host: Host3270, closing: ExitStack) -> None:
+    counts = Counts()
+    users = [{"lu": f"FIGW0{n}", "credentials": static(f"FIGW0{n}:{p}")} for n, p in ((1, "WRONG"), (2, "PASS0002"))]
+    adapter = opened(host.address, users=users, events=counts)
+    closing.callback(adapter.close)
+    adapter.call(call(ENQUIRY, BUSY))
+    assert counts.levels == {"sessions": 1, "sessions_in_use": 0, "sessions_waiting": 0, "users_barred": 1}
+    adapter.close()
+    assert counts.seen == {"session_opened": 1, "session_closed": 1, "logon_refused": 1, "logon": 1}
+    assert counts.levels["sessions"] == 0

@@ -10,8 +10,9 @@ and around all of it, for what may be asked twice, at most two retries within th
 
 What a call says of the back end:
     well      an answer, also one that is a refusal, a failure or can't be read: it was there and quick about it
-    sick      Unavailable, OutcomeUnknown, and DeadlineExceeded of a call that had time enough; for an operation's own breaker Failed too
-    untold    PoolExhausted, Closed, a row that somebody else holds (the session is still good), a deadline that left no time
+    sick      Unavailable, OutcomeUnknown, and DeadlineExceeded of a call that had time enough
+    untold    PoolExhausted, Closed, a deadline that left no time, and what leaves the session good: a row that somebody else holds,
+              a statement that the database itself ended; these, and Failed, count for an operation's own breaker only
 
 It knows no HTTP and no library of metrics. A call that hangs past its deadline is ended by its adapter's own bound (watchdog.py): from
 here it could only be abandoned on a thread of its own, which each good call would pay for with more than all of this costs.
@@ -223,10 +224,8 @@ class Guarded:
             way.usual += (given - way.usual) * _SHARE if way.usual else given
             _give_back(way.breakers, passes, Verdict.WELL, now)
             return
-        *own, systems = zip(way.breakers, passes, strict=True)
-        for breaker, one in own:
-            breaker.leave(one, Verdict.SICK if isinstance(error, Failed) else verdict(error, given, way.fair()), now)
-        systems[0].leave(systems[1], verdict(error, given, way.fair()), now)
+        for breaker, one in zip(way.breakers, passes, strict=True):
+            breaker.leave(one, verdict(error, given, way.fair(), own=breaker is not way.breakers[-1]), now)
 
     def _leave(self, gates: Sequence[Bulkhead], held: float) -> None:
         for gate in gates:
@@ -264,17 +263,17 @@ def repeatable(call: Call, error: AdapterError) -> bool:
     return call.repeat and call.effect != "write" and error.retry and not isinstance(error, PoolExhausted | CircuitOpen | Closed)
 
 
-def verdict(error: BaseException, given: float, fair: float) -> Verdict:
-    """What `error` says of the back end that was given so many seconds; see the module."""
+def verdict(error: BaseException, given: float, fair: float, *, own: bool = False) -> Verdict:
+    """What `error` says of the back end that was given so many seconds; see the module. `own` is for an operation's own breaker."""
     match error:
         case PoolExhausted() | Closed() | CircuitOpen():
             return Verdict.UNTOLD
-        case Unavailable():
-            return Verdict.SICK if error.spoils else Verdict.UNTOLD
-        case DeadlineExceeded():
-            return Verdict.SICK if given >= fair else Verdict.UNTOLD
-        case OutcomeUnknown():
-            return Verdict.SICK
+        case DeadlineExceeded() if given < fair:
+            return Verdict.UNTOLD
+        case Unavailable() | DeadlineExceeded() | OutcomeUnknown():
+            return Verdict.SICK if own or error.spoils else Verdict.UNTOLD
+        case Failed():
+            return Verdict.SICK if own else Verdict.WELL
         case AdapterError():
             return Verdict.WELL
     return Verdict.UNTOLD

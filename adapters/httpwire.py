@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from adapters import tcp, watchdog
-from adapters.base import Call
+from adapters.base import Call, Events
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
+from adapters.events import SILENT
 from adapters.pool import Pool
 
 MOST = 16 * 2**20  # bytes of an answer's body
@@ -60,13 +62,16 @@ class Answer:
 class Wire:
     """The way to one base URL. Thread-safe; opens connections when they are needed."""
 
-    def __init__(self, name: str, url: str, system: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, url: str, system: Mapping[str, Any], events: Events = SILENT) -> None:
         """`system` is the system's block (SYSTEM_KEYS). Raises Misconfigured for a URL that is not plain http(s)://host[:port][/path]."""
         self.name = name
         self._host, self._port, self.path, secure = _parts(name, url)
         self._tls = _tls(name, system.get("tls", {}).get("ca")) if secure else None
         self._authority = urlsplit(url).netloc
-        self._pool: Pool[http.client.HTTPConnection] = Pool(name, self._open, _close, size=calls(system), idle=IDLE, fit=_quiet)
+        self._pool: Pool[http.client.HTTPConnection] = Pool(
+            name, self._open, _close, size=calls(system), idle=IDLE, fit=_quiet, events=events
+        )
+        self._fired = partial(events.happened, "watchdog_fired", name)
 
     def send(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request and its whole answer within the call's deadline. `path` is what follows the base URL, already percent-encoded."""
@@ -130,7 +135,7 @@ class Wire:
         if line.sock is not None:
             line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
-            with watchdog.limit(deadline, lambda: _shut(held())) as alarm:
+            with watchdog.limit(deadline, lambda: _shut(held()), told=self._fired) as alarm:
                 try:
                     yield
                 except (OSError, http.client.HTTPException, ValueError) as error:

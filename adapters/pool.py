@@ -170,6 +170,8 @@ class Pool(Generic[T]):
 
     def _give(self, kept: _Kept[T], whole: bool) -> None:
         worn = self._recycle and kept.used >= self._recycle
+        if not whole:
+            self._events.happened("quarantined", self.name)
         good = False
         try:
             good = whole and not worn and not self._closed and self._tend(kept.session, 0.0)

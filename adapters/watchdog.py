@@ -1,8 +1,9 @@
 """The bound of last resort: one thread per process that acts when a deadline passes.
 
 A library that blocks in C or trickles past its own read time-out can only be ended from outside, by shutting its
-socket or killing its process. The action runs on the watchdog's thread, so it must not block: shutdown(), kill(), an Event.
-The thread starts on first use, hence after gunicorn's fork; a forked child starts its own.
+socket or killing its process. Each act runs on a thread of its own, so that one that blocks delays no other; it should not block all the
+same: shutdown(), kill(), an Event. The watchdog starts on first use, hence after gunicorn's fork, and anew when it has died; a
+forked child has its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+STUCK = 1.0  # seconds that clear() waits for an act that blocks
+
+
+def nobody() -> None:
+    """Whom a fired alarm is told to when nobody asks."""
+
 
 @dataclass(order=True, slots=True)
 class Alarm:
@@ -25,6 +32,16 @@ class Alarm:
     order: int
     act: Callable[[], None] | None = field(compare=False)
     fired: bool = field(default=False, compare=False)
+    running: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    def go(self) -> None:
+        """Act, unless cleared before."""
+        with self.running:
+            act = self.act
+            if act is not None:
+                self.fired = True
+                with suppress(Exception):
+                    act()
 
 
 class Watchdog:
@@ -34,14 +51,15 @@ class Watchdog:
         self._heap: list[Alarm] = []
         self._order = itertools.count()
         self._wake = threading.Condition()
-        self._running = False
+        self._thread: threading.Thread | None = None
 
     def set(self, deadline: float, act: Callable[[], None]) -> Alarm:
         """Run `act` at `deadline` (monotonic seconds) unless cleared before."""
         with self._wake:
-            if not self._running:
-                threading.Thread(target=self._run, name="figway-watchdog", daemon=True).start()
-                self._running = True  # not before: it may fail, and then the next one tries again
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="figway-watchdog", daemon=True)
+                thread.start()
+                self._thread = thread  # not before: it may fail, and then the next one tries again
             alarm = Alarm(deadline, next(self._order), act)
             heapq.heappush(self._heap, alarm)
             if self._heap[0] is alarm:
@@ -49,20 +67,35 @@ class Watchdog:
         return alarm
 
     def clear(self, alarm: Alarm) -> None:
-        """Afterwards the action has either run to its end or never will: it runs under the same lock."""
-        with self._wake:
-            alarm.act = None
+        """Afterwards the action has either run to its end or never will; only one that blocks is left to itself after STUCK seconds."""
+        over = alarm.running.acquire(timeout=STUCK)
+        alarm.act = None
+        if over:
+            alarm.running.release()
 
     def _run(self) -> None:
-        with self._wake:
-            while True:
-                while self._heap and (self._heap[0].act is None or self._heap[0].at <= time.monotonic()):
-                    alarm = heapq.heappop(self._heap)
-                    if alarm.act is not None:
-                        alarm.fired = True
-                        with suppress(Exception):
-                            alarm.act()
-                self._wake.wait(self._heap[0].at - time.monotonic() if self._heap else None)
+        while True:
+            with self._wake:
+                while not (due := self._due()):
+                    self._wake.wait(self._heap[0].at - time.monotonic() if self._heap else None)
+            for alarm in due:
+                _start(alarm)
+
+    def _due(self) -> list[Alarm]:
+        """Whose time has come; those that were cleared are dropped on the way."""
+        due = []
+        while self._heap and (self._heap[0].act is None or self._heap[0].at <= time.monotonic()):
+            alarm = heapq.heappop(self._heap)
+            if alarm.act is not None:
+                due.append(alarm)
+        return due
+
+
+def _start(alarm: Alarm) -> None:
+    try:
+        threading.Thread(target=alarm.go, name="figway-watchdog-act", daemon=True).start()
+    except RuntimeError:  # no more threads can be had: then on this one, and the others wait
+        alarm.go()
 
 
 _WATCHDOG = Watchdog()
@@ -70,12 +103,14 @@ os.register_at_fork(after_in_child=_WATCHDOG.__init__)  # type: ignore[misc]  # 
 
 
 @contextmanager
-def limit(deadline: float, act: Callable[[], None], *, insist: bool = False) -> Iterator[Alarm]:
+def limit(deadline: float, act: Callable[[], None], *, insist: bool = False, told: Callable[[], None] = nobody) -> Iterator[Alarm]:
     """Inside the block, `act` runs once `deadline` passes; after it, never. `insist` runs it again soon after, for an act that ends
-    only what goes on at that very moment."""
+    only what goes on at that very moment. `told` hears, after the block, that it ran."""
     alarms = [_WATCHDOG.set(deadline + late, act) for late in ((0.0, 0.1, 0.3, 0.6) if insist else (0.0,))]
     try:
         yield alarms[0]
     finally:
         for alarm in alarms:
             _WATCHDOG.clear(alarm)
+        if alarms[0].fired:
+            told()

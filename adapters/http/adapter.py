@@ -38,15 +38,15 @@ _ABSENT, _NO_JSON = object(), object()
 
 def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
-    return Http(name, system)
+    return Http(name, system, events)
 
 
 class Http:
     """One service. Thread-safe."""
 
-    def __init__(self, name: str, system: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, system: Mapping[str, Any], events: Events) -> None:
         self.name = name
-        self._wire = Wire(name, system["url"], system)
+        self._wire = Wire(name, system["url"], system, events)
         self._headers = {"Accept": "application/json", **_authorization(system.get("credentials", {}))}
 
     def call(self, call: Call) -> Reply:

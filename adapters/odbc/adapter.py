@@ -25,7 +25,7 @@ _BARRED = 60.0  # seconds without a logon after a refused one: a credential must
 def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Odbc:
     """From a system's block. Raises Misconfigured; connects to nothing yet."""
     read_only, lock_timeout = system.get("read_only", True), seconds(system.get("lock_timeout", "2s"))
-    where = database(name, system["dsn"], read_only=read_only, lock_timeout=lock_timeout)
+    where = database(name, system["dsn"], read_only=read_only, lock_timeout=lock_timeout, events=events)
     pool = system.get("pool", {})
     return Odbc(where, pool.get("max", 4), seconds(pool.get("idle", "10m")), seconds(pool.get("recycle", "30m")))
 
@@ -37,7 +37,7 @@ class Odbc:
         self.name = where.name
         self._where, self._recycle = where, recycle
         self._barred = self._last_dead = 0.0
-        self._pool = Pool(self.name, self._open, Session.close, size=size, idle=idle, fit=self._fit)
+        self._pool = Pool(self.name, self._open, Session.close, size=size, idle=idle, fit=self._fit, events=where.events)
 
     def call(self, call: Call) -> Reply:
         start = time.monotonic()

@@ -14,7 +14,9 @@ from typing import Any
 import pyodbc
 
 from adapters import watchdog
+from adapters.base import Events
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown
+from adapters.events import SILENT
 from adapters.odbc import dialect
 from adapters.odbc.dialect import Dialect, Standard
 from adapters.odbc.line import dial
@@ -42,20 +44,25 @@ class Database:
     peer: tuple[str, int] | None
     read_only: bool
     lock_timeout: float
+    events: Events = SILENT
+
+    def fired(self) -> None:
+        """The watchdog has ended something here."""
+        self.events.happened("watchdog_fired", self.name)
 
 
-def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float) -> Database:
+def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float, events: Events = SILENT) -> Database:
     """From an ODBC connection string. Raises Misconfigured when it does not tell where a networked driver connects to."""
     keys = {key.upper(): value.strip("{}") for key, value in _KEY.findall(dsn)}
     if "sqlite" in keys.get("DRIVER", "").lower():
         kept = ";".join(f"{k}={v}" for k, v in _KEY.findall(dsn) if k.upper() not in ("TIMEOUT", "NOCREAT"))
-        return Database(name, f"{kept};NoCreat=1;Timeout={_BUSY}", None, read_only, lock_timeout)
+        return Database(name, f"{kept};NoCreat=1;Timeout={_BUSY}", None, read_only, lock_timeout, events)
     host, port = keys.get("SERVER") or keys.get("SERVERNAME", ""), keys.get("PORT", "")
     if not host or not port.isdecimal():
         raise Misconfigured(
             f"{name}: its connection string must name Server and Port, so that a stalled connection can be ended", backend=name
         )
-    return Database(name, dsn, (host, int(port)), read_only, lock_timeout)
+    return Database(name, dsn, (host, int(port)), read_only, lock_timeout, events)
 
 
 class Session:
@@ -148,7 +155,7 @@ class Session:
         """Sign off; bounded, and never raises."""
         if self._broken:
             self._cut()
-        with suppress(pyodbc.Error), watchdog.limit(time.monotonic() + _CLOSE, self._cut):
+        with suppress(pyodbc.Error), watchdog.limit(time.monotonic() + _CLOSE, self._cut, told=self.where.fired):
             self._connection.close()
         if self._line is not None:
             self._line.close()
@@ -192,7 +199,7 @@ class Session:
         if time.monotonic() >= deadline:
             raise DeadlineExceeded(f"{name} did not answer in time", backend=name)
         try:
-            with watchdog.limit(deadline, self._cut, insist=self._line is None) as alarm:  # a cancel ends only what runs at the moment
+            with watchdog.limit(deadline, self._cut, insist=self._line is None, told=self.where.fired) as alarm:
                 limit = self.dialect.limit(deadline - time.monotonic())
                 if limit != self._limit:
                     self._ask(limit)
@@ -217,7 +224,7 @@ def connect(where: Database, deadline: float) -> Session:
     if where.peer is None:
         session = Session(where, _driver(where, deadline), None)
     else:
-        session = Session(where, *dial(where.name, where.peer, deadline, lambda: _driver(where, deadline)))
+        session = Session(where, *dial(where.name, where.peer, deadline, lambda: _driver(where, deadline), where.fired))
     try:
         session.begin(deadline)
     except BaseException:

@@ -166,5 +166,5 @@ def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, eve
         port = int(system.get("port", 22))
     except ValueError:
         raise Misconfigured("the port is not a number", backend=name) from None
-    access = Access(name, system["host"], port, system["user"], read_key(system["key"]), read_host_key(system["host_key"]))
+    access = Access(name, system["host"], port, system["user"], read_key(system["key"]), read_host_key(system["host_key"]), events)
     return SftpAdapter(access, min(CHANNELS, system.get("pool", {}).get("max", CHANNELS)))

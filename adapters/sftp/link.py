@@ -22,7 +22,9 @@ import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
 from adapters import tcp
+from adapters.base import Events
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Misconfigured, Unavailable
+from adapters.events import SILENT
 from adapters.pool import Pool
 from adapters.sftp.door import Door, left, mapped
 from adapters.watchdog import limit
@@ -42,6 +44,11 @@ class Access:
     user: str
     key: paramiko.PKey
     host_key: paramiko.PKey
+    events: Events = SILENT
+
+    def fired(self) -> None:
+        """The watchdog has ended something here."""
+        self.events.happened("watchdog_fired", self.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +91,7 @@ class Link:
         self._closed = False
         self._state = threading.Lock()
         self._connecting = threading.Lock()
-        self._pool = Pool(access.name, self._open, self._end, size=channels, fit=lambda seat, _idle: seat.usable())
+        self._pool = Pool(access.name, self._open, self._end, size=channels, fit=lambda seat, _idle: seat.usable(), events=access.events)
         logger = logging.getLogger(_LOG)
         logger.propagate = False
         if not logger.handlers:
@@ -95,7 +102,7 @@ class Link:
         """A channel of one's own until `deadline`."""
         try:
             left(deadline)
-            with self._pool.lease(deadline) as seat, limit(deadline + LAST_RESORT, seat.line.shut):
+            with self._pool.lease(deadline) as seat, limit(deadline + LAST_RESORT, seat.line.shut, told=self._access.fired):
                 seat.door.deadline = deadline
                 try:
                     yield seat.door
@@ -117,7 +124,7 @@ class Link:
     def _open(self, deadline: float) -> _Seat:
         line = self._board(deadline)
         try:
-            with limit(deadline + LAST_RESORT, line.shut), mapped(deadline):
+            with limit(deadline + LAST_RESORT, line.shut, told=self._access.fired), mapped(deadline):
                 channel = line.transport.open_session(timeout=left(deadline))
                 channel.settimeout(left(deadline))
                 channel.invoke_subsystem("sftp")
@@ -171,7 +178,7 @@ def _connect(access: Access, deadline: float) -> _Line:
         sock = tcp.connect(access.host, access.port, deadline)
         client = paramiko.SSHClient()
         try:
-            with limit(deadline, lambda: sock.shutdown(socket.SHUT_RDWR)):
+            with limit(deadline, lambda: sock.shutdown(socket.SHUT_RDWR), told=access.fired):
                 transport = _log_on(access, client, sock, left(deadline))
             return _Line(client, transport, sock)
         except BaseException:

@@ -30,15 +30,15 @@ CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an 
 
 def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Adapter:
     """See base.AdapterModule."""
-    return Soap(name, system)
+    return Soap(name, system, events)
 
 
 class Soap:
     """One service. Thread-safe: what zeep shares between calls (the WSDL) is only read."""
 
-    def __init__(self, name: str, system: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, system: Mapping[str, Any], events: Events) -> None:
         self.name = name
-        self._wire = Wire(name, system["endpoint"], system)
+        self._wire = Wire(name, system["endpoint"], system, events)
         self._token = _token(name, system.get("security"))
 
     def call(self, call: Call) -> Reply:

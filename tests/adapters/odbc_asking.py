@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import Adapter, Call, Record
+from adapters.base import Adapter, Call, Events, Record
+from adapters.events import SILENT
 from adapters.odbc import adapter as live
 from adapters.odbc.target import OdbcTarget, compile
 from fixtures.odbc import Entry, Income
@@ -24,9 +25,9 @@ ENTRIES: Mapping[str, Any] = {
 }
 
 
-def door(dsn: str, **system: Any) -> Adapter:
+def door(dsn: str, events: Events = SILENT, **system: Any) -> Adapter:
     """An adapter for the database behind a connection string."""
-    return live.open("ledger", {"dsn": dsn, **system}, files=None, leases=None)  # type: ignore[arg-type]
+    return live.open("ledger", {"dsn": dsn, **system}, None, None, events)  # type: ignore[arg-type]
 
 
 def compiled(block: Mapping[str, Any], **system: Any) -> OdbcTarget:

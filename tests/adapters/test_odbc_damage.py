@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -51,6 +52,34 @@ def test_a_connection_of_somebody_else_to_the_same_database_is_left_alone() -> N
         peer = listener.accept()[0]
         others[0].sendall(b"still here")
         assert peer.recv(100) == b"still here"
+        peer.close()
+        others[0].close()
+
+
+def test_a_connect_that_is_late_is_left_behind_and_no_other_connection_is_touched() -> None:
+    """One to the same peer that is opened meanwhile could be taken for the driver's."""
+    go_on, closed, others = threading.Event(), threading.Event(), list[socket.socket]()
+
+    class Driver:
+        def __init__(self, address: tuple[str, int]) -> None:
+            others.append(socket.create_connection(address))
+            go_on.wait(5)
+            self._own = socket.create_connection(address)
+
+        def close(self) -> None:
+            self._own.close()
+            closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        start, told = time.monotonic(), list[str]()
+        with pytest.raises(DeadlineExceeded):
+            dial("ledger", listener.getsockname(), start + 0.2, lambda: Driver(listener.getsockname()), lambda: told.append("fired"))
+        assert (time.monotonic() - start < 0.7, told) == (True, ["fired"])
+        peer = listener.accept()[0]
+        others[0].sendall(b"still here")
+        assert peer.recv(100) == b"still here"
+        go_on.set()
+        assert closed.wait(5)
         peer.close()
         others[0].close()
 

@@ -199,13 +199,16 @@ def test_only_a_back_end_that_is_not_there_opens_it(error: AdapterError, state: 
     assert world.state is state
 
 
-def test_a_row_that_somebody_else_holds_does_not_open_it() -> None:
-    held = Unavailable("somebody else holds a lock")
-    held.spoils = False  # the session is still good: the database itself said so
-    world = World(*[held] * 12)
-    for _ in range(4):
-        world.heard(repeat=False)
-    assert world.state is State.CLOSED
+@pytest.mark.parametrize("kind", [Unavailable, DeadlineExceeded])
+def test_what_leaves_the_session_good_opens_the_operations_own_at_most(kind: type[AdapterError]) -> None:
+    """A row that somebody else holds, a statement that the database itself ended."""
+    said = kind("by the database itself")
+    said.spoils = False
+    own = {"get": Own(8.0, breaker=Rule(4, 30.0, 10.0)), "move": Own(8.0)}
+    world = World(*[said] * 12, takes=1.0, limits=replace(LIMITS, operations=own))
+    for operation in ("get", "move") * 4:
+        world.heard(operation=operation, repeat=False)
+    assert world.guard.breakers() == {"scripted:get": State.OPEN}
 
 
 def test_callers_with_little_time_left_do_not_open_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -46,3 +47,62 @@ def test_a_forked_child_has_one_of_its_own_even_when_the_fork_came_in_mid_action
 def _limited(fired: threading.Event) -> None:
     with watchdog.limit(time.monotonic() + 0.05, fired.set):
         fired.wait(5)
+
+
+def test_an_act_that_blocks_delays_no_other_and_holds_up_its_caller_for_a_second_at_most() -> None:
+    go_on, fired = threading.Event(), threading.Event()
+    began = time.monotonic()
+    with watchdog.limit(began, lambda: _wait(go_on)) as stuck, watchdog.limit(began + 0.1, fired.set):
+        assert fired.wait(2)
+        assert stuck.fired
+    assert time.monotonic() - began < 3
+    go_on.set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watchdog_that_has_died_is_replaced_and_its_alarms_are_not_forgotten() -> None:
+    dog, first, second = Watchdog(), threading.Event(), threading.Event()
+
+    class Deadly:
+        """A time that can't be compared: what the loop meets of it ends the thread."""
+
+        def __le__(self, other: object) -> bool:
+            raise SystemExit
+
+        def __lt__(self, other: object) -> bool:
+            return True
+
+        def __gt__(self, other: object) -> bool:
+            return False
+
+    dog.set(time.monotonic() + 0.3, first.set)
+    thread = dog._thread
+    assert thread is not None
+    dog.set(Deadly(), first.set)  # type: ignore[arg-type]
+    thread.join(2)
+    assert not thread.is_alive()
+    dog._heap[0].act = None
+    dog._heap[0].at = 0.0
+    dog.set(time.monotonic() + 0.05, second.set)
+    assert second.wait(2)
+    assert first.wait(2)
+
+
+def test_who_asked_is_told_once_that_it_fired_and_not_when_it_did_not() -> None:
+    told: list[None] = []
+    with watchdog.limit(time.monotonic() + 60, lambda: None, told=lambda: told.append(None)):
+        pass
+    assert told == []
+    with watchdog.limit(time.monotonic(), lambda: None, insist=True, told=lambda: told.append(None)) as alarm:
+        _until(lambda: alarm.fired)
+    assert len(told) == 1
+
+
+def _wait(event: threading.Event) -> None:
+    event.wait(10)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.001)

@@ -15,6 +15,7 @@ from adapters import registry
 from adapters.breaker import Rule
 from adapters.guard import Limits, Own
 from adapters.hours import Hours, parse
+from wrapper.admission import RESERVED
 from wrapper.catalogue.units import seconds
 from wrapper.operation import Catalogue, Operation, System
 from wrapper.settings import Settings
@@ -34,7 +35,7 @@ class Share:
 def share(system: System, settings: Settings) -> Share:
     """One worker's part of a system."""
     most = registry.target(system.kind).calls(system.block)
-    admitted = max(settings.threads - 8, settings.threads // 2)
+    admitted = settings.threads - RESERVED
     each = max(min(part(most, settings) if divided(system) else most, int(admitted * ROOM)), 1)
     return Share(most, each, max(int(admitted * HELD) - each, 1))
 

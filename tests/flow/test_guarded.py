@@ -35,7 +35,7 @@ def line() -> Iterator[Proxy]:
 
 @pytest.fixture
 def figway(line: Proxy, tmp_path: Path) -> Iterator[Figway]:
-    """The demo's facade with 12 threads, of which a system gets PLACES, and a deadline of a second."""
+    """The demo's facade with 14 threads, of which a system gets PLACES, and a deadline of a second."""
     needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/*/libsqlite3odbc.so")
     folder = Path(shutil.copytree(CATALOGUE, tmp_path / "catalogue"))
     accounts = folder / "endpoints" / "accounts.list.yaml"
@@ -43,7 +43,7 @@ def figway(line: Proxy, tmp_path: Path) -> Iterator[Figway]:
     ledger = Ledger(tmp_path)
     environ = {"LEDGER_DSN": ledger.start(), "ACCOUNTS_URL": "http://{}:{}".format(*line.address)}
     models = str(CATALOGUE.parent / "models")
-    given = settings.from_environment(environ, catalogue=str(folder), state=f"sqlite:///{tmp_path}/state.sqlite", threads=12, models=models)
+    given = settings.from_environment(environ, catalogue=str(folder), state=f"sqlite:///{tmp_path}/state.sqlite", threads=14, models=models)
     with closing(app.assemble(given)) as parts:
         yield parts
     ledger.stop()

@@ -149,8 +149,9 @@ def configure(level: str, *processors: Processor) -> None:
         cache_logger_on_first_use=True,
     )
     _logger = structlog.get_logger()  # the one before may have kept what was configured then
-    logging.getLogger().handlers[:] = [Library()]
-    threading.excepthook = lambda died: get().error("thread", exc_info=died.exc_value)
+    logging.lastResort = Library()
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda died: get().error("thread", exc_info=died.exc_value)
 
 
 def on_lost(tell: Callable[[], None]) -> None:

@@ -54,7 +54,6 @@ class Figway:
         self.store.close()
         if self.telemetry.tracing is not None:
             self.telemetry.tracing.close()
-        log.flush()
 
 
 def assemble(given: Settings) -> Figway:

@@ -1,4 +1,4 @@
-"""The log holds up nobody, loses nothing unsaid, and quotes nobody. Each test's process is one of its own: its standard error is the log."""
+"""The log holds up nobody, loses nothing unsaid, and quotes nobody. Each test has a process of its own, whose standard error is the log."""
 
 from __future__ import annotations
 

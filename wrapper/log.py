@@ -30,7 +30,7 @@ import structlog
 
 ROOM = 10_000  # lines that may wait to be written
 WHOLE = 4096  # bytes that a pipe takes in one piece, so that the lines of several processes do not mix (PIPE_BUF)
-PAUSE = 0.02
+PAUSE = 0.05
 LAST = 1.0  # seconds that the end of a process waits for its last lines
 PLACES = 8
 
@@ -89,7 +89,7 @@ class Lines:
                 if self._dropped:
                     self._tell_dropped()
             self._writing = False
-            time.sleep(PAUSE)  # so that a busy process wakes its writer fifty times a second, not once a line
+            time.sleep(PAUSE)  # so that a busy process wakes its writer twenty times a second, not once a line
 
     def _piece(self) -> bytes:
         """As many lines as a pipe takes whole; a line that is longer goes alone."""

@@ -26,6 +26,7 @@ ENV PYTHONPATH=/opt/figway \
     ORT_DISABLE_TELEMETRY=1 \
     FIGWAY_CATALOGUE=/etc/figway/catalogue \
     FIGWAY_STATE=sqlite:////var/lib/figway/state.sqlite \
+    FIGWAY_STATE_KEY=/var/lib/figway/state.key \
     FIGWAY_BIND=0.0.0.0:8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

@@ -56,11 +56,13 @@ class Figway:
             self.telemetry.tracing.close()
 
 
-def assemble(given: Settings) -> Figway:
-    """Raises CatalogueError, BadSettings, BadStore or a ScoringError: whoever starts Figway sees what is wrong at once."""
+def assemble(given: Settings, patient: bool = False) -> Figway:
+    """Raises CatalogueError, BadSettings, BadStore or a ScoringError: whoever starts Figway sees what is wrong at once.
+
+    A `patient` process begins while the state store is away."""
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
     loaded = catalogue.load(folder, given.models)
-    store = Store(given.state)
+    store = Store(given.state, given.state_key, patient=patient)
     metrics, leases = Metrics(given.metrics), Holder(store)
     systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
     scorer = Scorer(loaded, Models(given.models))
@@ -74,7 +76,7 @@ def assemble(given: Settings) -> Figway:
 def create_app(given: Settings) -> Flask:
     """The WSGI application. Made in the worker, after the fork: sessions, sockets and threads must not be inherited."""
     log.configure(given.log_level)
-    parts = assemble(given)
+    parts = assemble(given, patient=True)
     log.on_lost(partial(parts.telemetry.metrics.happened, "log_dropped", "figway"))
     if parts.telemetry.tracing is not None:
         log.configure(given.log_level, parts.telemetry.tracing.ids)

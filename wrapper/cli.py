@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,20 +15,12 @@ from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import catalogue as catalogues
 from wrapper import live, log, shares
-from wrapper.policy import keys
+from wrapper.cli_state import STATE, key, lease, opened, state
 from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
-from wrapper.state.store import Store
 
 CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
-STATE = click.option("--state", help="The state store, sqlite:///PATH (FIGWAY_STATE).")
-_FORMS = {
-    "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
-    "--scope": (r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
-    "--purpose": (r"[a-z][a-z0-9-]*", "credit-risk"),
-    "--claim": (r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
-}
 
 
 class _Group(click.Group):
@@ -169,85 +159,6 @@ def serve(**given: Any) -> None:
 
 
 @figway.group()
-def key() -> None:
-    """API keys."""
-
-
-@key.command("new")
-@click.argument("name")
-@click.option("--scope", "scopes", multiple=True, help="May be given more than once.")
-@click.option("--purpose", "purposes", multiple=True)
-@click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="customer=0000012345, or customer=* for every one.")
-@STATE
-def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
-    """Make a key and print it: this once."""
-    _check("NAME", name)
-    for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims)):
-        _check(option, *words)
-    bound: dict[str, frozenset[str]] = {}
-    for subject, _, value in (claim.partition("=") for claim in claims):
-        bound[subject] = bound.get(subject, frozenset()) | {value}
-    made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
-    _store(state).put_key(row)
-    click.echo(made)
-
-
-def _check(option: str, *words: str) -> None:
-    """What is stored of a key is printed in one line, and has the forms that a catalogue can ask for."""
-    pattern, example = _FORMS[option]
-    for word in words:
-        if not re.fullmatch(pattern, word):
-            raise click.UsageError(f"{option} must be like {example}, met {word!r}")
-
-
-@key.command("list")
-@STATE
-def list_keys(state: str | None) -> None:
-    """List keys: id, name, scopes; never the key itself."""
-    for row in _store(state).all_keys():
-        claims = " ".join(f"{n}={','.join(sorted(v))}" for n, v in sorted(row.caller.claims.items()))
-        click.echo(
-            f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {' '.join(sorted(row.caller.scopes))} {claims}"
-        )
-
-
-@key.command("revoke")
-@click.argument("name")
-@STATE
-def revoke_key(name: str, state: str | None) -> None:
-    """Revoke every key of NAME."""
-    count = _store(state).revoke(name)
-    click.echo(f"{count} revoked")
-    sys.exit(0 if count else 1)
-
-
-@figway.group()
-def lease() -> None:
-    """Names of which one holder may exist, such as an LU: who has them, and which are barred."""
-
-
-@lease.command("list")
-@STATE
-def list_leases(state: str | None) -> None:
-    """List leases: name, state, seconds left, host and process of the holder, and how many wait."""
-    leases, waiters = _store(state).leases()
-    for row in leases.values():
-        said = " ".join([*(["barred"] if row.barred else []), "held" if row.live else "free"])
-        host, _, _, pid, *_ = row.holder.split("/") if row.live else ("-", "", "", "-")
-        click.echo(f"{row.name} {said:11} {max(row.left, 0):3.0f}s {host} {pid} {sum(row.name in w.names for w in waiters)} waiting")
-
-
-@lease.command("unbar")
-@click.argument("name")
-@STATE
-def unbar_lease(name: str, state: str | None) -> None:
-    """Let NAME be taken again: its credential, which the back end had refused, is right now."""
-    if not _store(state).unbar_lease(name):
-        raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
-    click.echo(f"{name} may be taken again")
-
-
-@figway.group()
 def jobs() -> None:
     """Deferred requests."""
 
@@ -257,7 +168,7 @@ def jobs() -> None:
 @STATE
 def list_jobs(limit: int, state: str | None) -> None:
     """List jobs, the newest first: id, state, last step, attempts, endpoint, caller."""
-    for job in _store(state).jobs(limit):
+    for job in opened(state).jobs(limit):
         click.echo(f"{job.id} {job.state:10} {job.step or '-':12} {job.attempts} {job.operation} {job.caller}")
 
 
@@ -294,9 +205,8 @@ def _assemble(settings: Settings) -> Any:
     return app.assemble(settings)
 
 
-def _store(state: str | None) -> Store:
-    return Store(from_environment(catalogue=str(Path.cwd()), state=state).state)
-
+for group in (key, lease, state):
+    figway.add_command(group)
 
 if __name__ == "__main__":
     figway(prog_name="figway")

@@ -71,7 +71,7 @@ def _listening(bind: str) -> socket.socket:
 
 def _place(settings: Settings) -> Path:
     """A folder beside the state store that no other supervisor uses; free again when this process ends, however it ends."""
-    with closing(Store(settings.state)) as store:
+    with closing(Store(settings.state, settings.state_key)) as store:
         if store.folder.resolve() == settings.catalogue.resolve():
             raise BadSettings(f"the state store lies among the catalogue's files in {store.folder}: give it a folder of its own")
         place = own_place(store.folder)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = (
-    "catalogue", "state", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level",
+    "catalogue", "state", "state_key", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level",
     "otlp_endpoint",
 )  # fmt: skip
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
@@ -29,7 +29,7 @@ class Settings:
     """All that a Figway process is told from outside. `environ` is for resolving references only and prints as ***."""
 
     catalogue: Path
-    state: str
+    state: str = field(repr=False)  # its URL may hold a password
     models: Path
     threads: int = 32
     workers: int = 1
@@ -41,6 +41,7 @@ class Settings:
     log_level: str = "info"
     otlp_endpoint: str = ""
     packages: tuple[str, ...] = ()
+    state_key: Path = Path(".figway/state.key")
     metrics: Path | None = None  # shared by the processes of one `figway serve`
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -55,7 +56,8 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
     folder = Path(os.path.abspath(said["catalogue"]))  # a link stays one: at HUP it may lead elsewhere
     return Settings(
         catalogue=folder,
-        state=_state(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}"))),
+        state=_state(resolve(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")), env, "state")),
+        state_key=Path(said.get("state_key", ".figway/state.key")).absolute(),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 10, 512),
         workers=_number("workers", said.get("workers", 1), 1, 64),
@@ -124,9 +126,13 @@ def _bind(name: str, value: str) -> str:
 
 
 def _state(value: str) -> str:
-    """The file's absence is not judged here: it is made on first use."""
+    """Whether it is there is not judged here. Not a word of a URL that can't be read is shown: it may be the password."""
+    if value.startswith("postgresql://"):
+        return value
     if not value.startswith("sqlite:///") or value.removeprefix("sqlite:///") in ("", ":memory:"):
-        raise BadSettings(f"state must be sqlite:///PATH, the path of a file, met {value.partition(':')[0]}:...")
+        raise BadSettings(
+            f"state must be sqlite:///PATH, the path of a file, or postgresql://USER@HOST/DATABASE, met {value.partition(':')[0]}:..."
+        )
     return value
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit import small
+from tests.unit.stores import place, server, store
+
+__all__ = ["place", "server", "store"]
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from adapters.errors import Unavailable
-from tests.unit.stores import Time, store_of
+from tests.unit.stores import Place, Time, on_sqlite
 from wrapper.state.clock import gone, me
-from wrapper.state.holder import Holder
+from wrapper.state.holder import TTL, Holder
 from wrapper.state.leases import Lease, Waiter, free, wanted
 from wrapper.state.store import Store
 
@@ -24,22 +25,17 @@ LUS = ("bank:LU1", "bank:LU2", "bank:LU3")
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[Callable[..., Holder]]:
-    """Makes processes by name; they share the host's clock `clock`, if given."""
+def holder(store: Store) -> Iterator[Callable[..., Holder]]:
+    """Makes processes by name, which seem to be of another host."""
     made: list[Holder] = []
-    stores: list[Store] = []
 
-    def make(name: str, **more: object) -> Holder:
-        if not stores:
-            stores.append(store_of(tmp_path))
-        made.append(Holder(stores[0], f"elsewhere/{name}", **more))  # type: ignore[arg-type]
+    def make(name: str, ttl: float = TTL) -> Holder:
+        made.append(Holder(store, f"elsewhere/{name}", ttl=ttl))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
-    for store in stores:
-        store.close()
 
 
 def until(said: Callable[[], bool], seconds: float = 5.0) -> float:
@@ -81,7 +77,7 @@ def test_a_name_is_renewed_for_a_call_that_would_outlast_it_and_kept_while_its_h
 def test_a_name_that_was_not_renewed_in_time_is_lost_before_another_can_have_it(tmp_path: Path) -> None:
     """The process was stopped, or the store was away: on waking it must not believe its memory."""
     clock = Time()
-    store = store_of(tmp_path, clock)
+    store = on_sqlite(tmp_path).open(clock.clock)
     a, b = Holder(store, "elsewhere/a", clock.clock), Holder(store, "elsewhere/b", clock.clock)
     try:
         assert a.take(LUS[:1]) == LUS[0]
@@ -101,7 +97,7 @@ def test_a_name_that_was_not_renewed_in_time_is_lost_before_another_can_have_it(
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
 def test_a_step_of_the_wall_clock_takes_no_name_from_its_holder(tmp_path: Path, step: float) -> None:
     clock = Time()
-    store = store_of(tmp_path, clock)
+    store = on_sqlite(tmp_path).open(clock.clock)
     a, b = Holder(store, "elsewhere/a", clock.clock), Holder(store, "elsewhere/b", clock.clock)
     try:
         assert a.take(LUS[:1]) == LUS[0]
@@ -117,27 +113,25 @@ def test_a_step_of_the_wall_clock_takes_no_name_from_its_holder(tmp_path: Path, 
 
 def test_a_host_that_was_booted_anew_has_no_holders(tmp_path: Path) -> None:
     clock = Time()
-    store = store_of(tmp_path, clock)
+    store = on_sqlite(tmp_path).open(clock.clock)
     assert store.take_lease(LUS[:1], "elsewhere/a", 0, 15) is not None
     store.close()
     clock.booted, clock.steady, clock.wall = "another", 5.0, clock.wall - 7200
-    store = store_of(tmp_path, clock)
+    store = on_sqlite(tmp_path).open(clock.clock)
     assert store.take_lease(LUS[:1], "elsewhere/b", 0, 15) == (LUS[0], 2)
     store.close()
 
 
-def _hold(folder: str, names: tuple[str, ...], told: multiprocessing.connection.Connection) -> None:
-    store = store_of(Path(folder))
-    holder = Holder(store)
+def _hold(place: Place, names: tuple[str, ...], told: Connection) -> None:
+    holder = Holder(place.open())
     told.send(holder.take(names))
     time.sleep(60)
 
 
-def test_a_killed_process_holds_nothing_any_more_on_its_own_host(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
+def test_a_killed_process_holds_nothing_any_more_on_its_own_host(store: Store, place: Place) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_hold, args=(str(tmp_path), LUS[:1], there))
+    process = context.Process(target=_hold, args=(place, LUS[:1], there))
     process.start()
     assert here.poll(20)
     assert here.recv() == LUS[0]
@@ -145,7 +139,6 @@ def test_a_killed_process_holds_nothing_any_more_on_its_own_host(tmp_path: Path)
     os.kill(process.pid or 0, signal.SIGKILL)
     assert until(lambda: store.take_lease(LUS[:1], me(), 0, 15) is not None, 3) < 3
     process.join(5)
-    store.close()
 
 
 def test_nobody_can_tell_of_another_host_whether_its_process_has_ended() -> None:
@@ -183,9 +176,9 @@ def test_a_barred_name_is_taken_by_nobody_until_an_operator_says_so(holder: Call
     assert b.take(LUS[:1]) == LUS[0]
 
 
-def _sign_on(folder: str, told: multiprocessing.connection.Connection) -> None:
+def _sign_on(place: Place, told: Connection) -> None:
     """Eight threads that would sign on with a wrong password as often as they are let."""
-    store = store_of(Path(folder))
+    store = place.open()
     holder, tried = Holder(store), []
     ends = time.monotonic() + 1.0
 
@@ -208,11 +201,10 @@ def _sign_on(folder: str, told: multiprocessing.connection.Connection) -> None:
     store.close()
 
 
-def test_of_four_processes_with_eight_threads_one_tries_a_wrong_password_once(tmp_path: Path) -> None:
-    store_of(tmp_path).close()
+def test_of_four_processes_with_eight_threads_one_tries_a_wrong_password_once(store: Store, place: Place) -> None:
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(4)]
-    processes = [context.Process(target=_sign_on, args=(str(tmp_path), there)) for _, there in pipes]
+    processes = [context.Process(target=_sign_on, args=(place, there)) for _, there in pipes]
     for process in processes:
         process.start()
     tried = [name for here, _ in pipes if here.poll(30) for name in here.recv()]

@@ -58,6 +58,17 @@ def test_what_can_not_be_used_is_named(name: str, value: Any) -> None:
     assert "secret" not in str(raised.value)
 
 
+def test_the_store_may_be_named_by_a_reference_and_is_never_printed(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:secret@h/x\n")
+    for state in ("env:DATABASE", f"file:{tmp_path}/url", "postgresql://u:secret@h/x"):
+        made = from_environment({"DATABASE": "postgresql://u:secret@h/x"}, catalogue="/c", state=state, state_key="/k/key")
+        assert (made.state, made.state_key) == ("postgresql://u:secret@h/x", Path("/k/key"))
+        assert "secret" not in repr(made)
+        assert from_environment(as_environment(made)).state_key == made.state_key
+    with pytest.raises(BadSettings, match="NOTHING"):
+        from_environment({}, catalogue="/c", state="env:NOTHING")
+
+
 def test_without_a_catalogue_it_says_how_to_give_one() -> None:
     with pytest.raises(BadSettings, match="--catalogue DIR or set FIGWAY_CATALOGUE"):
         from_environment({})

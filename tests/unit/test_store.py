@@ -1,30 +1,26 @@
-"""The state store keeps its promises: keys, writes that happen once, jobs that survive their worker."""
+"""The state store keeps its promises on either engine: keys, writes that happen once, jobs that survive their worker."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
+from tests.unit.stores import Place, Time, died
 from wrapper.policy.keys import Caller, new
+from wrapper.state.clock import me
 from wrapper.state.database import BadStore
+from wrapper.state.keys import CHANGED
 from wrapper.state.records import LeaseLost, WriteId
 from wrapper.state.store import Store
 
 WRITE = WriteId("alice", "payments.create", "key-1")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(f"sqlite:///{tmp_path}/state.sqlite")
-    yield made
-    made.close()
 
 
 def test_a_key_is_found_by_its_id_until_it_is_revoked(store: Store) -> None:
@@ -71,14 +67,14 @@ def test_a_reservation_whose_process_died_is_unknown_never_new(store: Store) -> 
     assert store.reserve(WRITE, {}, 30).state == "unknown"
 
 
-def test_what_callers_sent_lies_sealed_in_the_file(store: Store, tmp_path: Path) -> None:
+def test_what_callers_sent_lies_sealed_in_the_store(store: Store, place: Place) -> None:
     store.reserve(WRITE, {"debtor": "SECRETNAME"}, 30)
     store.add_job(WRITE, "JOB000000001", {"debtor": "SECRETNAME"}, "t", 60)
     store.settle(WRITE, {"body": "SECRETNAME"})
-    store.close()
-    raw = b"".join(p.read_bytes() for p in tmp_path.glob("state.sqlite*"))
-    assert b"SECRETNAME" not in raw
-    assert (tmp_path / "state.sqlite.key").stat().st_mode & 0o077 == 0
+    for table in ("writes", "jobs"):
+        [row] = place.said(f"SELECT * FROM {table}")
+        assert "SECRETNAME" not in repr(row)
+    assert place.key.stat().st_mode & 0o077 == 0
 
 
 def test_a_job_and_its_write_appear_together(store: Store) -> None:
@@ -179,7 +175,7 @@ def test_putting_a_job_off_is_no_crash(store: Store) -> None:
 
 @pytest.mark.parametrize("url", ["postgres://x", "state.sqlite", "sqlite://relative"])
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
-    with pytest.raises(BadStore, match="sqlite:///"):
+    with pytest.raises(BadStore, match="sqlite:///PATH or postgresql://"):
         Store(url)
 
 
@@ -196,36 +192,108 @@ def test_a_store_in_memory_is_refused() -> None:
         (lambda key: key.write_bytes(Fernet.generate_key()), "another key"),
     ],
 )
-def test_a_store_without_its_own_key_is_refused_and_no_key_is_made(store: Store, change: Callable[[Path], object], said: str) -> None:
+def test_a_store_without_its_own_key_is_refused_and_no_key_is_made(
+    store: Store, place: Place, change: Callable[[Path], object], said: str
+) -> None:
     """A new key would make every repeat a stranger and every job unreadable."""
-    store.reserve(WRITE, {}, 30)
-    store.add_job(WRITE, "JOB000000001", {}, "", 60)
-    store.close()
-    key = store.folder / "state.sqlite.key"
-    change(key)
-    left = key.exists() and key.read_bytes()
+    change(place.key)
+    left = place.key.exists() and place.key.read_bytes()
     with pytest.raises(BadStore, match=said):
-        Store(f"sqlite:///{store.folder}/state.sqlite")
-    assert (key.exists() and key.read_bytes()) == left
+        place.open()
+    assert (place.key.exists() and place.key.read_bytes()) == left
 
 
-def test_a_key_that_was_there_before_the_tables_is_kept(tmp_path: Path) -> None:
+def test_a_key_that_was_there_before_the_tables_is_kept(place: Place) -> None:
     """Who died between the two, at the very first start, has lost nothing."""
-    key = tmp_path / "state.sqlite.key"
-    key.write_bytes(Fernet.generate_key())
-    before = key.read_bytes()
-    Store(f"sqlite:///{tmp_path}/state.sqlite").close()
-    assert key.read_bytes() == before
+    place.key.write_bytes(Fernet.generate_key())
+    before = place.key.read_bytes()
+    place.open().close()
+    assert place.key.read_bytes() == before
 
 
-def test_a_newer_schema_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
-    newer = tmp_path / "newer.sqlite"
-    with sqlite3.connect(newer) as db:
-        db.execute("PRAGMA user_version=99")
-    db.close()
+def test_a_newer_schema_is_refused(store: Store, place: Place) -> None:
+    store.close()
+    place.said("PRAGMA user_version=99" if place.url.startswith("sqlite") else "UPDATE figway SET value = '99' WHERE name = 'version'")
     with pytest.raises(BadStore, match="version 99"):
-        Store(f"sqlite:///{newer}")
-    damaged = tmp_path / "damaged.sqlite"
-    damaged.write_bytes(b"not a database, not at all" * 100)
-    with pytest.raises(BadStore, match="can't be used"):
-        Store(f"sqlite:///{damaged}")
+        place.open()
+
+
+def test_a_reservation_of_a_process_that_was_killed_is_unknown_at_once(store: Store, place: Place) -> None:
+    died(place, "k1")
+    assert store.reserve(WriteId("a", "b", "k1"), {}, 60).state == "unknown"
+
+
+def test_a_job_of_a_worker_that_was_killed_is_claimed_at_once(store: Store) -> None:
+    store.add_job(WRITE, "JOB000000001", {}, "", 60)
+    host, boot, space, pid, start, token = me().split("/")
+    assert store.claim("/".join([host, boot, space, pid, f"{start}0", token]), 60) is not None
+    assert store.claim(me(), 60) is not None
+    assert store.claim(f"{me()}x", 60) is None
+
+
+def test_a_generation_counts_what_writes_invalidate(store: Store) -> None:
+    assert store.generation(["a", "b"]) == (0, 0)
+    store.bump(["b", "b", "a"])
+    store.reserve(WRITE, {}, 30)
+    store.settle(WRITE, {}, invalidates=["b"])
+    store.settle_unknown(WRITE, invalidates=["b"])
+    assert store.generation(["b", "c", "a"]) == (3, 0, 1)
+    assert store.generation([]) == ()
+
+
+def test_of_many_threads_each_bump_counts(store: Store) -> None:
+    threads = [threading.Thread(target=store.bump, args=(["a", "b"],)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.generation(["a", "b"]) == (16, 16)
+
+
+def test_a_change_of_keys_can_be_seen_by_who_keeps_them(store: Store) -> None:
+    store.put_key(new(Caller("alice"))[1])
+    before = store.generation([CHANGED])
+    store.revoke("alice")
+    assert store.generation([CHANGED]) > before
+
+
+def test_what_a_transaction_did_before_its_error_is_undone(store: Store) -> None:
+    with suppress(ZeroDivisionError), store._db.transaction() as tx:
+        tx.execute("INSERT INTO generations (name, number) VALUES (?, ?)", ("a", 5))
+        raise ZeroDivisionError
+    assert store.generation(["a"]) == (0,)
+    store.ping()
+
+
+def test_an_alone_transaction_is_alone(store: Store) -> None:
+    inside, most = [], []
+
+    def enter() -> None:
+        with store._db.transaction(alone="x"):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_wall_clock_ends_no_live_write_and_publishes_no_job_twice(place: Place, step: float) -> None:
+    time = Time()
+    with closing(place.open(time.clock)) as store:
+        store.reserve(WRITE, {}, 30)
+        store.add_job(WriteId("a", "b", "c"), "JOB000000001", {}, "", 86400)
+        assert store.claim("first", 60) is not None
+        time.wall += step
+        assert store.reserve(WRITE, {}, 30).state == "in_flight"
+        assert store.claim("second", 60) is None
+        store.step("JOB000000001", "first", "renaming", 60)
+    with closing(place.open(time.clock)) as store:  # a process that starts after the step
+        assert store.reserve(WRITE, {}, 30).state == "in_flight"
+        assert store.claim("third", 60) is None

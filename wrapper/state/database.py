@@ -57,11 +57,17 @@ class Database(Protocol):
     folder: Path
     """For files beside the store."""
 
+    def create(self, there: bool) -> None:
+        """What must be there, and sound, before the schema; not made when it should be `there`. Raises BadStore."""
+
     def transaction(self, alone: str = "") -> AbstractContextManager[Transaction]:
         """Durable when the block has ended well, undone by any exception. At one time only one transaction is `alone` under a name."""
 
     def reading(self) -> AbstractContextManager[Transaction]:
         """Reads that wait for no writer; each statement sees what was committed before it."""
+
+    def bulk(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may take as long as it needs and sees one moment: for backup and restore."""
 
     def version(self, tx: Transaction) -> int:
         """Of the schema; 0 when there is none yet."""
@@ -79,23 +85,23 @@ class Database(Protocol):
         """Close this process's connections; the next use opens new ones."""
 
 
-def prepare(database: Database, on_new: Callable[[], None]) -> None:
+def prepare(database: Database, tx: Transaction, on_new: Callable[[], None]) -> None:
     """Schema and version, before the first promise is made on it. Raises BadStore.
 
     `on_new` makes what belongs to a new store; its tables are there only when that is, too.
     """
-    with database.transaction("schema") as tx:
-        version = database.version(tx)
-        if version > VERSION:
-            raise BadStore(f"{database.where}: its schema is version {version}, this Figway knows up to {VERSION}: run the newer one")
-        if version == 0:
-            on_new()
-        for number in range(version + 1, VERSION + 1):
-            for statement in STEPS[number].split(";"):
-                if statement.strip():
-                    tx.execute(database.dialect(statement))
-            database.upgraded(tx, number)
-        database.started(tx)
+    version = database.version(tx)
+    if version > VERSION:
+        raise BadStore(f"{database.where}: its schema is version {version}, this Figway knows up to {VERSION}: run the newer one")
+    if version == 0:
+        on_new()
+    for number in range(version + 1, VERSION + 1):
+        for statement in STEPS[number].split(";"):
+            if statement.strip():
+                tx.execute(database.dialect(statement))
+    if version < VERSION:
+        database.upgraded(tx, VERSION)
+    database.started(tx)
 
 
 def note(tx: Transaction, name: str, value: str) -> None:

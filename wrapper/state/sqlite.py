@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from wrapper.state.schema import RESTART
 QUEUE = 1.5  # seconds to wait for this process's own writer
 BUSY = 1.2  # seconds to wait for another process's; both together stay below three
 READERS = 8  # connections kept open for reading
+PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 REMOTE = re.compile(
     "nfs|cifs|smb|ncpfs|9p|afs|ceph|lustre|gpfs|glusterfs|beegfs|ocfs2|gfs2"
@@ -61,16 +62,13 @@ class Sqlite:
             raise NotReady("the state store is busy")
         try:
             with self._told():
-                writer = self._writing()
                 try:
+                    writer = self._writing()
                     writer.execute("BEGIN IMMEDIATE")
                     yield Transaction(writer.execute, self._now, self._clock.wall)
                     writer.commit()
-                except BaseException:
-                    with suppress(sqlite3.Error):
-                        writer.rollback()
-                    if writer.in_transaction:
-                        self._leave()
+                except BaseException as error:
+                    self._undo(error)
                     raise
         finally:
             self._lock.release()
@@ -88,6 +86,14 @@ class Sqlite:
                 self._readers.append(reader)
             else:
                 reader.connection.close()
+
+    @contextmanager
+    def bulk(self) -> Iterator[Transaction]:
+        with self._told(), closing(self._connect()) as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("BEGIN")
+            yield Transaction(connection.execute, self._now, self._clock.wall)
+            connection.commit()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -152,21 +158,19 @@ class Sqlite:
             checker.close()
         self._damaged = False
 
-    def create(self) -> None:
-        """The file, if need be, in WAL mode, whole, and on a file system whose locks can be trusted. Raises BadStore."""
+    def create(self, there: bool) -> None:
+        """In WAL mode, whole, and on a file system whose locks can be trusted. Raises BadStore."""
         remote = network_file_system(self.path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
         if remote:
             raise BadStore(
                 f"{self.path} lies on {remote}, a network file system, where SQLite loses data: use a local disk or postgresql://"
             )
-        with self._told():
-            connection = sqlite3.connect(self.path, timeout=BUSY)
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                    raise BadStore(f"{self.path} is damaged: restore a backup with `figway state restore`, or name another file")
-            finally:
-                connection.close()
+        if there:
+            self._file()
+        with self._told(), closing(sqlite3.connect(self.path, timeout=BUSY)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise BadStore(f"{self.path} is damaged: restore a backup with `figway state restore`, or name another file")
 
     def version(self, tx: Transaction) -> int:
         return int(tx.execute("PRAGMA user_version").fetchone()[0])
@@ -198,6 +202,15 @@ class Sqlite:
                 for reader in self._readers:
                     reader.connection.close()
             self._forget()
+
+    def _undo(self, error: BaseException) -> None:
+        """A connection that was opened on a read-only disk, say, stays read-only: it is kept only after what passes by itself."""
+        if self._writer is not None:
+            with suppress(sqlite3.Error):
+                self._writer.connection.rollback()
+            passes = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF in PASSING
+            if self._writer.connection.in_transaction or not passes:
+                self._leave()
 
     def _leave(self) -> None:
         """Close the writer; the next transaction opens another."""

@@ -5,9 +5,12 @@ Each table is a module; the engine is SQLite or PostgreSQL by the store's URL. W
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+from wrapper import log
 from wrapper.problems import NotReady
+from wrapper.state import backup
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
 from wrapper.state.generations import Generations
@@ -24,32 +27,82 @@ _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes
 class Store(Keys, Writes, Jobs, LeaseTable, Generations):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
-        self._db, key = _engine(url, clock or Clock())
-        self.folder = self._db.folder
+    def __init__(self, url: str, key: Path | None = None, clock: Clock | None = None, *, patient: bool = False) -> None:
+        """`key` is the file of the seal's key where the store is no file. A `patient` one may be away now, so that a worker can begin
+        while the store is down: it is checked when it comes back, before anything is asked of it. It is not made: it was there before."""
+        self._engine, self._key_file = _engine(url, key, clock or Clock())
+        self.folder = self._engine.folder
+        self._open: Seal | None = None
+        self._patient = patient
+        self._checking = threading.Lock()
         try:
-            prepare(self._db, lambda: make_key(key))
-            self._seal: Seal = seal_in(key, self._db.where)
-            with self._db.transaction("schema") as tx:
-                self._check_key(tx)
-        except (OSError, NotReady) as error:
-            raise BadStore(f"{self._db.where}: {error}; restore a backup or name another store") from None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check()
+        except NotReady as error:
+            if not patient:
+                raise BadStore(f"{self._engine.where}: {error}; restore a backup or name another store") from None
+        except OSError as error:
+            raise BadStore(f"{self.folder}: {error.strerror}; the state store needs a folder that it may write to") from None
         finally:
             self.close()  # a process that forks now passes no connection on
 
-    def _check_key(self, tx: Transaction) -> None:
+    @property
+    def _db(self) -> Database:
+        if self._open is None:
+            self._check_late()
+        return self._engine
+
+    @property
+    def _seal(self) -> Seal:
+        if self._open is None:
+            self._check_late()
+        assert self._open is not None
+        return self._open
+
+    def _check_late(self) -> None:
+        if not self._checking.acquire(timeout=1):
+            raise NotReady("the state store is being looked at")
+        try:
+            self._check()
+        except BadStore as error:
+            log.get().error("state", outcome="refused", detail=str(error))
+            raise NotReady("the state store is there, but can't be used; the log says why") from None
+        finally:
+            self._checking.release()
+
+    def _check(self) -> None:
+        """Soundness, schema and seal, before the first promise is made on it."""
+        if self._open is not None:
+            return
+        self._engine.create(self._patient)
+        with self._engine.transaction(alone="schema") as tx:
+            prepare(self._engine, tx, self._on_new)
+            seal = seal_in(self._key_file, self._engine.where)
+            self._check_key(tx, seal)
+        self._open = seal
+
+    def _on_new(self) -> None:
+        if self._patient:
+            raise NotReady("the state store has lost its tables")
+        make_key(self._key_file)
+
+    def _check_key(self, tx: Transaction, seal: Seal) -> None:
         """The seal's mark is in the store: another host's, or another store's, is refused."""
-        mark, known = self._seal.fingerprint("figway"), noted(tx, "seal")
+        mark, known = seal.fingerprint("figway"), noted(tx, "seal")
         sealed = tx.one(_SEALED) if known is None else None
-        if (known or mark) != mark or (sealed and not self._seal.opens(sealed["sealed"])):
+        if (known or mark) != mark or (sealed and not seal.opens(sealed["sealed"])):
             raise BadStore(
-                f"{self._db.where} was sealed with another key: every host needs the same; restore store and key from one backup"
+                f"{self._engine.where} was sealed with another key: every host needs the same; restore store and key from one backup"
             )
         if known is None:
             note(tx, "seal", mark)
 
     def close(self) -> None:
-        self._db.close()
+        self._engine.close()
+
+    def backup(self, file: Path) -> int:
+        """All of it, and its key, at one moment, into a new file; the number of rows."""
+        return backup.backup(self._db, self._key_file, file)
 
     def ping(self) -> None:
         """Raises NotReady when nothing can be promised now: it writes a line, so a full disk and a read-only file show."""
@@ -57,17 +110,30 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations):
             note(tx, "seen", str(tx.wall()))
 
 
-def _engine(url: str, clock: Clock) -> tuple[Database, Path]:
+def restored(url: str, key: Path | None, file: Path) -> int:
+    """A store made of a backup, where there is none yet; the number of its rows. Raises BadStore."""
+    database, key_file = _engine(url, key, Clock())
+    try:
+        rows = backup.restore(database, key_file, file)
+        Store(url, key).close()  # it opens, with this key
+    except NotReady as error:
+        raise BadStore(f"{database.where}: {error}") from None
+    finally:
+        database.close()
+    return rows
+
+
+def _engine(url: str, key: Path | None, clock: Clock) -> tuple[Database, Path]:
     """The engine that a URL names, and the file of the seal's key."""
+    scheme = url.partition(":")[0]
+    if scheme == "postgresql":
+        from wrapper.state.postgres import Postgres  # who keeps a file needs no driver
+
+        key = (key or Path(".figway") / "state.key").absolute()
+        return Postgres(url, key.parent), key
     if not url.startswith("sqlite:///"):
-        raise BadStore(f"the state store's URL must be sqlite:///PATH or postgresql://..., met {url.partition(':')[0]}:...")
+        raise BadStore(f"the state store's URL must be sqlite:///PATH or postgresql://..., met {scheme}:...")
     path = Path(url.removeprefix("sqlite:///"))
     if path.name == ":memory:":
         raise BadStore("the state store must be a file: what lies in memory is no promise")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        engine = Sqlite(path, clock)
-        engine.create()
-    except (OSError, NotReady) as error:
-        raise BadStore(f"{path}: {error}; restore a backup or name another file") from None
-    return engine, path.with_name(path.name + ".key")
+    return Sqlite(path, clock), path.with_name(path.name + ".key")

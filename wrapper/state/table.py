@@ -7,7 +7,12 @@ from wrapper.state.seal import Seal
 
 
 class Table:
-    """Thread-safe, as its database is."""
+    """Thread-safe, as its database is. Both raise NotReady while the store has not been seen to be sound."""
 
-    _db: Database
-    _seal: Seal
+    @property
+    def _db(self) -> Database:
+        raise NotImplementedError
+
+    @property
+    def _seal(self) -> Seal:
+        raise NotImplementedError

@@ -1,0 +1,227 @@
+"""A store's life: upgraded in place from the first schema, backed up while in use, restored where there was none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography.fernet import Fernet
+
+from tests.unit.stores import Place, on_sqlite
+from wrapper.cli import figway
+from wrapper.policy.keys import Caller, new
+from wrapper.state.database import BadStore
+from wrapper.state.records import WriteId
+from wrapper.state.seal import Seal
+from wrapper.state.store import Store, restored
+
+DONE, OPEN, LOST = (WriteId("alice", "payments.create", name) for name in ("done", "open", "lost"))
+VERSION_1 = """
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, digest TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL,
+    created REAL NOT NULL, revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE writes (
+    caller TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('reserved', 'done', 'unknown')), until REAL NOT NULL, answer BLOB, job TEXT, created REAL NOT NULL,
+    PRIMARY KEY (caller, operation, key)
+) STRICT;
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, caller TEXT NOT NULL, operation TEXT NOT NULL, params BLOB NOT NULL, trace TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('accepted', 'publishing', 'published', 'replied', 'failed', 'unknown', 'poisoned')),
+    step TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
+    lease_by TEXT, lease_until REAL NOT NULL DEFAULT 0,
+    created REAL NOT NULL, updated REAL NOT NULL, expect_by REAL NOT NULL, answer BLOB, error TEXT, archived INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX jobs_open ON jobs (state, next_at);
+CREATE INDEX jobs_unarchived ON jobs (state, archived);
+PRAGMA user_version=1;
+"""
+"""The tables as Figway 0.1.0 made them."""
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_path: Path) -> None:
+    place, key, seal = on_sqlite(tmp_path), Fernet.generate_key(), None
+    place.key.write_bytes(key)
+    seal = Seal(key)
+    with closing(sqlite3.connect(place.file)) as db:
+        db.executescript("PRAGMA journal_mode=WAL;" + VERSION_1)
+        db.execute("INSERT INTO keys VALUES ('0123456789ab', 'digest', 'alice', 'a:b', 'servicing', '{}', 1.0, 0)")
+        db.execute(
+            "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', ?, 'done', 5.0, ?, NULL, 1.0)",
+            (seal.fingerprint({"x": 1}), seal.close({"status": 200})),
+        )
+        db.execute(
+            "INSERT INTO writes VALUES ('alice', 'payments.create', 'open', ?, 'reserved', 9e9, NULL, NULL, 1.0)", (seal.fingerprint({}),)
+        )
+        db.execute(
+            "INSERT INTO jobs (id, caller, operation, params, trace, state, next_at, created, updated, expect_by)"
+            " VALUES ('JOB1', 'alice', 'payments.create', ?, '', 'accepted', 1.0, 1.0, 1.0, 9e9)",
+            (seal.close({"x": 1}),),
+        )
+        db.commit()
+    with closing(place.open()) as store:
+        assert store.key("0123456789ab") is not None
+        assert store.reserve(DONE, {"x": 1}, 30).answer == {"status": 200}
+        assert store.reserve(OPEN, {}, 30).state == "in_flight"  # a process of the first version may still be at it
+        claimed = store.claim("worker", 30)
+        assert claimed is not None
+        assert store.params(claimed.id) == {"x": 1}
+        store.bump(["a"])
+    place.open().close()
+    assert place.said("PRAGMA user_version") == [(2,)]
+    place.key.write_bytes(Fernet.generate_key())
+    with pytest.raises(BadStore, match="another key"):
+        place.open()
+
+
+def test_a_store_of_the_first_version_with_a_strange_key_is_refused(tmp_path: Path) -> None:
+    place = on_sqlite(tmp_path)
+    place.key.write_bytes(Fernet.generate_key())
+    with closing(sqlite3.connect(place.file)) as db:
+        db.executescript("PRAGMA journal_mode=WAL;" + VERSION_1)
+        db.execute(
+            "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', '', 'done', 5.0, ?, NULL, 1.0)",
+            (Seal(Fernet.generate_key()).close({"status": 200}),),
+        )
+        db.commit()
+    with pytest.raises(BadStore, match="another key"):
+        place.open()
+    assert place.said("PRAGMA user_version") == [(1,)]
+
+
+def filled(store: Store) -> str:
+    """A store with something of everything; returns a key's id."""
+    _, row = new(Caller("alice", frozenset({"a:b"}), claims={"customer": frozenset({"1"})}))
+    store.put_key(row)
+    for write in (DONE, OPEN):
+        store.reserve(write, {}, 30)
+    store.settle(DONE, {"status": 200, "body": "ü"}, invalidates=["accounts"])
+    for id in ("ACCEPTED", "HALFWAY", "OVER"):
+        store.add_job(WriteId("alice", "payments.create", id), id, {"x": 1}, "", 3600)
+    store.claim("elsewhere", 60)
+    for id in ("HALFWAY", "OVER"):
+        taken = store.claim("elsewhere", 60)
+        assert taken is not None
+        store.step(id, "elsewhere", "renaming", 60)
+    store.published("OVER", "elsewhere")
+    store.replied("OVER", {"data": 1})
+    store.take_lease(["LU1"], "elsewhere/a", 0, 60)
+    store.bar_lease("LU2")
+    return row.id
+
+
+def test_what_is_restored_is_what_was_there_and_promises_nothing_of_the_present(store: Store, place: Place, tmp_path: Path) -> None:
+    known = filled(store)
+    rows = store.backup(tmp_path / "backup")
+    assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
+    after = tmp_path / "after"
+    after.mkdir()
+    there = (
+        on_sqlite(after)
+        if place.url.startswith("sqlite")
+        else Place(place.url.replace("search_path%3Dt", "search_path%3Dr"), after / "key")
+    )
+    if not place.url.startswith("sqlite"):
+        place.said(f"CREATE SCHEMA r{place.url.rpartition('%3Dt')[2]}")
+    assert restored(there.url, there.key, tmp_path / "backup") == rows
+    with closing(there.open()) as again:
+        assert again.key(known) == store.key(known)
+        assert again.reserve(DONE, {}, 30).answer == {"status": 200, "body": "ü"}
+        assert again.reserve(OPEN, {}, 30).state == "unknown"
+        assert [(job.id, job.state) for job in again.jobs()] == [("OVER", "replied"), ("HALFWAY", "unknown"), ("ACCEPTED", "unknown")]
+        assert again.claim("worker", 30) is None  # whether it was published since, only its reply can tell
+        assert len(again.waiting()) == 2
+        assert again.answer("OVER") == {"data": 1}
+        assert again.generation(["accounts"]) == (1,)
+        assert again.lease_barred("LU2")
+        assert again.take_lease(["LU1"], "elsewhere/b", 0, 60) == ("LU1", 2)
+        again.bump(["new"])
+    with pytest.raises(BadStore, match="is a store already"):
+        restored(there.url, there.key, tmp_path / "backup")
+
+
+def test_a_store_of_one_engine_can_be_restored_on_the_other(place: Place, store: Store, tmp_path: Path) -> None:
+    known = filled(store)
+    store.backup(tmp_path / "backup")
+    (tmp_path / "other").mkdir()
+    other = on_sqlite(tmp_path / "other")
+    restored(other.url, other.key, tmp_path / "backup")
+    with closing(other.open()) as again:
+        assert again.key(known) == store.key(known)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _changed(path: Path) -> None:
+    import gzip
+
+    text = gzip.decompress(path.read_bytes()).replace(b"alice", b"mallo")
+    path.write_bytes(gzip.compress(text))
+
+
+def _newer(path: Path) -> None:
+    import gzip
+
+    head, rest = gzip.decompress(path.read_bytes()).split(b"\n", 1)
+    path.write_bytes(gzip.compress(json.dumps({**json.loads(head), "version": 99}).encode() + b"\n" + rest))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_cut, "not a whole backup"), (_changed, "not a whole backup"), (_newer, "version 99"),
+        (lambda path: path.write_bytes(b"nothing"), "not a whole backup"), (Path.unlink, "no file"),
+    ],
+)  # fmt: skip
+def test_a_backup_that_is_not_whole_makes_no_store(store: Store, tmp_path: Path, damage: Callable[[Path], object], said: str) -> None:
+    filled(store)
+    store.backup(tmp_path / "backup")
+    damage(tmp_path / "backup")
+    (tmp_path / "after").mkdir()
+    there = on_sqlite(tmp_path / "after")
+    with pytest.raises(BadStore, match=said):
+        restored(there.url, there.key, tmp_path / "backup")
+    assert not there.file.exists()
+    assert not there.key.exists()
+
+
+def test_a_backup_overwrites_no_file_and_another_key_is_left_alone(tmp_path: Path) -> None:
+    with closing(on_sqlite(tmp_path).open()) as store:
+        store.backup(tmp_path / "backup")
+        with pytest.raises(BadStore, match="File exists"):
+            store.backup(tmp_path / "backup")
+    assert sorted(path.name for path in tmp_path.glob("backup*")) == ["backup"]
+    (tmp_path / "after").mkdir()
+    there = on_sqlite(tmp_path / "after")
+    there.key.write_bytes(Fernet.generate_key())
+    with pytest.raises(BadStore, match="another key"):
+        restored(there.url, there.key, tmp_path / "backup")
+
+
+def test_the_commands_back_up_restore_and_lift_a_bar(tmp_path: Path) -> None:
+    here, there = f"sqlite:///{tmp_path}/a/state.sqlite", f"sqlite:///{tmp_path}/b/state.sqlite"
+    with closing(Store(here)) as store:
+        filled(store)
+
+    def said(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(figway, words)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    listed = said("lease", "list", "--state", here)
+    assert "LU1 held" in listed
+    assert "LU2 barred free" in listed
+    assert "LU2 may be taken" in said("lease", "unbar", "LU2", "--state", here)
+    assert "not barred" in said("lease", "unbar", "LU2", "--state", here, code=1)
+    assert "rows" in said("state", "backup", f"{tmp_path}/backup", "--state", here)
+    assert "rows" in said("state", "restore", f"{tmp_path}/backup", "--state", there)
+    assert "is a store already" in said("state", "restore", f"{tmp_path}/backup", "--state", there, code=1)
+    assert "alice" in said("key", "list", "--state", there)

@@ -1,0 +1,131 @@
+"""The commands about what the state store keeps: keys, leases, and the store as a whole."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from wrapper.policy import keys
+from wrapper.settings import from_environment
+from wrapper.state.store import Store, restored
+
+STATE = click.option("--state", help="The state store, sqlite:///PATH or postgresql://... (FIGWAY_STATE).")
+_FORMS = {
+    "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
+    "--scope": (r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
+    "--purpose": (r"[a-z][a-z0-9-]*", "credit-risk"),
+    "--claim": (r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
+}
+
+
+def opened(state: str | None) -> Store:
+    """The store that a command is about."""
+    settings = from_environment(catalogue=str(Path.cwd()), state=state)
+    return Store(settings.state, settings.state_key)
+
+
+@click.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("new")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help="May be given more than once.")
+@click.option("--purpose", "purposes", multiple=True)
+@click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="customer=0000012345, or customer=* for every one.")
+@STATE
+def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
+    """Make a key and print it: this once."""
+    _check("NAME", name)
+    for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims)):
+        _check(option, *words)
+    bound: dict[str, frozenset[str]] = {}
+    for subject, _, value in (claim.partition("=") for claim in claims):
+        bound[subject] = bound.get(subject, frozenset()) | {value}
+    made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
+    opened(state).put_key(row)
+    click.echo(made)
+
+
+def _check(option: str, *words: str) -> None:
+    """What is stored of a key is printed in one line, and has the forms that a catalogue can ask for."""
+    pattern, example = _FORMS[option]
+    for word in words:
+        if not re.fullmatch(pattern, word):
+            raise click.UsageError(f"{option} must be like {example}, met {word!r}")
+
+
+@key.command("list")
+@STATE
+def list_keys(state: str | None) -> None:
+    """List keys: id, name, scopes; never the key itself."""
+    for row in opened(state).all_keys():
+        claims = " ".join(f"{n}={','.join(sorted(v))}" for n, v in sorted(row.caller.claims.items()))
+        click.echo(
+            f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {' '.join(sorted(row.caller.scopes))} {claims}"
+        )
+
+
+@key.command("revoke")
+@click.argument("name")
+@STATE
+def revoke_key(name: str, state: str | None) -> None:
+    """Revoke every key of NAME."""
+    count = opened(state).revoke(name)
+    click.echo(f"{count} revoked")
+    sys.exit(0 if count else 1)
+
+
+@click.group()
+def lease() -> None:
+    """Names of which one holder may exist, such as an LU: who has them, and which are barred."""
+
+
+@lease.command("list")
+@STATE
+def list_leases(state: str | None) -> None:
+    """List leases: name, state, seconds left, host and process of the holder, and how many wait."""
+    leases, waiters = opened(state).leases()
+    for row in leases.values():
+        said = " ".join([*(["barred"] if row.barred else []), "held" if row.live else "free"])
+        host, _, _, pid, *_ = [*row.holder.split("/"), "", "", ""] if row.live else ("-", "", "", "-")
+        click.echo(f"{row.name} {said:11} {max(row.left, 0):3.0f}s {host} {pid} {sum(row.name in w.names for w in waiters)} waiting")
+
+
+@lease.command("unbar")
+@click.argument("name")
+@STATE
+def unbar_lease(name: str, state: str | None) -> None:
+    """Let NAME be taken again: its credential, which the back end had refused, is right now."""
+    if not opened(state).unbar_lease(name):
+        raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
+    click.echo(f"{name} may be taken again")
+
+
+@click.group()
+def state() -> None:
+    """The state store as a whole."""
+
+
+@state.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@STATE
+def backup_state(file: Path, state: str | None) -> None:
+    """Write all of the store and its key to FILE while it is in use. Keep FILE as safe as the key."""
+    store = opened(state)
+    click.echo(f"{file}: {store.backup(file)} rows")
+
+
+@state.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@STATE
+def restore_state(file: Path, state: str | None) -> None:
+    """Make a store of a backup, where there is none yet. What came after the backup is not known to it: a write of that time that a
+    caller repeats would be done again."""
+    settings = from_environment(catalogue=str(Path.cwd()), state=state)
+    click.echo(f"{restored(settings.state, settings.state_key, file)} rows; what was under way at the backup counts as unknown")

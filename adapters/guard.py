@@ -100,7 +100,7 @@ class Guarded:
     ) -> None:
         self.name, self._adapter, self._events = adapter.name, adapter, events
         self._clock, self._now, self._sleep, self._dice = clock, now, sleep, dice
-        self._hours, self._span = limits.hours, Span(True, 0, 0)
+        self._hours, self._span = limits.hours, Span(True, 0.0, 0.0)
         gate, breaker = Bulkhead(self.name, limits.places, limits.queue, events), self._breaker(self.name, limits.breaker)
         self._any = _Way((gate,), (breaker,))
         self._ways = {name: self._way(name, own, limits) for name, own in limits.operations.items()}
@@ -151,17 +151,19 @@ class Guarded:
 
     def _open_now(self) -> None:
         """Raises Closed. A call that begins within the hours may end after them."""
-        if self._hours is None:
-            return
-        now = self._now()
-        if not self._span.since <= now < self._span.until:
-            self._span = span(self._hours, now)
-        if not self._span.open:
+        if self._hours is not None and not (now := self._span_now()).open:
             self._events.happened("closed_hours", self.name)
-            opens = datetime.fromtimestamp(self._span.until, self._hours.zone)
-            closed = Closed(f"{self.name} opens at {opens:%Y-%m-%d %H:%M %Z}", retry_after=min(self._span.until - now, DAY))
+            opens = datetime.fromtimestamp(now.until, self._hours.zone)
+            closed = Closed(f"{self.name} opens at {opens:%Y-%m-%d %H:%M %Z}", retry_after=min(now.until - self._now(), DAY))
             closed.spoils = False
             raise closed
+
+    def _span_now(self) -> Span:
+        """Open or closed, and until when; worked out anew only when that is over."""
+        now = self._now()
+        if self._hours is not None and not self._span.since <= now < self._span.until:
+            self._span = span(self._hours, now)
+        return self._span
 
     def _through(self, way: _Way, act: Callable[[], T], deadline: float, write: bool) -> T:
         """One attempt, from the outside in."""
@@ -245,7 +247,9 @@ class GuardedDrops(Guarded):
         self._through(way, partial(self._drops.submit, ticket, record), ticket.call.deadline, write=True)
 
     def collect(self, tickets: Sequence[Ticket], deadline: float) -> Iterable[tuple[Ticket, Reply | AdapterError]]:
-        """See base.Deferred."""
+        """See base.Deferred. Outside of the hours nobody looks, and nothing is counted: the job worker asks all the time."""
+        if not self._span_now().open:
+            return ()
         return self._through(self._any, lambda: tuple(self._drops.collect(tickets, deadline)), deadline, write=False)
 
     def archive(self, ticket: Ticket, deadline: float) -> None:

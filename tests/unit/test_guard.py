@@ -376,13 +376,11 @@ def test_a_deferred_adapter_stays_one_and_is_guarded_in_all_it_does() -> None:
     assert guard.collect([ticket], time.monotonic() + 5) == ()
     assert (len(back_end.submitted), back_end.archived) == (1, ["b1"])
     shut = GuardedDrops(back_end, replace(LIMITS, hours=parse("07:00-21:30", LONDON)), now=lambda: at("2026-11-26 06:00"))
-    acts: list[Callable[[], object]] = [
-        lambda: shut.submit(ticket, lambda _step: None),
-        lambda: shut.collect([ticket], time.monotonic() + 5),
-    ]
-    for act in acts:
-        with pytest.raises(Closed):
-            act()
+    with pytest.raises(Closed):
+        shut.submit(ticket, lambda _step: None)
+    back_end.replies["b1"] = Missing("no such batch")
+    assert shut.collect([ticket], time.monotonic() + 5) == ()
+    assert len(list(guard.collect([ticket], time.monotonic() + 5))) == 1
 
 
 class Plain:

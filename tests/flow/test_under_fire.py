@@ -22,14 +22,15 @@ from tests.processes import descendants, gone
 MUTE = (
     ENDPOINT.split("legacy:")[0]
     + """
-legacy: {{system: mute, path: "/{{id}}"}}
+legacy: {{system: {name}, path: "/{{id}}"}}
 limits: {{deadline: 2s}}
 examples:
   - {{request: {{id: "1"}}, expect: {{status: 200}}}}
 """
 )
 FIND = ENDPOINT.replace("GET /v1/{name}/{{id}}", "POST /v1/{name}").replace("in: path", "in: body")
-SEATS = 2  # of 10 threads
+SILENT = ("mute", "dumb")  # two systems, for one alone never gets all
+SEATS = len(SILENT)  # of 10 threads
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def mute() -> Iterator[socket.socket]:
 def facade(mute: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Ten threads, and impatient."""
     files = {
-        "systems.yaml": f"{SYSTEMS}  mute:\n    kind: http\n    url: env:MUTE_URL\n",
-        "endpoints/mute.yaml": MUTE.format(name="mute"),
+        "systems.yaml": SYSTEMS + "".join(f"  {name}:\n    kind: http\n    url: env:MUTE_URL\n" for name in SILENT),
+        **{f"endpoints/{name}.yaml": MUTE.format(name=name) for name in SILENT},
         "endpoints/find.yaml": FIND.format(name="find"),
     }
     settings = {"FIGWAY_THREADS": "10", "FIGWAY_PATIENCE": "1", "FIGWAY_ADMIN_BIND": "127.0.0.1:0", "FIGWAY_DRAIN": "0"}
@@ -66,7 +67,7 @@ def seconds(running: Running, path: str, port: int) -> float:
 def test_what_does_not_fit_is_turned_away_at_once_and_health_answers(facade: Running, mute: socket.socket) -> None:
     admin = int(facade.told("ready")[0]["admin"].rpartition(":")[2])
     with ThreadPoolExecutor(SEATS) as hanging:
-        stuck = [hanging.submit(facade.ask, "/v1/mute/1") for _ in range(SEATS)]
+        stuck = [hanging.submit(facade.ask, f"/v1/{name}/1") for name in SILENT]
         lines = [mute.accept()[0] for _ in stuck]
         began = time.monotonic()
         shed = facade.ask("/v1/things/1")

@@ -1,8 +1,7 @@
 """One bounded HTTP exchange, shared by the kinds that speak HTTP: kept-alive connections, one deadline over everything, no surprises.
 
 It takes no redirect, proxy, cookie or netrc from anybody, decodes no content encoding, and hands status and media type back
-beside the raw bytes, so that a kind looks at them before it parses anything. http.client because it does this and no more, at a third
-of urllib3's CPU. Knows nothing of SOAP or JSON.
+beside the raw bytes, so that a kind looks at them before it parses anything. Knows nothing of SOAP or JSON.
 
 A request is never sent twice. A kept connection is looked at before use and dropped when the peer has closed it or has said something
 unasked; once a byte is out, whatever goes wrong is the caller's to hear.
@@ -10,25 +9,26 @@ unasked; once a byte is out, whatever goes wrong is the caller's to hear.
 
 from __future__ import annotations
 
-import http.client
+import re
 import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters import tcp, watchdog
+from adapters import http1, tcp, watchdog
 from adapters.base import Call, Events
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
 from adapters.events import SILENT
 from adapters.pool import Pool
 
 MOST = 16 * 2**20  # bytes of an answer's body
+_SENDABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*").fullmatch
 IDLE = 50.0  # seconds a connection is kept; servers and firewalls commonly forget one after 60
 
 SYSTEM_KEYS: Mapping[str, Any] = {
@@ -51,12 +51,20 @@ def calls(system: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, nothing of it parsed. `media` is the media type in lower case without parameters, '' when there is none."""
+    """A whole answer, nothing of it parsed. `media` is the media type in lower case without parameters, '' when there is none;
+    the names of `headers` are in lower case too."""
 
     status: int
     media: str
-    headers: http.client.HTTPMessage = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Line:
+    """A connection; `sock` is None before it is made and after it was dropped."""
+
+    sock: socket.socket | None = None
 
 
 class Wire:
@@ -68,10 +76,9 @@ class Wire:
         self._host, self._port, self.path, secure = _parts(name, url)
         self._tls = _tls(name, system.get("tls", {}).get("ca")) if secure else None
         self._authority = urlsplit(url).netloc
-        self._pool: Pool[http.client.HTTPConnection] = Pool(
-            name, self._open, _close, size=calls(system), idle=IDLE, fit=_quiet, events=events
-        )
+        self._events = events
         self._fired = partial(events.happened, "watchdog_fired", name)
+        self._pool: Pool[Line] = Pool(name, self._open, _close, size=calls(system), idle=IDLE, fit=_quiet, events=events)
 
     def send(self, call: Call, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request and its whole answer within the call's deadline. `path` is what follows the base URL, already percent-encoded."""
@@ -90,44 +97,47 @@ class Wire:
         self._pool.close()
 
     def _exchange(self, call: Call, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        with self._pool.lease(call.deadline) as line:
-            held = line.sock  # http.client lets go of it as soon as a peer says that it will close
-            with unsettled(call), self._bounded(line, lambda: held, call.deadline):
-                line.request(method, target, body, {"Host": self._authority, **headers})
-                with closing(line.getresponse()) as response:
-                    return self._receive(response)
+        request = self._request(method, target, headers, body)
+        with self._pool.lease(call.deadline) as line, unsettled(call):
+            try:
+                with self._bounded(line, call.deadline):
+                    assert line.sock is not None
+                    line.sock.sendall(request)
+                    told = http1.receive(line.sock.recv, MOST)
+            except DeadlineExceeded:
+                self._events.happened("quarantined", self.name)
+                raise
+            if not told.reusable:
+                _close(line)
+            if told.headers.get("content-encoding", "identity").lower() != "identity":
+                raise Misread(f"{self.name} answered with a content encoding that was not asked for", backend=self.name)
+        media = told.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Answer(told.status, media, told.headers, told.body)
 
-    def _receive(self, response: http.client.HTTPResponse) -> Answer:
-        if response.length is not None and response.length > MOST:
-            raise self._too_long()
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise Misread(f"{self.name} answered with a content encoding that was not asked for", backend=self.name)
-        body = response.read(MOST + 1)
-        if len(body) > MOST:
-            raise self._too_long()
-        # http.client says nothing of a body that ends early when it is read by size, nor of headers that end without their empty line,
-        # which leave an answer of no stated length and no body
-        if response.length or (response.length is None and not response.chunked and not body):
-            raise http.client.IncompleteRead(b"")
-        media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status, media, response.headers, body)
+    def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._authority}", "Accept-Encoding: identity"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            lines.append(f"Content-Length: {len(body or b'')}")
+        if not all(map(_SENDABLE, lines)) or " " in target:
+            raise Misconfigured(f"a header or the path for {self.name} holds what HTTP can't send", backend=self.name)
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
-    def _too_long(self) -> Misread:
-        return Misread(f"{self.name} answered with more than {MOST} bytes", backend=self.name)
-
-    def _open(self, deadline: float) -> http.client.HTTPConnection:
-        line = http.client.HTTPConnection(self._host, self._port)
-        line.auto_open = 0  # it would connect by itself, without TLS and without our deadline
-        with self._bounded(line, lambda: line.sock, deadline):
+    def _open(self, deadline: float) -> Line:
+        began, line = time.monotonic(), Line()
+        with self._bounded(line, deadline):
             line.sock = tcp.connect(self._host, self._port, deadline)
             line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
             if self._tls is not None:  # the handshake is a step of its own so that the watchdog sees the wrapped socket while it goes on
-                line.sock = secured = self._tls.wrap_socket(line.sock, server_hostname=self._host, do_handshake_on_connect=False)
+                line.sock = secured = self._tls.wrap_socket(
+                    line.sock, server_hostname=self._host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                )
                 secured.do_handshake()
+        self._events.took("connect", self.name, time.monotonic() - began)
         return line
 
     @contextmanager
-    def _bounded(self, line: http.client.HTTPConnection, held: Callable[[], socket.socket | None], deadline: float) -> Iterator[None]:
+    def _bounded(self, line: Line, deadline: float) -> Iterator[None]:
         """Whatever happens inside ends by `deadline`, as an AdapterError: the one place where the library's exceptions are mapped.
 
         A socket's own time-out bounds one read, and a peer that trickles never reaches it; the watchdog's shutdown ends the whole.
@@ -135,10 +145,10 @@ class Wire:
         if line.sock is not None:
             line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
-            with watchdog.limit(deadline, lambda: _shut(held()), told=self._fired) as alarm:
+            with watchdog.limit(deadline, lambda: _shut(line.sock), told=self._fired) as alarm:
                 try:
                     yield
-                except (OSError, http.client.HTTPException, ValueError) as error:
+                except (OSError, ValueError) as error:
                     raise self._error(error, late=alarm.fired) from None
                 if alarm.fired:
                     raise self._error(TimeoutError(), late=True)
@@ -157,7 +167,9 @@ class Wire:
                 return Unavailable(f"the host name of {name} could not be resolved", backend=name)
             case ConnectionRefusedError():
                 return Unavailable(f"{name} refused the connection", backend=name)
-            case OSError() | http.client.IncompleteRead():  # RemoteDisconnected is a ConnectionResetError
+            case http1.TooLong():
+                return Misread(f"{name} answered with more than {MOST} bytes", backend=name)
+            case OSError():
                 return Unavailable(f"{name} ended the connection before its answer was complete", backend=name)
         return Misread(f"{name} did not answer in HTTP", backend=name)
 
@@ -216,7 +228,7 @@ def _tls(name: str, ca: str | None) -> ssl.SSLContext:
     return context
 
 
-def _quiet(line: http.client.HTTPConnection, _idle: float) -> bool:
+def _quiet(line: Line, _idle: float) -> bool:
     """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer."""
     if line.sock is None or (
         isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()
@@ -233,6 +245,8 @@ def _shut(sock: socket.socket | None) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def _close(line: http.client.HTTPConnection) -> None:
-    with suppress(OSError):
-        line.close()
+def _close(line: Line) -> None:
+    sock, line.sock = line.sock, None
+    if sock is not None:
+        with suppress(OSError):
+            sock.close()

@@ -12,18 +12,19 @@ from typing import Any
 
 from lxml import etree
 from zeep.exceptions import Error as ZeepError
-from zeep.wsse.username import UsernameToken
 
 from adapters.base import Adapter, Call, Events, Files, Leases, Record, Reply
-from adapters.errors import AdapterError, BadLogon, Failed, Misconfigured, Misread, Refused, matching
+from adapters.errors import AdapterError, BadLogon, Failed, Misread, Refused, matching
 from adapters.events import SILENT
 from adapters.httpwire import Answer, Wire, refusal, unsettled
-from adapters.soap.shape import decode
+from adapters.soap.encoded import Tangled, literal
+from adapters.soap.request import fill
+from adapters.soap.security import WSSE, Security
 from adapters.soap.target import SoapTarget
+from adapters.soap.wsdl import Operation
 from adapters.template import as_text
 
 Element = etree._Element
-WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 XML = ("text/xml", "application/soap+xml")
 CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an envelope
 
@@ -39,7 +40,7 @@ class Soap:
     def __init__(self, name: str, system: Mapping[str, Any], events: Events) -> None:
         self.name = name
         self._wire = Wire(name, system["endpoint"], system, events)
-        self._token = _token(name, system.get("security"))
+        self._security = Security(name, system.get("security", {}))
 
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
@@ -65,21 +66,19 @@ class Soap:
         self._wire.close()
 
     def _request(self, target: SoapTarget, params: Mapping[str, Any]) -> bytes:
-        values: dict[str, Any] = {}
-        for path, template in target.send.items():
-            value = template.value(params)
-            if value is not None:
-                _put(values, path, value)
+        operation, wsdl = target.operation, target.wsdl
+        envelope, body = self._security.envelope(operation.soap)
+        content = etree.SubElement(body, operation.request.qname.text, nsmap=wsdl.nsmap if operation.encoding else None)
         try:
-            envelope = target.operation.envelope(values)
-        except (ZeepError, ValueError, TypeError, AttributeError, ArithmeticError):
-            raise Refused(f"the values do not fit the request of {target.operation.name} at {self.name}", backend=self.name) from None
-        body = envelope.find(f"{{{target.operation.soap}}}Body")
-        misfit = target.wsdl.misfit(body[0]) if body is not None and len(body) else "the body is empty"
+            fill(content, target.send, params, wsdl.spelt if operation.encoding else {})
+        except (ValueError, TypeError):
+            raise Refused(f"the values do not fit the request of {operation.name} at {self.name}", backend=self.name) from None
+        misfit = wsdl.misfit(content)
         if misfit:
             raise Refused(f"the request does not fit the WSDL of {self.name}: {misfit}", backend=self.name)
-        if self._token is not None:
-            envelope, _ = self._token.apply(envelope, {})
+        if operation.encoding:
+            content.set(f"{{{operation.soap}}}encodingStyle", operation.encoding)
+        self._security.seal(envelope, operation.soap)
         return etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
 
     def _content(self, target: SoapTarget, answer: Answer) -> Element:
@@ -89,15 +88,15 @@ class Soap:
             raise refusal(self.name, answer)
         if answer.media not in XML:
             raise self._misread("the answer is not of an XML media type")
-        content = self._body(answer.body, target.operation.soap)
+        content = self._body(answer.body, target.operation)
         fault = f"{{{target.operation.soap}}}Fault"
         if content.tag != fault and not ok:
             raise refusal(self.name, answer)
-        if content.tag not in (fault, target.operation.answer.qname.text):
-            raise self._misread(f"the body is not a {target.operation.answer.name}")
+        if content.tag not in (fault, target.operation.answer):
+            raise self._misread(f"the body is not a {etree.QName(target.operation.answer).localname}")
         return content
 
-    def _body(self, body: bytes, soap: str) -> Element:
+    def _body(self, body: bytes, operation: Operation) -> Element:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
         try:
             root = etree.fromstring(body, parser)
@@ -105,18 +104,25 @@ class Soap:
             raise self._misread("the answer is not well-formed XML") from None
         if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
             raise self._misread("the answer has a document type definition, which SOAP forbids")
-        bodies = root.findall(f"{{{soap}}}Body")
-        if root.tag != f"{{{soap}}}Envelope" or len(bodies) != 1 or len(bodies[0]) != 1:
-            raise self._misread("the answer is not an envelope with one body element")
-        return bodies[0][0]
+        bodies = root.findall(f"{{{operation.soap}}}Body")
+        if root.tag != f"{{{operation.soap}}}Envelope" or len(bodies) != 1 or not len(bodies[0]):
+            raise self._misread("the answer is not an envelope with one body")
+        if len(bodies[0]) > 1 and not operation.encoding:
+            raise self._misread("the answer's body has more than one element")
+        return bodies[0][0]  # what follows it in an encoded one is there to be referred to
 
     def _record(self, target: SoapTarget, content: Element) -> Any:
+        operation = target.operation
+        try:
+            content = literal(content, operation.reply.type, target.wsdl) if operation.encoding else content
+        except Tangled as error:
+            raise self._misread(f"the answer has {error}") from None
         misfit = target.wsdl.misfit(content)
         if misfit:
             raise self._misread(f"the answer does not fit the WSDL: {misfit}")
         try:
-            return decode(content, target.operation.answer.type, target.wsdl.types)
-        except (ValueError, ArithmeticError, LookupError, TypeError, ZeepError):
+            return operation.decode(content)
+        except (ValueError, ArithmeticError, LookupError, ZeepError):
             raise self._misread("a value of the answer is outside of what its type can be read as") from None
 
     def _misread(self, what: str) -> Misread:
@@ -141,8 +147,7 @@ class Soap:
     def _complain(self, call: Call, record: Any) -> None:
         """Raise when the answer is about something else than what was asked, or is an error by a rule."""
         target: SoapTarget = call.target
-        paths = {path for rule in target.errors for path in rule.when}
-        facts = {path: as_text(value) for path in paths if (value := _pick(record, path)) is not None}
+        facts = {path: as_text(value) for path in target.telling if (value := _pick(record, path)) is not None}
         rule = matching(target.errors, facts)
         for path, template in target.echo.items():
             shown = _pick(record, path)
@@ -151,21 +156,6 @@ class Soap:
                     raise self._misread(f"the answer's {path} is not what was asked for")
         if rule:
             raise rule.error(self.name)
-
-
-def _token(name: str, security: Mapping[str, Any] | None) -> Any:
-    if security is None:
-        return None
-    user, colon, password = security["username_token"].partition(":")
-    if not colon:
-        raise Misconfigured(f"username_token of {name} must be user:password", backend=name)
-    return UsernameToken(user, password, use_digest=security.get("digest", False))  # type: ignore[no-untyped-call]
-
-
-def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for step in path[:-1]:
-        values = values.setdefault(step, {})
-    values[path[-1]] = value
 
 
 def _rows(record: Any, path: tuple[str, ...]) -> tuple[Record, ...]:

@@ -26,6 +26,7 @@ from adapters.httpwire import calls as calls
 from adapters.template import Template
 
 if TYPE_CHECKING:
+    from adapters.soap.request import Slot
     from adapters.soap.shape import Child
     from adapters.soap.wsdl import Operation, Wsdl
 
@@ -57,33 +58,30 @@ Problems = Iterator[tuple[tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class SoapTarget:
-    """A compiled block. `rows` is the path of the repeated element, empty when the answer is one record."""
+    """A compiled block. `rows` is the path of the repeated element, empty when the answer is one record; `telling` are the paths that
+    its error rules look at."""
 
     wsdl: Wsdl
     operation: Operation
-    send: Mapping[tuple[str, ...], Template]
+    send: tuple[Slot, ...]
     echo: Mapping[str, Template]
     rows: tuple[str, ...]
+    uses: frozenset[str]
     gives: frozenset[str]
     errors: tuple[ErrorRule, ...]
-
-    @property
-    def uses(self) -> frozenset[str]:
-        return frozenset[str]().union(*(t.uses for t in (*self.send.values(), *self.echo.values())))
+    telling: frozenset[str]
 
 
 def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -> SoapTarget:
     """See base.TargetModule."""
-    from adapters.soap import shape, wsdl  # zeep and lxml are loaded only where there is a SOAP block
+    from adapters.soap import request, shape, wsdl  # zeep and lxml are loaded only where there is a SOAP block
 
     pinned = wsdl.load(files, system["wsdl"])
     operation = pinned.operations.get(block["operation"])
-    if operation is None or operation.answer is None:
-        known = [name for name, each in pinned.operations.items() if each.answer is not None]
-        raise BadTarget(
-            [Fault(("operation",), f"{system['wsdl']} has no operation '{block['operation']}'{_instead(block['operation'], known)}")]
-        )
-    readable = frozenset(shape.paths(operation.answer.type))
+    if operation is None:
+        instead = _instead(block["operation"], pinned.operations)
+        raise BadTarget([Fault(("operation",), f"{system['wsdl']} has no operation '{block['operation']}'{instead}")])
+    readable = frozenset(shape.paths(operation.reply.type))
     problems = [
         *_templates(block),
         *_sent(block.get("send", {}), operation.request.type, shape.children),
@@ -92,14 +90,19 @@ def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -
     if problems:
         raise BadTarget([Fault(path, message) for path, message in problems])
     rows = tuple(block["rows"].split("/")) if "rows" in block else ()
+    send = {tuple(path.split("/")): template.parse(text) for path, text in block.get("send", {}).items()}
+    echo = {path: template.parse(text) for path, text in block.get("echo", {}).items()}
+    rules = errors.rules(block)
     return SoapTarget(
         pinned,
         operation,
-        {tuple(path.split("/")): template.parse(text) for path, text in block.get("send", {}).items()},
-        {path: template.parse(text) for path, text in block.get("echo", {}).items()},
+        request.compiled(send, operation.request.type),
+        echo,
         rows,
-        frozenset(shape.paths(_at(operation.answer.type, rows, shape.children))),
-        errors.rules(block),
+        frozenset[str]().union(*(each.uses for each in (*send.values(), *echo.values()))),
+        frozenset(shape.paths(_at(operation.reply.type, rows, shape.children))),
+        rules,
+        frozenset(path for rule in rules for path in rule.when),
     )
 
 

@@ -152,8 +152,9 @@ class _Source:
 
     def rest(self, most: int) -> bytes:
         """Everything until the peer closes."""
-        while piece := self._recv(_PIECE):
+        while len(self.kept) <= most:
+            piece = self._recv(_PIECE)
+            if not piece:
+                return bytes(self.kept)
             self.kept += piece
-            if len(self.kept) > most:
-                raise TooLong
-        return bytes(self.kept)
+        raise TooLong

@@ -45,19 +45,22 @@ def compiled(send: Sent, type_: Any, above: tuple[str, ...] = ()) -> tuple[Slot,
     return tuple(slots)
 
 
-def fill(parent: Element, slots: Iterable[Slot], params: Mapping[str, Any], types: Mapping[str, str]) -> None:
-    """Append the elements under `parent`, each with the xsi:type that `types` has for its type's qualified name.
+def fill(parent: Element, slots: Iterable[Slot], params: Mapping[str, Any], types: Mapping[str, str]) -> bool:
+    """Append the elements under `parent`, each with the xsi:type that `types` has for its type's qualified name; whether any has a value.
 
     Raises ValueError or TypeError for a value that XML can't hold.
     """
+    sent = False
     for slot in slots:
+        values: Any = (None,)
         if slot.template is None:
             node = _element(parent, slot, types)
-            fill(node, slot.inner, params, types)
-            if len(node):
+            if fill(node, slot.inner, params, types):
+                sent = True
+                continue
+            if slot.child.required and not slot.child.nillable:
                 continue
             parent.remove(node)
-            values: Any = (None,)
         else:
             value = slot.template.value(params)
             values = value if isinstance(value, list) and slot.child.many else (value,)
@@ -66,10 +69,10 @@ def fill(parent: Element, slots: Iterable[Slot], params: Mapping[str, Any], type
                 if isinstance(each, list | dict):
                     raise TypeError("a value is a list or an object")
                 _element(parent, slot, types).text = as_text(each)
+                sent = True
             elif slot.child.required and slot.child.nillable:
                 etree.SubElement(parent, slot.tag, {NIL: "true"}, nsmap={"xsi": XSI})
-            elif slot.child.required and slot.template is None:
-                _element(parent, slot, types)
+    return sent
 
 
 def _element(parent: Element, slot: Slot, types: Mapping[str, str]) -> Element:

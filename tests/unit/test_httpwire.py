@@ -386,3 +386,41 @@ def test_a_closed_wire_says_so(wire: Wire) -> None:
     wire.close()
     wire.close()
     assert type(refused(wire)) is Unavailable
+
+
+class Heard:
+    """Events, as they came."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, str]] = []
+
+    def happened(self, event: str, system: str) -> None:
+        self.all.append((event, system))
+
+    def took(self, what: str, system: str, seconds: float) -> None:
+        assert 0 <= seconds < 1
+        self.all.append((what, system))
+
+    def level(self, gauge: str, system: str, value: float) -> None: ...
+
+
+def test_connections_that_are_made_and_those_given_up_on_are_told(web: Counting) -> None:
+    heard = Heard()
+    wire = Wire("web", f"http://127.0.0.1:{web.port}", {}, heard)  # type: ignore[attr-defined]
+    get(wire)
+    get(wire)
+    assert heard.all == [("connect", "web")]
+    web.fault = "mute"
+    refused(wire, 0.2)
+    assert heard.all == [("connect", "web"), ("quarantined", "web")]
+    wire.close()
+
+
+@pytest.mark.parametrize("name, value", [("X", "a\r\nY: b"), ("X", "\u20ac"), ("X", "a\nb")])
+def test_a_header_that_would_be_two_is_never_sent(web: Counting, wire: Wire, name: str, value: str) -> None:
+    with pytest.raises(Misconfigured) as met:
+        wire.send(call(), "GET", "/", {name: value})
+    assert value not in met.value.detail
+    with pytest.raises(Misconfigured):
+        wire.send(call(), "GET", "/a b", {})
+    assert web.asked == []

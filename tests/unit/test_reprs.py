@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.message import Message
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ CALL = Call("test", None, {"name": SECRET}, 0.0)
         CALL,
         Ticket("ABCDEFGH0001", CALL),
         Reply(({"name": SECRET},), "bank", 0.1),
-        Answer(200, "text/plain", Message(), SECRET.encode()),  # type: ignore[arg-type]
+        Answer(200, "text/plain", {"x": SECRET}, SECRET.encode()),
         Database("ledger", f"UID=u;PWD={SECRET}", None, True, 1.0),
         Version(SECRET.encode(), {SECRET.encode(): 0}, None),
         Seat("bank:LU1", "LU1", "bank:LU1#0000", "FIGW01", SECRET),

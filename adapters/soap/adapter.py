@@ -48,7 +48,7 @@ class Soap:
         target: SoapTarget = call.target
         request = self._request(target, call.params)
         call.left()
-        answer = self._wire.send(call, "POST", "", target.operation.headers, request)
+        answer = self._wire.send(call, "POST", "", {**target.operation.headers, **call.context}, request)
         with unsettled(call, unless=400 <= answer.status < 500):
             content = self._content(target, answer)
         if content.tag == f"{{{target.operation.soap}}}Fault":

@@ -99,14 +99,10 @@ class Wire:
     def _exchange(self, call: Call, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         request = self._request(method, target, headers, body)
         with self._pool.lease(call.deadline) as line, unsettled(call):
-            try:
-                with self._bounded(line, call.deadline):
-                    assert line.sock is not None
-                    line.sock.sendall(request)
-                    told = http1.receive(line.sock.recv, MOST)
-            except DeadlineExceeded:
-                self._events.happened("quarantined", self.name)
-                raise
+            with self._bounded(line, call.deadline):
+                assert line.sock is not None
+                line.sock.sendall(request)
+                told = http1.receive(line.sock.recv, MOST)
             if not told.reusable:
                 _close(line)
             if told.headers.get("content-encoding", "identity").lower() != "identity":

@@ -413,7 +413,8 @@ def test_connections_that_are_made_and_those_given_up_on_are_told(web: Counting)
     assert heard.all == [("connect", "web")]
     web.fault = "mute"
     refused(wire, 0.2)
-    assert heard.all == [("connect", "web"), ("quarantined", "web")]
+    assert heard.all[0] == ("connect", "web")
+    assert heard.all.count(("quarantined", "web")) == 1
     wire.close()
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+GRACEFUL = 30  # seconds for what was let in when a worker is to end
 RESERVED = 8  # threads of a worker that the facade never gets
 
 

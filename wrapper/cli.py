@@ -1,4 +1,7 @@
-"""The `figway` command. Every subcommand is a thin face of a module; `demo` and `test` are prepared by the launcher at the root."""
+"""The `figway` command. Every subcommand is a thin face of a module; `demo` and `test` are prepared by the launcher at the root.
+
+A subcommand imports what it needs: `serve` starts gunicorn's own imports before those of its supervisor.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,6 @@ import click
 
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
-from wrapper import catalogue as catalogues
-from wrapper import live, log, shares
 from wrapper.cli_state import STATE, key, lease, opened, state
 from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
@@ -29,13 +30,22 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except catalogues.CatalogueError as error:
-            for fault in error.faults:
-                click.echo(str(fault), err=True)
-            sys.exit(1)
         except (BadSettings, BadStore, ScoringError, AdapterError, RequestError) as error:
             click.echo(f"figway: {error}", err=True)
             sys.exit(1)
+        except Exception as error:  # noqa: BLE001 - raised again below when it is none of ours
+            for fault in _faults(error):
+                click.echo(str(fault), err=True)
+            sys.exit(1)
+
+
+def _faults(error: Exception) -> Sequence[object]:
+    """Of a catalogue. Raises whatever else it is."""
+    from wrapper.catalogue import CatalogueError
+
+    if not isinstance(error, CatalogueError):
+        raise error
+    return error.faults
 
 
 @click.group(cls=_Group, epilog="The launcher ./figway has three more: test [PYTEST ARGS], lint, and setup [run|test].")
@@ -50,6 +60,9 @@ def figway() -> None:
 @STATE
 def check(folder: str, ask: bool, writes: bool, state: str | None) -> None:
     """Check a catalogue: every fault as file:line: message, exit 1."""
+    from wrapper import catalogue as catalogues
+    from wrapper import shares
+
     settings = from_environment(catalogue=folder, state=state)
     faults, notes = catalogues.check(settings.catalogue, settings.models)
     for line in [*notes, *faults]:
@@ -66,6 +79,8 @@ def check(folder: str, ask: bool, writes: bool, state: str | None) -> None:
 
 
 def _check_live(settings: Settings, writes: bool) -> bool:
+    from wrapper import live
+
     parts = _assemble(settings)
     wrong = asked = 0
     try:
@@ -84,6 +99,8 @@ def _check_live(settings: Settings, writes: bool) -> bool:
 @CATALOGUE
 def routes(catalogue: str | None) -> None:
     """List the endpoints: method, path, name, effect, where each side lives."""
+    from wrapper import catalogue as catalogues
+
     settings = from_environment(catalogue=catalogue)
     for op in catalogues.load(settings.catalogue, settings.models).operations.values():
         legacy = op.legacy.system if op.legacy else "join of " + ", ".join(p.operation for p in op.parts)
@@ -94,6 +111,8 @@ def routes(catalogue: str | None) -> None:
 @figway.command()
 def schema() -> None:
     """Print the JSON Schema of the catalogue's files, for editors."""
+    from wrapper import catalogue as catalogues
+
     click.echo(json.dumps(catalogues.json_schema(), indent=2))
 
 
@@ -106,6 +125,8 @@ def schema() -> None:
 @STATE
 def call(endpoint: str, values: Sequence[str], side: str, wait: float, catalogue: str | None, state: str | None) -> None:
     """Call one endpoint without HTTP: name=value for text, name:=JSON for anything else."""
+    from wrapper import live
+
     settings = from_environment(catalogue=catalogue, state=state)
     parts = _assemble(settings)
     stop, worker = threading.Event(), None
@@ -151,7 +172,7 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
 @click.option("--patience", type=int, help="Seconds that a caller may take for a body or an answer (FIGWAY_PATIENCE; default 10).")
 def serve(**given: Any) -> None:
     """Serve a catalogue: gunicorn and one job worker. TERM stops gracefully, HUP loads the catalogue anew when it has no fault."""
-    from wrapper import server
+    from wrapper import log, server
 
     settings = from_environment(**given)
     log.configure(settings.log_level)
@@ -199,7 +220,7 @@ def demo(once: bool, bind: str) -> None:
 
 
 def _assemble(settings: Settings) -> Any:
-    from wrapper import app
+    from wrapper import app, log
 
     log.configure(settings.log_level if "FIGWAY_LOG_LEVEL" in settings.environ else "warning")
     return app.assemble(settings)
@@ -207,6 +228,7 @@ def _assemble(settings: Settings) -> Any:
 
 for group in (key, lease, state):
     figway.add_command(group)
+
 
 if __name__ == "__main__":
     figway(prog_name="figway")

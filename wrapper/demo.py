@@ -22,11 +22,11 @@ from pathlib import Path
 import click
 
 from wrapper import tour
+from wrapper.admission import GRACEFUL
 from wrapper.policy import keys
 from wrapper.server import die_with_parent
 from wrapper.settings import Settings, as_environment, from_environment
 from wrapper.state.store import Store
-from wrapper.worker import GRACEFUL
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

@@ -9,12 +9,15 @@ with kept-alive connections turn away; then gunicorn stops listening, finishes w
 still connects at that moment is refused or reset; nothing of its request was read. A second signal cuts the wait short.
 
 The exit code is gunicorn's own. The children die with the supervisor, even when it is killed (PR_SET_PDEATHSIG).
+
+gunicorn is started first and imports what it will need while the catalogue is tried here; it forks no worker before it is told to.
 """
 
 from __future__ import annotations
 
 import ctypes
 import http.client
+import os
 import queue
 import shutil
 import signal
@@ -30,14 +33,14 @@ from pathlib import Path
 
 import click
 
-from wrapper import app, log, metrics
-from wrapper.catalogue import CatalogueError
+from wrapper import log, metrics
+from wrapper.admission import GRACEFUL
 from wrapper.settings import BadSettings, Settings, address, as_environment
 from wrapper.snapshot import Snapshots, own_place
 from wrapper.state.store import Store
-from wrapper.worker import GRACEFUL
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 SEND_BUFFER = 256 * 1024  # of each connection, in the kernel: what a caller that never reads can hold there
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -51,9 +54,7 @@ def serve(settings: Settings) -> int:
         held.callback(shutil.rmtree, counted or "", ignore_errors=True)
         settings = replace(settings, metrics=counted)
         snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
-        supervisor = _Supervisor(settings, snapshots)
-        supervisor.accept()
-        return supervisor.run(listeners)
+        return _Supervisor(settings, snapshots).run(listeners)
 
 
 def _listening(bind: str) -> socket.socket:
@@ -89,9 +90,10 @@ class _Supervisor:
         self._started: dict[str, float] = {}
         self._endpoints = 0
 
-    def accept(self) -> None:
-        """The folder as it is now becomes what is served, when a worker's own way of starting succeeds with a copy of it."""
-        copy = self._snapshots.take(self._settings.catalogue)
+    def accept(self, copy: Path) -> None:
+        """A copy of the folder becomes what is served, when a worker's own way of starting succeeds with it."""
+        from wrapper import app  # late: gunicorn imports the same meanwhile
+
         try:
             with closing(app.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
                 parts.systems.check_references()
@@ -104,11 +106,22 @@ class _Supervisor:
 
     def run(self, listeners: Sequence[socket.socket]) -> int:
         """From the first child to the last; `listeners`, that for callers first, are gunicorn's from here on."""
-        for number in SIGNALS:
-            signal.signal(number, lambda number, _frame: self._signals.put(number))
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        copy = self._snapshots.take(self._settings.catalogue)
         addresses = [listener.getsockname()[:2] for listener in listeners]
         handed = [listener.fileno() for listener in listeners]
-        self._start("gunicorn", _gunicorn(self._settings, handed), *handed)
+        gunicorn = self._start("gunicorn", _gunicorn(self._settings, handed), *handed)
+        try:
+            self.accept(copy)
+        except BaseException:
+            gunicorn.kill()  # it has done nothing yet but import
+            gunicorn.wait()
+            raise
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _frame: self._signals.put(number))
+        assert gunicorn.stdin is not None
+        with suppress(BrokenPipeError), gunicorn.stdin as word:
+            word.write(b"go")
         for listener in listeners:
             listener.close()
         self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
@@ -125,13 +138,15 @@ class _Supervisor:
                 self._reload()
             except queue.Empty:
                 self._revive()
+                self._bury()
         return False
 
-    def _start(self, name: str, argv: Sequence[str], *handed: int) -> None:
+    def _start(self, name: str, argv: Sequence[str], *handed: int) -> subprocess.Popen[bytes]:
         self._started[name] = time.monotonic()
         self._children[name] = subprocess.Popen(  # noqa: S603 - our own interpreter, our own modules
-            argv, env=self._environ, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_in_child, pass_fds=handed
+            argv, env=self._environ, stdin=subprocess.PIPE, start_new_session=True, preexec_fn=_in_child, pass_fds=handed
         )
+        return self._children[name]
 
     def _revive(self) -> None:
         """One job worker, always; a worker that dies at once is not started more than once in two seconds."""
@@ -141,10 +156,19 @@ class _Supervisor:
                 metrics.gone(jobs.pid, self._settings.metrics)
             self._start("jobs", [str(a) for a in jobs.args])  # type: ignore[union-attr]
 
+    def _bury(self) -> None:
+        """Orphans of our children come to us and leave no zombie, also where no init does this, as in a container."""
+        ours = {child.pid for child in self._children.values()}
+        with suppress(ChildProcessError):
+            while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and dead.si_pid not in ours:
+                os.waitpid(dead.si_pid, 0)
+
     def _reload(self) -> None:
         """A new catalogue for new workers, or a log line for each reason why not."""
+        from wrapper.catalogue import CatalogueError
+
         try:
-            self.accept()
+            self.accept(self._snapshots.take(self._settings.catalogue))
         except CatalogueError as error:
             for fault in error.faults:
                 log.get().error("catalogue", outcome="refused", fault=str(fault))
@@ -186,7 +210,17 @@ class _Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait(5)
+            self._end_group(child.pid, until)
         return 0 if told and gunicorn.returncode in (0, -signal.SIGTERM) else gunicorn.returncode or 1
+
+    def _end_group(self, group: int, until: float) -> None:
+        """What a child has left behind: workers whose master was killed finish by themselves."""
+        with suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                self._bury()
+                os.killpg(group, 0)
+                time.sleep(0.05)
+            os.killpg(group, signal.SIGKILL)
 
 
 def _url(host: str, port: int) -> str:

@@ -17,6 +17,7 @@ NAMES = (
     "catalogue", "state", "state_key", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level",
     "otlp_endpoint",
 )  # fmt: skip
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime keeps a data base in the home folder, to report to its maker
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
 
 

@@ -13,12 +13,15 @@ request line may hold an API key.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import mmap
 import queue
+import re
 import secrets
 import selectors
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,14 +34,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
+from adapters import registry
 from wrapper import log, metrics, settings
-from wrapper.admission import Admission, Class, class_of, classes
+from wrapper.admission import GRACEFUL, Admission, Class, class_of, classes
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
 from wrapper.problems import RequestError, problem
 from wrapper.telemetry import NOWHERE
 
-GRACEFUL = 30  # seconds for what runs when a worker is to end
 SUCCESSOR = 10.0  # seconds to wait for the next generation
 
 # gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole.
@@ -71,9 +74,31 @@ _SAID = {
 }
 
 
+def on_starting(server: Any) -> None:
+    """gunicorn's hook, in its main process: import what workers will share, then wait for the supervisor's word; none means the end."""
+    _import_kinds()
+    gc.freeze()
+    if not sys.stdin.buffer.read(1):
+        sys.exit(0)
+
+
 def on_reload(server: Any) -> None:
     """gunicorn's hook, in its main process, at HUP: all workers so far are to go when there is a next one."""
+    _import_kinds()
     _generation[:8] = server.worker_age.to_bytes(8, "big")
+
+
+def _import_kinds() -> None:
+    """The protocol libraries that the catalogue's systems need, and onnxruntime where there are models; whatever fails here fails, and is
+    told, in the worker. Nothing of them is opened before the fork."""
+    given = settings.from_environment()
+    for file in given.catalogue.parent.glob("*/systems.yaml"):  # the copies, see wrapper/snapshot.py
+        for kind in re.findall(r"kind:\s*(\w+)", file.read_text(encoding="utf-8", errors="replace")):
+            with suppress(Exception):
+                registry.adapter(kind)
+    if given.models.is_dir():
+        with suppress(Exception):
+            import onnxruntime  # noqa: F401
 
 
 def child_exit(server: Any, worker: Any) -> None:

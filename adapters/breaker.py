@@ -6,7 +6,7 @@
 
 It opens after `open_after` failures within `window` that no success has made up for: each success takes one back, so that a system that
 answers most of the time is never cut off, and one that answers nobody is at once. Probes are calls that somebody wants anyway, and never
-a write: a write that finds nobody reading for `probe_every` is told to look for itself first (ASK). A probe that never comes
+a write: a write that finds nobody reading for as long again is told to look for itself first (ASK). A probe that never comes
 back is forgotten after its time. It knows no clock and no protocol: time is handed in with every call.
 """
 
@@ -41,11 +41,13 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`open_after` failures within `window` seconds; a probe every `probe_every`."""
+    """`open_after` failures within `window` seconds; a probe every `probe_every`, the first one after `first` where that is given: then
+    each time twice as late as before."""
 
     open_after: int
     window: float
     probe_every: float
+    first: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Breaker:
         self.name, self.state = name, State.CLOSED
         self._rule, self._changed = rule, changed
         self._failures: deque[float] = deque()
-        self._next = 0.0  # when it may be probed, while it is not closed
+        self._pause = self._next = 0.0  # how long it is left alone, and when it may be probed
         self._probe, self._until = 0, 0.0  # the probe that is on its way, and when it is given up
         self._lock = threading.Lock()
 
@@ -102,7 +104,7 @@ class Breaker:
             return FREE
         wait = self._wait(now)
         if wait <= 0 and write:
-            wait = self._next + self._rule.probe_every - now  # first those who read
+            wait = self._next + self._pause - now  # first those who read
         if wait > 0:
             raise self._open(wait)
         self._probe, self._until = self._probe + 1, deadline + SOON
@@ -125,7 +127,9 @@ class Breaker:
             failures.popleft()
 
     def _shut(self, now: float) -> None:
-        self._next = now + self._rule.probe_every
+        again = 2 * self._pause if self.state is State.HALF_OPEN else self._rule.first
+        self._pause = min(again or self._rule.probe_every, self._rule.probe_every)
+        self._next = now + self._pause
         self._turn(State.OPEN)
 
     def _turn(self, state: State) -> None:

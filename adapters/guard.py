@@ -41,7 +41,7 @@ QUEUE_SHARE = 1 / 4  # of what is left of the deadline
 RETRIES, PAUSE = 2, 0.05  # seconds before the first retry, give or take half; the second waits twice as long
 LOOK = 2.0  # seconds for a look before a write
 FAIR = 1.0  # seconds after which a call that was not answered had time enough, unless it usually takes longer
-WINDOW, PROBE_EVERY = 60.0, 2.0  # of a system's breaker
+WINDOW, PROBE_EVERY, FIRST_PROBE = 60.0, 2.0, 0.25  # of a system's breaker; many a trouble is over at once
 DAY = 86400.0
 _SHARE = 1 / 8  # of the newest call in what a usual one takes
 
@@ -67,7 +67,7 @@ class Limits:
     @property
     def breaker(self) -> Rule:
         """A stalled system fails only as fast as its places: its first full house opens it."""
-        return Rule(min(max(self.places, 2), 5), WINDOW, PROBE_EVERY)
+        return Rule(min(max(self.places, 2), 5), WINDOW, PROBE_EVERY, FIRST_PROBE)
 
 
 @dataclass(slots=True, eq=False)

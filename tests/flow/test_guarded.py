@@ -21,6 +21,7 @@ from wrapper.app import Figway
 from wrapper.request import Answer
 
 DEADLINE, PLACES = 1.0, 4
+BREAKER = "breaker: {open_after: 4, window: 10s, probe_every: 2s}"
 CUSTOMER = {"customer_id": "0000012345"}
 
 
@@ -39,7 +40,7 @@ def figway(line: Proxy, tmp_path: Path) -> Iterator[Figway]:
     needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/*/libsqlite3odbc.so")
     folder = Path(shutil.copytree(CATALOGUE, tmp_path / "catalogue"))
     accounts = folder / "endpoints" / "accounts.list.yaml"
-    accounts.write_text(accounts.read_text().replace("deadline: 8s", f"deadline: {DEADLINE:.0f}s"))
+    accounts.write_text(accounts.read_text().replace("deadline: 8s", f"deadline: {DEADLINE:.0f}s, {BREAKER}"))
     ledger = Ledger(tmp_path)
     environ = {"LEDGER_DSN": ledger.start(), "ACCOUNTS_URL": "http://{}:{}".format(*line.address)}
     models = str(CATALOGUE.parent / "models")

@@ -119,6 +119,20 @@ def test_a_write_lets_those_who_read_go_first_and_is_told_to_look_when_nobody_do
     assert breaker.enter(12, 20, write=True).ask
 
 
+def test_probes_may_begin_early_and_become_rarer() -> None:
+    breaker, states = made(Rule(open_after=1, window=30.0, probe_every=2.0, first=0.5))
+    tell(breaker, SICK, 0)
+    for now, wait in ((0.5, 1.0), (1.5, 2.0), (3.5, 2.0)):
+        breaker.leave(breaker.enter(now, 9), SICK, now)
+        with pytest.raises(CircuitOpen) as shed:
+            breaker.look(now)
+        assert shed.value.retry_after == wait
+    breaker.leave(breaker.enter(5.5, 9), WELL, 5.5)
+    tell(breaker, SICK, 6)
+    assert states[-1] is State.OPEN
+    breaker.enter(6.5, 9)
+
+
 def test_closing_starts_a_new_count() -> None:
     breaker, states = opened()
     breaker.leave(breaker.enter(7, 15), WELL, 7)

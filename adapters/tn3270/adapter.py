@@ -218,12 +218,12 @@ class Tn3270:
         return False
 
     def _fit(self, session: Session, idle: float) -> bool:
-        """Whether a session that has rested is still signed on; looks at what it shows now."""
+        """Whether a session that has rested is still signed on; looks at what it shows now when that has changed."""
+        until = time.monotonic() + SIGN_OFF
         try:
-            session.terminal.screen = session.terminal.act(Read(), time.monotonic() + SIGN_OFF)
+            return not session.terminal.changed(until) or rests(self._graph, session.terminal.act(Read(), until))
         except AdapterError:
             return False
-        return rests(self._graph, session.terminal.screen)
 
     def _tend(self, session: Session, idle: float) -> bool:
         """Whether to keep a session that is at rest: it lives, its LU is ours, and nobody else waits for it. May keep it awake."""

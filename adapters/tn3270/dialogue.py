@@ -6,7 +6,8 @@ written-down screens in a test. What goes wrong at the terminal is thrown in at 
 The rules:
 1. Nothing is read or typed before a screen is known, unlocked and whole.
 2. A screen that still looks as it did when the key was pressed is not an answer: hosts unlock early and paint later (`painted`).
-3. What was typed is read back before a key is pressed, and no other input field may have changed.
+3. What was typed is read back before a key is pressed, and no other input field may have changed. (The terminal may leave the rest of
+   the screen unread where the host has sent nothing since: see emulator.py.)
 4. Interrupting screens are pressed away wherever they come; a screen that means the end of the session is an error wherever it comes.
 """
 
@@ -28,9 +29,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """Erase and fill fields: (row, column, text)."""
+    """Erase and fill fields: (row, column, text). `shown` is what all input fields then have to show; () where reading the fields alone
+    does not tell, and the whole screen is read."""
 
     entries: tuple[tuple[int, int, str], ...] = field(repr=False)
+    shown: tuple[tuple[int, int, str], ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Dialogue:
 
     def said(self) -> AdapterError | None:
         """What a rule makes of the screen. The session stays usable: the host has only said no."""
-        rule = matching(self.rules, self._facts(self.here), contains=True)
+        rule = self._rule(self.here)
         if rule is None:
             return None
         error = rule.error("the host")
@@ -119,8 +122,10 @@ class Dialogue:
     def _fixed(self, edge: Edge) -> dict[str, str]:
         return {name: template.render({}) or "" for name, template in edge.type.items()}
 
-    def _facts(self, here: Definition) -> dict[str, str]:
-        return {name: text or "" for name, text in record(self.screen, here).items()}
+    def _rule(self, here: Definition) -> ErrorRule | None:
+        told = {name for rule in self.rules for name in rule.when}
+        facts = {name: self.screen.text(f) for name, f in here.fields.items() if name in told and not f.hidden}
+        return matching(self.rules, facts, contains=True)
 
     def _settle(self, expected: tuple[str, ...], answer: bool, fresh: Callable[[], bool]) -> Turns[None]:
         signon, pressed_away = self.graph.logon, None
@@ -142,7 +147,7 @@ class Dialogue:
                 raise self._late(here, expected, fresh()) from error
 
     def _lost(self, here: Definition) -> AdapterError:
-        rule = matching(self.rules, self._facts(here), contains=True)
+        rule = self._rule(here)
         if rule:
             return rule.error("the host")
         if self.graph.logon.lost[here.name] == "closed":
@@ -165,10 +170,13 @@ class Dialogue:
             if room == 0 or room < len(text):
                 raise Misread(f"'{name}' of {here.name} is {'protected' if not room else f'only {room} long'} on the host")
         chosen = [here.fields[name] for name in values]
-        self.screen = yield Type(tuple((f.row, f.column, values[f.name]) for f in chosen))
-        for name, f in here.fields.items():
-            if f.input and self.screen.text(f) != values.get(name, before.text(f)).rstrip():
-                raise Misread(f"'{name}' of {here.name} does not show what was typed")
+        shown = {f: values.get(f.name, before.text(f)) for f in here.fields.values() if f.input}
+        hidden = any(f.hidden for f in shown)
+        checks = () if hidden else tuple((f.row, f.column, text.ljust(f.length)) for f, text in shown.items())
+        self.screen = yield Type(tuple((f.row, f.column, values[f.name]) for f in chosen), checks)
+        for f, text in shown.items():
+            if self.screen.text(f) != text.rstrip():
+                raise Misread(f"'{f.name}' of {here.name} does not show what was typed")
 
 
 def painted(before: Screen, sent: Screen, now: Screen, repeated: bool) -> bool:

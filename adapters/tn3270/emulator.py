@@ -8,6 +8,8 @@ to what it does well, the script protocol's shape, over a process of ours that a
 2. Values are escaped here and checked before (dialogue.typeable); an operator error spoils the session.
 3. The child gets no environment but what it needs, and its pipes are no other child's (close_fds), so that it ends by itself on the end
    of its stdin when this process is killed. PR_SET_PDEATHSIG is not used: it fires when the *thread* that forked ends.
+4. Reading a screen is the dearest thing that s3270 does (a write(2) for each row). When the host has sent nothing since the last time, the
+   screen is what it was, and after typing only the input fields are read back.
 """
 
 from __future__ import annotations
@@ -17,23 +19,23 @@ import math
 import select
 import subprocess
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from py3270 import CommandError, Emulator
+from py3270 import Command, CommandError, Emulator
 
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, Unavailable
 from adapters.tn3270.dialogue import Press, Read, Stay, Turns, Type, Wait
-from adapters.tn3270.screen import Row, Screen, parse
+from adapters.tn3270.screen import Row, Screen, parse, typed
 
 logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every command, passwords too, at DEBUG
 T = TypeVar("T")
 Act = Read | Type | Press | Wait
 _SAID_ERROR = (CommandError, ValueError)  # py3270 chokes on an error text that is not ASCII
-_READ = "ReadBuffer(Ascii)"
+_HEARD = "Query(StatsRx)"  # records and bytes that the host has sent so far
+_READ = f"{_HEARD} ReadBuffer(Ascii)"  # in this order: what comes in between is heard the next time
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,6 @@ class Process:
         self._in, self._out = self._child.stdin, self._child.stdout
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
-        self._lines: deque[bytes] = deque()
         self.deadline = 0.0
         self.status = ""  # of the last answer; py3270's own is one behind after an error
         self.dead = False
@@ -90,7 +91,7 @@ class Process:
 
     def quiet(self) -> bool:
         """Whether it lives, and has said nothing unasked."""
-        return not (self.dead or self._lines or self._poll.poll(0))
+        return not (self.dead or self._poll.poll(0))
 
     def write(self, command: bytes) -> None:
         try:
@@ -101,17 +102,15 @@ class Process:
             self.close()
             raise Unavailable("the terminal has ended") from None
 
-    def readline(self) -> bytes:
-        if not self._lines:
-            try:
-                self._lines.extend(self._answer())
-            except BaseException:
-                self.close()
-                raise
-        return self._lines.popleft()
+    def answer(self) -> list[bytes]:
+        """The lines of one whole answer, each with its end."""
+        try:
+            return self._answer()
+        except BaseException:
+            self.close()
+            raise
 
     def _answer(self) -> list[bytes]:
-        """The lines of one whole answer."""
         answer = b""
         while not answer.endswith((b"\nok\n", b"\nerror\n")):
             left = self.deadline - time.monotonic()
@@ -141,6 +140,25 @@ class Process:
         self._out.close()
 
 
+class Exchange(Command):  # type: ignore[misc]
+    """py3270's, which would take an answer line by line and log each."""
+
+    def execute(self) -> None:
+        self.app.write(self.cmdstr + b"\n")
+        *data, self.status_line, result = self.app.answer()
+        self.data = [line[6:-1] for line in data]
+        self.handle_result(result.decode().rstrip())
+
+
+class _Emulator(Emulator):  # type: ignore[misc]
+    """py3270's, over a process that answers at once."""
+
+    def exec_command(self, cmdstr: bytes) -> Exchange:
+        command = Exchange(self.app, cmdstr)
+        command.execute()
+        return command
+
+
 class Terminal:
     """One emulated terminal. Any error of its own leaves it dead. `screen` is what its last action led to."""
 
@@ -149,8 +167,9 @@ class Terminal:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._process = Process(place.argv(), place.environment())
-        self._emulator = Emulator(app=self._process)
+        self._emulator = _Emulator(app=self._process)
         self._rows: dict[str, Row] = {}
+        self._heard = b""  # when `screen` was read
 
     @property
     def dead(self) -> bool:
@@ -180,16 +199,37 @@ class Terminal:
                     action = plan.send(self.screen)
                     continue
                 try:
-                    self.screen = self.act(action, deadline)
+                    screen = self.act(action, deadline)
                 except AdapterError as error:
                     action = plan.throw(error)
                 else:
-                    action = plan.send(self.screen)
+                    action = plan.send(screen)
         except StopIteration as end:
             return cast(T, end.value)
 
     def act(self, action: Act, deadline: float) -> Screen:
         """Do it and say what is shown then. Raises DeadlineExceeded, Unavailable, Misread."""
+        told = self._ask(_command(action, deadline), deadline, typing=isinstance(action, Type))
+        if isinstance(action, Type) and action.shown:
+            expected = typed(self.screen, action.entries)
+            if expected and told == [*(text.encode() for _, _, text in action.shown), self._heard]:
+                self.screen = expected
+                return expected
+            told = self._ask(_READ, deadline)
+        self._heard = told[0]
+        try:
+            self.screen, self._rows = parse([line.decode() for line in told[1:]], self._process.status, self._rows)
+        except ValueError:
+            self.close()
+            raise Misread("the terminal's screen can't be read: it is not the rows and columns of cells that s3270 prints") from None
+        return self.screen
+
+    def changed(self, deadline: float) -> bool:
+        """Whether the host has sent anything since `screen` was read."""
+        return self._ask(_HEARD, deadline) != [self._heard]
+
+    def _ask(self, command: str, deadline: float, *, typing: bool = False) -> list[bytes]:
+        """The data lines of the answer."""
         if self.dead:  # py3270 has an error of its own for that
             raise Unavailable("the terminal has ended")
         if time.monotonic() >= deadline:  # after that its LU may be somebody else's: nothing more is sent
@@ -197,30 +237,30 @@ class Terminal:
             raise DeadlineExceeded("the time was up before the host could be asked")
         self._process.deadline = deadline
         try:
-            answer = self._emulator.exec_command(_command(action, deadline).encode())
+            answer = self._emulator.exec_command(command.encode())
         except _SAID_ERROR:
-            raise self._failed(action, deadline) from None
+            raise self._failed(deadline, typing) from None
         if not self._connected():
-            raise self._failed(action, deadline)
-        try:
-            screen, self._rows = parse([line.decode() for line in answer.data], self._process.status, self._rows)
-        except ValueError:
-            self.close()
-            raise Misread("the terminal's screen can't be read: it is not the rows and columns of cells that s3270 prints") from None
-        return screen
+            raise self._failed(deadline, typing)
+        return cast(list[bytes], answer.data)
 
     def _connected(self) -> bool:
         return self._process.status.split()[3].startswith("C(")
 
-    def _failed(self, action: Act, deadline: float) -> AdapterError:
+    def _failed(self, deadline: float, typing: bool) -> AdapterError:
         """s3270 said `error`. Its words may quote what was typed, so they go nowhere."""
-        connected = self._connected()
+        connected, other = self._connected(), False
+        if typing and connected:
+            with suppress(*_SAID_ERROR, AdapterError):
+                other = self._emulator.exec_command(_HEARD.encode()).data != [self._heard]
         self.close()
+        if other:
+            return Unavailable("the host sent another screen while a field was filled in")
         if not connected:
             return Unavailable("the host ended the connection")
         if deadline - time.monotonic() < 0.05:
             return DeadlineExceeded("the host did not answer in time")
-        return Misread("the host's screen did not take what was typed" if isinstance(action, Type) else "the host's keyboard stayed locked")
+        return Misread("the host's screen did not take what was typed" if typing else "the host's keyboard stayed locked")
 
     def kill(self) -> None:
         """End it from any thread."""
@@ -238,8 +278,9 @@ def _command(action: Act, deadline: float) -> str:
     match action:
         case Read():
             return _READ
-        case Type(entries):
-            return " ".join([*(_entry(*entry) for entry in entries), _READ])
+        case Type(entries, shown):
+            back = [*(f"Ascii({row - 1},{column - 1},{len(text)})" for row, column, text in shown), _HEARD] if shown else [_READ]
+            return " ".join([*(_entry(*entry) for entry in entries), *back])
         case Press(key):
             name = f"{key[:2].upper()}({key[2:]})" if key[2:].isdecimal() else f"{key.capitalize()}()"
             return f"{name} Wait({seconds},Unlock) {_READ}"

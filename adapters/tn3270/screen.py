@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from adapters.tn3270.definition import Definition, Field, Place, Table
 
 _ORDER = re.compile(r"(?:SF\(c0=([0-9a-f]{2})[^)]*\)|GE\(([0-9a-f]+)\)|SA\([^)]*\)) ?")
+_MARK = "01 "  # no cell holds it: s3270 shows a control character as a blank
 
 Row = tuple[str, tuple[tuple[int, int], ...]]  # a row's characters, and its attribute bytes by column from 0
 
@@ -42,12 +43,31 @@ class Screen:
         """How many characters the host's own field takes from here; 0 where it is protected."""
         if not self.attributes:
             return field.length
-        cell = (field.row - 1) * self.columns + field.column - 1
+        start, cell, end = self.around(field.row, field.column)
+        return 0 if self.attributes[start][1] & 0x20 else end - cell
+
+    def around(self, row: int, column: int) -> tuple[int, int, int]:
+        """The index of the attribute that rules a position, the position's cell, and the cell after its field."""
+        cell = (row - 1) * self.columns + column - 1
         after = bisect_left(self.attributes, (cell, 0))
-        if self.attributes[after - 1][1] & 0x20:
-            return 0
         first = self.attributes[0][0] + self.rows * self.columns
-        return (self.attributes[after][0] if after < len(self.attributes) else first) - cell
+        return after - 1, cell, self.attributes[after][0] if after < len(self.attributes) else first
+
+
+def typed(screen: Screen, entries: Sequence[tuple[int, int, str]]) -> Screen | None:
+    """What it shows when each (row, column, text) was typed over a field that was erased from there on, which marks it (0x01). None
+    where that can't be foretold."""
+    cells, attributes = "".join(screen.lines), list(screen.attributes)
+    for row, column, text in entries:
+        if not attributes:
+            return None
+        rules, cell, end = screen.around(row, column)
+        if not cell + len(text) <= end <= len(cells):
+            return None
+        cells = cells[:cell] + text.ljust(end - cell) + cells[end:]
+        attributes[rules] = attributes[rules][0], attributes[rules][1] | 0x01
+    lines = tuple(cells[at : at + screen.columns] for at in range(0, len(cells), screen.columns))
+    return Screen(screen.rows, screen.columns, lines, tuple(attributes), screen.locked)
 
 
 def parse(data: Sequence[str], status: str, known: Mapping[str, Row]) -> tuple[Screen, dict[str, Row]]:
@@ -66,34 +86,38 @@ def parse(data: Sequence[str], status: str, known: Mapping[str, Row]) -> tuple[S
 
 
 def _row(text: str) -> Row:
-    line, at, marks = "", 0, []
-    for order in _ORDER.finditer(text) if "(" in text else ():
-        line += _characters(text[at : order.start()])
-        at = order.end()
-        if order[1]:
-            marks.append((len(line), int(order[1], 16)))
-            line += " "
-        elif order[2]:
-            line += _characters(order[2])
-    return line + _characters(text[at:]), tuple(marks)
+    """Each attribute is one cell; it stands as a mark in the text until its column is known."""
+    bytes_: list[int] = []
 
+    def order(met: re.Match[str]) -> str:
+        if met[1]:
+            bytes_.append(int(met[1], 16))
+            return _MARK
+        return met[2] + " " if met[2] else ""
 
-def _characters(tokens: str) -> str:
-    return bytes.fromhex(tokens).decode().replace("\0", " ")
+    plain = _ORDER.sub(order, text) if "(" in text else text
+    line = bytes.fromhex(plain).decode().replace("\0", " ")
+    if not bytes_:
+        return line, ()
+    columns = [at for at, character in enumerate(line) if character == "\1"]
+    return line.replace("\1", " "), tuple(zip(columns, bytes_, strict=True))
 
 
 def shows(screen: Screen, place: Place) -> bool:
-    return screen.at(place.row, place.column, len(place.text)) == place.text
+    return place.row <= screen.rows and screen.lines[place.row - 1].startswith(place.text, place.column - 1)
 
 
 def recognise(screen: Screen, definitions: Iterable[Definition]) -> Definition | None:
     """The screen whose identifying texts all hold; where several do, the one that asks for most."""
-    fits = [
-        d
-        for d in definitions
-        if d.rows <= screen.rows and d.columns == screen.columns and all(shows(screen, place) for place in d.identify)
-    ]
+    fits = [d for d in definitions if d.rows <= screen.rows and d.columns == screen.columns and _identified(screen, d)]
     return max(fits, key=lambda d: sum(len(place.text) for place in d.identify), default=None)
+
+
+def _identified(screen: Screen, definition: Definition) -> bool:
+    for place in definition.identify:  # noqa: SIM110 - asked of every screen there is, at every step
+        if not shows(screen, place):
+            return False
+    return True
 
 
 def whole(screen: Screen, definition: Definition, *, answer: bool) -> bool:

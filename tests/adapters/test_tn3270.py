@@ -18,6 +18,8 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.tn3270 import target
+from adapters.tn3270.dialogue import Press, Read, Type, Wait
+from adapters.tn3270.emulator import Place, Terminal
 from fixtures import customers
 from fixtures.host3270 import Host3270
 from tests.adapters.bank import ADDRESS, BUSY, CATALOGUE, ENQUIRY, LIST, MOVE, SYSTEM, back_again, call, failed, opened
@@ -182,3 +184,31 @@ def test_a_wide_screen_is_read_by_a_model_5_terminal(host: Host3270) -> None:
             moved = adapter.call(call(MOVE, "0000010002", line1="[^] MÜLLER", town="YORK", postcode="YO1 7HH")).records
             assert moved[0]["line1"] == "[^] MÜLLER"
             adapter.close()
+
+
+def test_a_typed_screen_is_foretold_as_the_terminal_then_shows_it(host: Host3270) -> None:
+    """Only the fields are read back after typing; the rest must be what a whole read would have said."""
+    talking = Terminal(Place(*host.address))
+    try:
+        until = time.monotonic() + 5
+        talking.connect("FIGW01", until)
+        talking.act(Wait(True), until)
+        for text in ("COREBANK", "", "MÜLLER [^", "N" * 30):
+            foretold = talking.act(Type(((20, 18, text),), ((20, 18, text.ljust(30)),)), until)
+            assert foretold.at(20, 18, 30).rstrip() == text
+            assert talking.act(Read(), until) == foretold
+            assert not talking.changed(until)
+        talking.act(Press("enter"), until)
+        with pytest.raises(Misread, match="did not take"):
+            talking.act(Type(((1, 2, "PROTECTED"),), ((1, 2, "PROTECTED"),)), until)
+    finally:
+        talking.close()
+
+
+def test_what_the_host_sends_between_two_calls_is_seen_before_a_key_is_pressed(host: Host3270, one: Adapter) -> None:
+    one.call(call(ENQUIRY, BUSY))
+    host.journal.clear()
+    host.say("FIGW01")
+    time.sleep(0.2)
+    assert one.call(call(ENQUIRY, BUSY)).records[0]["customer"] == BUSY
+    assert [e.detail for e in host.journal.entries("key")] == ["BROADCAST enter", "CUSTINQ enter"]

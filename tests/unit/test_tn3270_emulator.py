@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from py3270 import Command, CommandError
+from py3270 import CommandError
 
 from adapters.errors import DeadlineExceeded, Misconfigured, Unavailable
 from adapters.tn3270.dialogue import Press, Read, Type, Wait
-from adapters.tn3270.emulator import Place, Process, _command
+from adapters.tn3270.emulator import Exchange, Place, Process, _command
 
 STATUS = "U F U C(127.0.0.1) I 2 24 80 3 17 0x0 0.000"
 SCRIPT = """
@@ -43,7 +43,7 @@ def child() -> Iterator[Made]:
 
 
 def said(process: Process) -> list[bytes]:
-    command = Command(process, b"Read")
+    command = Exchange(process, b"Read")
     command.execute()
     return list(command.data)
 
@@ -107,16 +107,19 @@ def test_a_missing_program_is_our_own_fault() -> None:
 
 def test_actions_are_one_line_each() -> None:
     soon = time.monotonic() + 2.5
-    assert _command(Read(), soon) == "ReadBuffer(Ascii)"
-    assert _command(Press("enter"), soon) == "Enter() Wait(3,Unlock) ReadBuffer(Ascii)"
+    read = "Query(StatsRx) ReadBuffer(Ascii)"
+    assert _command(Read(), soon) == read
+    assert _command(Press("enter"), soon) == f"Enter() Wait(3,Unlock) {read}"
     assert _command(Press("clear"), soon).startswith("Clear() ")
     assert _command(Press("pf12"), soon).startswith("PF(12) ")
     assert _command(Press("pa1"), soon).startswith("PA(1) ")
-    assert _command(Wait(True), soon) == "Wait(3,Unlock) ReadBuffer(Ascii)"
-    assert _command(Wait(False), soon) == "Wait(3,Output) ReadBuffer(Ascii)"
+    assert _command(Wait(True), soon) == f"Wait(3,Unlock) {read}"
+    assert _command(Wait(False), soon) == f"Wait(3,Output) {read}"
     typed = _command(Type(((4, 18, '1"\\n'), (5, 18, ""))), soon)
     one, two = 'MoveCursor(3,17) EraseEOF() String("1\\u0022\\u005cn")', 'MoveCursor(4,17) EraseEOF() String("")'
-    assert typed == f"{one} {two} ReadBuffer(Ascii)"
+    assert typed == f"{one} {two} {read}"
+    back = _command(Type(((5, 18, ""),), ((4, 18, "1   "), (5, 18, "  "))), soon)
+    assert back == f"{two} Ascii(3,17,4) Ascii(4,17,2) Query(StatsRx)"
 
 
 def test_where_a_terminal_connects() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from adapters.errors import BadLogon, DeadlineExceeded, PoolExhausted, Unavailab
 from fixtures.host3270 import Host3270
 from tests.adapters.bank import BUSY, ENQUIRY, Leases, back_again, call, failed, opened, static
 from tests.adapters.conformance import footprint
+from tests.live import ROOT
 from tests.unit.stores import store_of
 from wrapper.state.holder import Holder
 
@@ -83,14 +86,36 @@ def test_an_idle_holder_hands_its_lu_over_within_a_second(host: Host3270, many: 
     assert host.journal.count("ghost") == 0
 
 
-def test_four_holders_share_three_lus_and_all_are_served(host: Host3270, many: Many) -> None:
-    adapters = many(4, "PASS0001", "PASS0002", "PASS0003")
-    with ThreadPoolExecutor(16) as threads:
-        asked = [threads.submit(adapters[n % 4].call, call(ENQUIRY, BUSY, seconds=15)) for n in range(400)]
-        assert all(one.result().records[0]["customer"] == BUSY for one in asked)
-    assert host.journal.most_signed_on() <= 3
-    assert host.journal.count("refused") == 0
-    assert host.journal.count("signon") < 60  # those who have one keep it for a while
+@contextmanager
+def worker(host: Host3270, state: Path, threads: int, calls: int) -> Iterator[subprocess.Popen[bytes]]:
+    argv = [sys.executable, "-m", "tests.adapters.worker3270", str(host.address[1]), f"sqlite:///{state}", str(threads), str(calls)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout
+    return process.stdout.readline().decode().strip()
+
+
+def test_processes_never_have_more_sessions_than_lus_and_a_killed_one_leaves_its_lus(host: Host3270, many: Many, tmp_path: Path) -> None:
+    (waiter,) = many(1, "PASS0001", "PASS0002", "PASS0003")
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(host, tmp_path / "state.sqlite", 4, 100)) for _ in range(4)]
+        assert [said(one) for one in workers] == ["up"] * 4
+        assert all(float(said(one)) < 15 for one in workers)
+        assert host.journal.most_signed_on() <= 3
+        assert host.journal.count("signon") < 80
+        for one in workers:
+            one.kill()
+        began = time.monotonic()
+        back_again(waiter, ENQUIRY, BUSY)
+        assert time.monotonic() - began < 3
+        assert host.journal.most_signed_on() <= 3
+        assert host.journal.count("ghost") > 0
 
 
 def test_who_gets_no_lu_is_told_at_the_deadline(host: Host3270, closing: ExitStack) -> None:

@@ -141,7 +141,8 @@ class Leases(Protocol):
         """Give it back; harmless when it is not ours."""
 
     def bar(self, name: str) -> None:
-        """Nobody may take it any more, on any host, until an operator says otherwise: its credential was refused."""
+        """Nobody may take it any more, on any host, until an operator says otherwise: its credential was refused. `name#mark` is barred
+        too, for who asks with barred(): one credential of a name, while another may be tried."""
 
     def barred(self, name: str) -> bool:
         """Whether somebody has barred it."""

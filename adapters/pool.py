@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -193,6 +193,14 @@ class Pool(Generic[T]):
         self._discard(kept)
 
     def _discard(self, kept: _Kept[T]) -> None:
+        """Close it; where parting takes turns with the back end (a tended pool), not in the time of a caller who has its answer."""
+        if self._tick:
+            with suppress(RuntimeError):  # no thread to be had
+                threading.Thread(target=self._end, args=(kept,), name=f"figway-pool-{self.name}", daemon=True).start()
+                return
+        self._end(kept)
+
+    def _end(self, kept: _Kept[T]) -> None:
         try:
             self._close(kept.session)
         finally:
@@ -258,4 +266,4 @@ class Pool(Generic[T]):
         self._leaving.set()
         if free:
             with ThreadPoolExecutor(min(AT_ONCE, len(free)), thread_name_prefix=f"figway-pool-{self.name}") as hands:
-                list(hands.map(self._discard, free))
+                list(hands.map(self._end, free))

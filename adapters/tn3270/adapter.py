@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -152,9 +152,9 @@ class Tn3270:
         return terminal
 
     def _end(self, terminal: Terminal, seat: Seat | None = None) -> None:
-        """Its process is dead before anybody else may have its LU."""
+        """Its process is dead before anybody else may have its LU; one that can't be killed keeps it."""
         terminal.close()
-        if seat:
+        if seat and terminal.ended:
             self._users.give(seat.lease)
         with self._lock:
             self._live.discard(terminal)
@@ -163,14 +163,17 @@ class Tn3270:
         """A sign-on has a thread of its own and may outlast its caller: once a password was sent, what the host says to it is heard."""
         while True:
             seat, made = self._users.take(deadline, needed=needed), Future[Session]()
-            threading.Thread(target=self._seated, args=(seat, deadline, made), name=f"figway-logon-{self.name}", daemon=True).start()
+            work = threading.Thread(target=self._seated, args=(seat, deadline, made), name=f"figway-logon-{self.name}", daemon=True)
             try:
-                return made.result(max(0.0, deadline - time.monotonic()) + HEARING)
-            except (InUse, BadLogon):
-                continue
-            except TimeoutError:
-                if made.cancel():
-                    raise DeadlineExceeded(f"signing on to {self.name} took too long") from None
+                work.start()
+            except RuntimeError:
+                self._users.give(seat.lease)
+                raise Unavailable(f"there is no thread left to sign on to {self.name}") from None
+            wait([made], max(0.0, deadline - time.monotonic()) + HEARING)
+            if made.cancel():
+                raise DeadlineExceeded(f"signing on to {self.name} took too long")
+            with suppress(InUse, BadLogon):
+                return made.result()
 
     def _seated(self, seat: Seat, deadline: float, made: Future[Session]) -> None:
         try:
@@ -192,6 +195,8 @@ class Tn3270:
             terminal = self._start(seat.lu, deadline)
             terminal.run(sign_on(self._graph, seat.user, seat.password, self._place.codepage), deadline, HEARD)
         except BaseException as error:
+            if terminal:
+                terminal.close()
             if isinstance(error, Refused | BadLogon):
                 self._leases.bar(seat.bar)  # before anybody can take it
                 self._events.happened("logon_refused", self.name)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,10 +18,10 @@ import pytest
 from adapters.base import Adapter, Credential
 from adapters.errors import BadLogon, DeadlineExceeded, PoolExhausted, Unavailable
 from fixtures.host3270 import Host3270
-from tests.adapters.bank import BUSY, ENQUIRY, Leases, back_again, call, failed, opened, static
+from tests.adapters.bank import BUSY, ENQUIRY, LIST, Leases, back_again, call, failed, opened, static
 from tests.adapters.conformance import footprint
 from tests.live import ROOT
-from tests.unit.stores import store_of
+from tests.unit.stores import on_sqlite
 from wrapper.state.holder import Holder
 
 
@@ -63,7 +62,7 @@ Many = Callable[..., list[Adapter]]
 @pytest.fixture
 def many(host: Host3270, closing: ExitStack, tmp_path: Path) -> Many:
     """Adapters that compete for the same LUs over one store, as worker processes do."""
-    store = store_of(tmp_path)
+    store = on_sqlite(tmp_path).open()
     closing.callback(store.close)
 
     def make(number: int, *passwords: str) -> list[Adapter]:
@@ -261,21 +260,19 @@ def test_a_terminal_that_falls_sick_is_replaced(host: Host3270, one: Adapter, ha
 
 def test_close_gives_lus_back_while_a_call_still_runs(host: Host3270, closing: ExitStack) -> None:
     leases = Leases()
-    adapter = opened(host.address, ["PASS0001", "PASS0002"], leases)
+    adapter = opened(host.address, ["PASS0001", "PASS0002"], leases, sessions={"min": 2})
     closing.callback(adapter.close)
+    adapter.call(call(ENQUIRY, BUSY))
+    until(lambda: host.journal.count("signon") == 2)
+    host.switches.slow = 0.2
     with ThreadPoolExecutor(2) as threads:
-        for asked in [threads.submit(adapter.call, call(ENQUIRY, BUSY)) for _ in range(2)]:
-            asked.result()
-        until(lambda: len(leases.held) == 2 or adapter.call(call(ENQUIRY, BUSY)) is None)
-        host.switches.slow = 0.4
-        running = threads.submit(adapter.call, call(ENQUIRY, BUSY))
-        time.sleep(0.1)
-        leaving = threading.Thread(target=adapter.close)
-        leaving.start()
+        running = threads.submit(adapter.call, call(LIST, BUSY))
+        until(lambda: host.journal.count("key", "ACCTLIST enter"))
+        leaving = threads.submit(adapter.close)
         until(lambda: len(leases.held) == 1)
         assert not running.done()
-        assert running.result().records[0]["customer"] == BUSY
-        leaving.join(4)
+        assert len(running.result().records) == 31
+        leaving.result(4)
     assert not leases.held
     assert host.journal.count("ghost") == 0
 

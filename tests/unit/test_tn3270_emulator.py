@@ -12,7 +12,8 @@ from py3270 import CommandError
 
 from adapters.errors import DeadlineExceeded, Misconfigured, Unavailable
 from adapters.tn3270.dialogue import Press, Read, Type, Wait
-from adapters.tn3270.emulator import Exchange, Place, Process, _command
+from adapters.tn3270.emulator import Place, _command
+from adapters.tn3270.process import Exchange, Process
 
 STATUS = "U F U C(127.0.0.1) I 2 24 80 3 17 0x0 0.000"
 SCRIPT = """

@@ -18,6 +18,7 @@ from wrapper.problems import NotReady
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import Settings
+from wrapper.state.census import Counted
 from wrapper.state.holder import Holder
 from wrapper.state.store import Store
 from wrapper.systems import Systems
@@ -40,7 +41,10 @@ class Figway:
 
     def runner(self) -> Runner:
         """The job worker over these parts."""
-        return Runner(self.service, self.systems, self.store)
+        return Runner(self.service, self.systems, self.store, self._count)
+
+    def _count(self, open: Counted) -> None:
+        self.telemetry.metrics.census(open.jobs, open.overdue, open.oldest, open.unknown_writes)
 
     def open(self) -> None:
         """Every system opened and every model loaded: what is wrong shows at start. Raises BadSettings, AdapterError or ScoringError."""
@@ -62,8 +66,9 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     A `patient` process begins while the state store is away."""
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
     loaded = catalogue.load(folder, given.models)
-    store = Store(given.state, given.state_key, patient=patient)
-    metrics, leases = Metrics(given.metrics), Holder(store)
+    metrics = Metrics(given.metrics)
+    store = Store(given.state, given.state_key, patient=patient, events=metrics)
+    leases = Holder(store)
     systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
     scorer = Scorer(loaded, Models(given.models))
     tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None

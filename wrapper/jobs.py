@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ from wrapper.operation import Operation, Source
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
 from wrapper.service import Adapters, Service
+from wrapper.state.census import Counted
 from wrapper.state.clock import me
 from wrapper.state.records import Job, LeaseLost
 from wrapper.state.store import Store
@@ -37,13 +38,16 @@ from wrapper.state.store import Store
 LEASE = 60.0
 POLL = 0.2
 BACKOFF = 5.0
+CENSUS = 5.0
 LOOK_AGAIN = 15.0
 
 
 class Runner:
     """One worker. `run` until stopped; `turn` does what can be done now, which is what tests use."""
 
-    def __init__(self, service: Service, adapters: Adapters, store: Store) -> None:
+    def __init__(self, service: Service, adapters: Adapters, store: Store, count: Callable[[Counted], None] | None = None) -> None:
+        """`count` is told now and then what is open."""
+        self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
 
@@ -53,7 +57,14 @@ class Runner:
             busy = False
             with _apart("jobs"):
                 busy = self.turn()
+            with _apart("census"):
+                self._census()
             stop.wait(0 if busy else POLL)
+
+    def _census(self) -> None:
+        if self._count is not None and time.monotonic() >= self._count_due:
+            self._count_due = time.monotonic() + CENSUS
+            self._count(self._store.census())
 
     def turn(self) -> bool:
         """Publish at most one job, then look once for replies. True when a job was taken."""

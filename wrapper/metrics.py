@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
-ROOM = 256 * 1024  # bytes that each file of this process has from the start
+ROOM = 512 * 1024  # bytes that each file of this process has from the start
 
 HAPPENED: Mapping[str, str] = {
     "shed": "Calls refused at once or after their time in the queue, for want of room",
@@ -39,6 +40,7 @@ HAPPENED: Mapping[str, str] = {
     "cache_miss": "Answers that the cache did not have",
     "cache_stale": "Answers from the cache past their time, because the back end is down",
     "cache_coalesced": "Requests that waited for another one's answer",
+    "store_failed": "Times that the state store could not be used",
     "log_dropped": "Log lines dropped, because whoever reads the log stalls",
     "spans_lost": "Batches of spans that the collector did not take",
 }
@@ -49,14 +51,21 @@ LEVELS: Mapping[str, str] = {
     "sessions": "Sessions or connections that are open",
     "sessions_in_use": "Sessions or connections in use",
     "sessions_waiting": "Calls that wait for a session",
-    "leases": "Leases held",
     "users_barred": "Users whose credential was refused: an operator lifts it",
 }
 TOOK: Mapping[str, str] = {
     "queue": "Time spent waiting for room",
     "logon": "Time that a sign-on took",
     "connect": "Time that connecting took",
+    "store_read": "Time of a read of the state store",
+    "store_write": "Time of a transaction of the state store that writes",
 }
+OPEN: Mapping[str, str] = {
+    "jobs_overdue": "Open jobs past the time in which their endpoint expects a reply",
+    "job_oldest_seconds": "Age of the oldest open job",
+    "writes_unknown": "Writes whose outcome is unknown",
+}
+JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
 M = TypeVar("M", Counter, Gauge, Histogram)
 _WORST = {"breaker_state", "users_barred"}  # the rest is added up over the processes
 _SHARED = values.ValueClass  # what prometheus_client has chosen by the environment
@@ -84,6 +93,8 @@ class Metrics:
         self._happened = {n: Counter(f"figway_{n}_total", help, [on], registry=made) for n, help in HAPPENED.items()}
         self._levels = {n: Gauge(f"figway_{n}", help, [on], multiprocess_mode=_mode(n), registry=made) for n, help in LEVELS.items()}
         self._took = {n: Histogram(f"figway_{n}_seconds", help, [on], buckets=SECONDS, registry=made) for n, help in TOOK.items()}
+        self._jobs = Gauge("figway_jobs", "Jobs by state, without the replied ones", ["state"], multiprocess_mode="livemax", registry=made)
+        self._open = {n: Gauge(f"figway_{n}", help, multiprocess_mode="livemax", registry=made) for n, help in OPEN.items()}
         self._known_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._known_calls: dict[tuple[str, str, str, str], tuple[Counter, Histogram, Histogram]] = {}
         self._counters: dict[tuple[str, str], Counter] = {}
@@ -125,6 +136,13 @@ class Metrics:
         if (times := _child(self._times, self._took, what, system)) is not None:
             times.observe(seconds)
 
+    def census(self, jobs: Mapping[str, int], overdue: int, oldest: float, unknown_writes: int) -> None:
+        """What is open in the state store, as the job worker sees it."""
+        for state in JOBS:
+            self._jobs.labels(state).set(jobs.get(state, 0))
+        for name, number in zip(OPEN, (overdue, oldest, unknown_writes), strict=True):
+            self._open[name].set(number)
+
     def page(self) -> tuple[bytes, str]:
         """All processes' numbers, or this one's where it is alone, and the content type."""
         return page(self._folder) if self._folder is not None else _printed(self._registry)
@@ -148,9 +166,12 @@ def page(folder: Path) -> tuple[bytes, str]:
 
 
 def gone(pid: int, folder: Path) -> None:
-    """That process has died: its gauges are forgotten; what it had counted stays."""
+    """That process has died: its gauges are forgotten; what it had counted stays, in no more room than it takes."""
     with suppress(OSError):
         mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        for kind in ("counter", "histogram"):
+            with open(folder / f"{kind}_{pid}.db", "r+b") as file:
+                file.truncate(int.from_bytes(file.read(4), sys.byteorder))
 
 
 def _printed(registry: CollectorRegistry) -> tuple[bytes, str]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from adapters.base import Events
+from adapters.events import SILENT
 from wrapper import log
 from wrapper.problems import NotReady
 from wrapper.state import backup
+from wrapper.state.census import Census
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
 from wrapper.state.generations import Generations
@@ -19,18 +22,22 @@ from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
 from wrapper.state.seal import Seal, make_key, seal_in
 from wrapper.state.sqlite import Sqlite
+from wrapper.state.timed import timed
 from wrapper.state.writes import Writes
 
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Jobs, LeaseTable, Generations):
+class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
-    def __init__(self, url: str, key: Path | None = None, clock: Clock | None = None, *, patient: bool = False) -> None:
+    def __init__(
+        self, url: str, key: Path | None = None, clock: Clock | None = None, *, patient: bool = False, events: Events = SILENT
+    ) -> None:
         """`key` is the file of the seal's key where the store is no file. A `patient` one may be away now, so that a worker can begin
         while the store is down: it is checked when it comes back, before anything is asked of it. It is not made: it was there before."""
-        self._engine, self._key_file = _engine(url, key, clock or Clock())
+        engine, self._key_file = _engine(url, key, clock or Clock())
+        self._engine = timed(engine, events)
         self.folder = self._engine.folder
         self._open: Seal | None = None
         self._patient = patient

@@ -19,7 +19,7 @@ from adapters.events import SILENT
 from adapters.httpwire import Answer, Wire, refusal, unsettled
 from adapters.soap.encoded import Tangled, literal
 from adapters.soap.request import fill
-from adapters.soap.security import WSSE, Security
+from adapters.soap.security import WSSE, Security, Unsigned
 from adapters.soap.target import SoapTarget
 from adapters.soap.wsdl import Operation
 from adapters.template import as_text
@@ -78,7 +78,7 @@ class Soap:
             raise Refused(f"the request does not fit the WSDL of {self.name}: {misfit}", backend=self.name)
         if operation.encoding:
             content.set(f"{{{operation.soap}}}encodingStyle", operation.encoding)
-        self._security.seal(envelope, operation.soap)
+        self._security.seal(envelope)
         return etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
 
     def _content(self, target: SoapTarget, answer: Answer) -> Element:
@@ -107,9 +107,13 @@ class Soap:
         bodies = root.findall(f"{{{operation.soap}}}Body")
         if root.tag != f"{{{operation.soap}}}Envelope" or len(bodies) != 1 or not len(bodies[0]):
             raise self._misread("the answer is not an envelope with one body")
-        if len(bodies[0]) > 1 and not operation.encoding:
+        try:
+            believed = self._security.believed(root, bodies[0])
+        except Unsigned as error:
+            raise self._misread(f"the answer can't be believed: {error}") from None
+        if len(believed) > 1 and not operation.encoding:
             raise self._misread("the answer's body has more than one element")
-        return bodies[0][0]  # what follows it in an encoded one is there to be referred to
+        return believed[0]  # what follows it in an encoded one is there to be referred to
 
     def _record(self, target: SoapTarget, content: Element) -> Any:
         operation = target.operation
@@ -131,7 +135,7 @@ class Soap:
     def _fault(self, target: SoapTarget, fault: Element) -> AdapterError:
         """The rule that knows this fault, or the most that may be said of it."""
         codes = [code for code in _codes(fault, target.operation.soap) if code]
-        if any(code.startswith(f"{{{WSSE}}}") for code in codes):
+        if any(code.startswith((f"{{{WSSE}}}", "{}FailedAuthentication")) for code in codes):  # a signature may leave out the namespace
             return BadLogon(f"{self.name} refused the facade's security token", backend=self.name)
         facts = {"faultcode": etree.QName(codes[-1]).localname} if codes else {}
         for detail in (*fault.iterfind("detail/*"), *fault.iterfind(f"{{{target.operation.soap}}}Detail/*")):

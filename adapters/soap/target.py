@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from adapters.soap.shape import Child
     from adapters.soap.wsdl import Operation, Wsdl
 
+
+def _block(*required: str, **properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "object", "additionalProperties": False, "minProperties": 1, "required": list(required), "properties": properties}
+
+
+_PEM = {"type": "string", "description": "PEM text: a private key without a passphrase, or a certificate"}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 SYSTEM: Mapping[str, Any] = {
     "type": "object",
@@ -38,12 +44,12 @@ SYSTEM: Mapping[str, Any] = {
     "properties": {
         "wsdl": {"type": "string", "description": "a file of the catalogue; what it imports must lie beside it"},
         "endpoint": {"type": "string", "description": "where to send; the WSDL's own address is not used"},
-        "security": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["username_token"],
-            "properties": {"username_token": {"type": "string", "description": "user:password"}, "digest": {"type": "boolean"}},
-        },
+        "security": _block(
+            username_token={"type": "string", "description": "user:password"},
+            digest={"type": "boolean"},
+            sign=_block("key", "cert", key=_PEM, cert=_PEM),
+            verify=_block("cert", cert=_PEM),
+        ),
         **SYSTEM_KEYS,
     },
 }

@@ -17,6 +17,7 @@ from adapters.base import Adapter, Call, Events, Files, Leases, Record, Reply
 from adapters.errors import AdapterError, BadLogon, Failed, Misread, Refused, matching
 from adapters.events import SILENT
 from adapters.httpwire import Answer, Wire, refusal, unsettled
+from adapters.soap.document import XML, NotXml, parsed
 from adapters.soap.encoded import Tangled, literal
 from adapters.soap.request import fill
 from adapters.soap.security import WSSE, Security, Unsigned
@@ -25,7 +26,6 @@ from adapters.soap.wsdl import Operation
 from adapters.template import as_text
 
 Element = etree._Element
-XML = ("text/xml", "application/soap+xml")
 CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an envelope
 
 
@@ -86,9 +86,7 @@ class Soap:
         ok = answer.status == 200
         if answer.status not in CARRY_FAULTS or (not ok and answer.media not in XML):
             raise refusal(self.name, answer)
-        if answer.media not in XML:
-            raise self._misread("the answer is not of an XML media type")
-        content = self._body(answer.body, target.operation)
+        content = self._body(answer, target.operation)
         fault = f"{{{target.operation.soap}}}Fault"
         if content.tag != fault and not ok:
             raise refusal(self.name, answer)
@@ -96,14 +94,11 @@ class Soap:
             raise self._misread(f"the body is not a {etree.QName(target.operation.answer).localname}")
         return content
 
-    def _body(self, body: bytes, operation: Operation) -> Element:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
+    def _body(self, answer: Answer, operation: Operation) -> Element:
         try:
-            root = etree.fromstring(body, parser)
-        except etree.XMLSyntaxError:
-            raise self._misread("the answer is not well-formed XML") from None
-        if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
-            raise self._misread("the answer has a document type definition, which SOAP forbids")
+            root = parsed(answer)
+        except NotXml as error:
+            raise self._misread(f"the answer {error}") from None
         bodies = root.findall(f"{{{operation.soap}}}Body")
         if root.tag != f"{{{operation.soap}}}Envelope" or len(bodies) != 1 or not len(bodies[0]):
             raise self._misread("the answer is not an envelope with one body")

@@ -44,12 +44,15 @@ SYSTEM: Mapping[str, Any] = {
     "properties": {
         "wsdl": {"type": "string", "description": "a file of the catalogue; what it imports must lie beside it"},
         "endpoint": {"type": "string", "description": "where to send; the WSDL's own address is not used"},
-        "security": _block(
-            username_token={"type": "string", "description": "user:password"},
-            digest={"type": "boolean"},
-            sign=_block("key", "cert", key=_PEM, cert=_PEM),
-            verify=_block("cert", cert=_PEM),
-        ),
+        "security": {
+            "dependentRequired": {"digest": ["username_token"]},
+            **_block(
+                username_token={"type": "string", "description": "user:password"},
+                digest={"type": "boolean"},
+                sign=_block("key", "cert", key=_PEM, cert=_PEM),
+                verify=_block("cert", cert=_PEM),
+            ),
+        },
         **SYSTEM_KEYS,
     },
 }

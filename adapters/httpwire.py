@@ -225,10 +225,9 @@ def _tls(name: str, ca: str | None) -> ssl.SSLContext:
 
 
 def _quiet(line: Line, _idle: float) -> bool:
-    """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer."""
-    if line.sock is None or (
-        isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()
-    ):  # decrypted already, so the kernel has it no more
+    """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer. Of TLS nothing
+    waits decrypted: a reader asks for more than a record holds."""
+    if line.sock is None:
         return False
     poll = select.poll()
     poll.register(line.sock, select.POLLIN)

@@ -242,6 +242,20 @@ def test_an_answer_that_is_cut_anywhere_is_never_taken_for_one(size: int) -> Non
         assert isinstance(refused(wire), Unavailable | Misread)
 
 
+def test_a_connection_that_the_server_wants_closed_is_not_used_again_though_it_is_open() -> None:
+    lines: list[socket.socket] = []
+
+    def act(line: socket.socket) -> None:
+        lines.append(line)
+        while line.recv(65536):
+            line.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    with peer(act) as wire:
+        for _ in range(3):
+            assert get(wire).body == b"ok"
+    assert len(lines) == 3
+
+
 def test_an_old_server_may_end_its_answer_by_closing() -> None:
     def act(line: socket.socket) -> None:
         line.recv(65536)
@@ -363,6 +377,25 @@ def test_an_answer_that_came_unasked_in_the_record_of_another_is_not_the_next_on
 
     with peer(act, {"tls": {"ca": str(ca)}}, "https") as wire:
         assert [len(get(wire).body) for _ in range(2)] == [rest, rest]
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_tls_answer_that_ends_with_the_connection_must_end_in_tls_too(ca: Path, polite: bool) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca)
+
+    def act(line: socket.socket) -> None:
+        with context.wrap_socket(line, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhalf of what I")
+            if polite:
+                secured.unwrap()
+
+    with peer(act, {"tls": {"ca": str(ca)}}, "https") as wire:
+        if polite:
+            assert get(wire).body == b"half of what I"
+        else:
+            assert type(refused(wire)) is Unavailable
 
 
 @pytest.mark.parametrize("host, known", [("127.0.0.1", False), ("localhost", True)])

@@ -1,4 +1,4 @@
-"""What adapter tests share: one PostgreSQL with the ledger in it, one SQLite ledger, the demo mainframe."""
+"""What adapter tests share: one PostgreSQL with the ledger in it, one SQLite ledger, the demo mainframe, the demo bureau."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from adapters.base import Adapter
 from fixtures import customers, odbc
 from fixtures.host3270 import Host3270
+from fixtures.soap import Bureau
 from tests import needs
 from tests.adapters.bank import opened
+from tests.adapters.bureau import opened as to_bureau
 from tests.postgres import Cluster, cluster
 
 LEDGER_CUSTOMERS = [*customers.everyone()[:60], customers.by_id()["0000012345"]]
@@ -55,5 +57,20 @@ def bank(host: Host3270) -> Iterator[Adapter]:
 def one(host: Host3270) -> Iterator[Adapter]:
     """One session, so that every call meets what the call before it left."""
     adapter = opened(host.address, ["PASS0001"])
+    yield adapter
+    adapter.close()
+
+
+@pytest.fixture
+def bureau() -> Iterator[Bureau]:
+    bureau = Bureau()
+    bureau.address = bureau.start()  # type: ignore[attr-defined]
+    yield bureau
+    bureau.stop()
+
+
+@pytest.fixture
+def soap(bureau: Bureau) -> Iterator[Adapter]:
+    adapter = to_bureau(bureau.address, bureau.login)  # type: ignore[attr-defined]
     yield adapter
     adapter.close()

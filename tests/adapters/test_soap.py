@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters import registry
-from adapters.base import Adapter, BadTarget, Call, Reply
+from adapters.base import Adapter, BadTarget
 from adapters.errors import (
     AdapterError,
     BadLogon,
@@ -27,83 +24,10 @@ from adapters.errors import (
     Refused,
     Unavailable,
 )
-from adapters.soap.target import SoapTarget
-from fixtures.customers import Customer, everyone
-from fixtures.soap import DISPUTED, SCHEMA, Bureau, truth
-from fixtures.web import Asked, Page
+from fixtures.customers import everyone
+from fixtures.soap import DISPUTED, Bureau, truth
+from tests.adapters.bureau import BLOCK, CODE, FULL, compiled, opened, question, refused, replaced, right
 from tests.adapters.conformance import Conformance, Rig
-from wrapper.catalogue.folder import Folder
-
-CATALOGUE = SCHEMA.parent.parent
-WSDL = SCHEMA.with_name("credit.wsdl")
-BLOCK: Mapping[str, Any] = {
-    "operation": "CreditCheck.assess",
-    "send": {"Subject/NationalId": "{national_id}", "Subject/BornOn": "{born}", "Purpose": "CREDIT", "Amount": "{amount}"},
-    "echo": {"Result/NationalId": "{national_id}"},
-    "errors": {
-        "not_found": {"when": {"fault": "SubjectNotFoundFault", "code": "S404"}, "status": 404},
-        "try_later": {"when": {"Result/ReturnCode": "08"}, "status": 503, "retry": True},
-    },
-}
-FULL = next(c for c in everyone() if truth(c.national_id).searches and truth(c.national_id).limit and truth(c.national_id).grade)
-
-
-def compiled(block: Mapping[str, Any] = BLOCK, folder: Path = CATALOGUE) -> SoapTarget:
-    target = registry.target("soap").compile(block, {"wsdl": "wsdl/credit.wsdl"}, Folder(folder))
-    assert isinstance(target, SoapTarget)
-    return target
-
-
-def question(
-    national_id: str = FULL.national_id, seconds: float = 5.0, block: Mapping[str, Any] = BLOCK, effect: Any = "read", **more: Any
-) -> Call:
-    return Call("credit.check", compiled(block), {"national_id": national_id, **more}, time.monotonic() + seconds, effect=effect)
-
-
-def opened(address: tuple[str, int], login: str, **security: Any) -> Adapter:
-    host, port = address
-    system = {"wsdl": "wsdl/credit.wsdl", "endpoint": f"http://{host}:{port}/credit", "security": {"username_token": login, **security}}
-    return registry.adapter("soap").open("bureau", system, Folder(CATALOGUE), None)  # type: ignore[arg-type]
-
-
-def right(reply: Reply, customer: Customer = FULL) -> None:
-    known = truth(customer.national_id)
-    (record,) = reply.records
-    assert record["Result"] == {
-        "NationalId": customer.national_id,
-        "ReturnCode": "00",
-        "Reference": known.reference,
-        "RiskGrade": known.grade,
-        "Limit": known.limit,
-        "CheckedAt": known.checked_at,
-    }
-    assert record["Report"]["Records"] is customer.records
-    found = [(s["Date"], s["Lender"], s["Amount"]) for s in record["Report"]["Searches"]["Search"]]
-    assert found == list(known.searches)
-
-
-@pytest.fixture
-def bureau() -> Iterator[Bureau]:
-    bureau = Bureau()
-    bureau.address = bureau.start()  # type: ignore[attr-defined]
-    yield bureau
-    bureau.stop()
-
-
-@pytest.fixture
-def soap(bureau: Bureau) -> Iterator[Adapter]:
-    adapter = opened(bureau.address, bureau.login)  # type: ignore[attr-defined]
-    yield adapter
-    adapter.close()
-
-
-def refused(adapter: Adapter, call: Call) -> AdapterError:
-    with pytest.raises(AdapterError) as met:
-        adapter.call(call)
-    assert met.value.backend == "bureau"
-    shown = met.value.detail
-    assert not any(secret in shown for secret in ("app-17", "ORA-", FULL.national_id, "bureau-secret", "/etc"))
-    return met.value
 
 
 class TestSoap(Conformance):
@@ -222,16 +146,7 @@ def test_a_sick_service_is_its_error_after_one_search_and_a_write_is_unknown(
     right(soap.call(question()))
 
 
-def replaced(old: str, new: str) -> Callable[[bytes], bytes]:
-    def twist(xml: bytes) -> bytes:
-        assert old.encode() in xml
-        return xml.replace(old.encode(), new.encode())
-
-    return twist
-
-
 LIMIT = f">{truth(FULL.national_id).limit}</c:Limit>"
-CODE = "<c:ReturnCode>00</c:ReturnCode>"
 
 
 @pytest.mark.parametrize(
@@ -265,94 +180,6 @@ def test_somebody_elses_refusal_is_a_misread_too(bureau: Bureau, soap: Adapter) 
     bureau.disputed.add(FULL.national_id)
     bureau.twist = replaced(FULL.national_id, "AB100001A")
     assert type(refused(soap, question())) is Misread
-
-
-def test_an_entity_bomb_and_an_external_entity_are_a_misread(bureau: Bureau, soap: Adapter) -> None:
-    bomb = b"<!DOCTYPE x [" + b"".join(b'<!ENTITY e%d "%s">' % (n, b"&e%d;" % (n - 1) * 10 if n else b"ha") for n in range(9)) + b"]>"
-    for doctype in (bomb, b'<!DOCTYPE x [<!ENTITY e8 SYSTEM "file:///etc/hostname">]>'):
-        bureau.twist = lambda xml, doctype=doctype: doctype + replaced(CODE, "<c:ReturnCode>&e8;</c:ReturnCode>")(xml.partition(b"?>")[2])  # type: ignore[misc]
-        start = time.monotonic()
-        assert type(refused(soap, question())) is Misread
-        assert time.monotonic() - start < 1
-
-
-def answering(bureau: Bureau, xml: Callable[[bytes], bytes], media: str = "text/xml") -> None:
-    """The bureau answers with what `xml` makes of its envelope, under another media type."""
-    honest = bureau.answer
-
-    def answer(asked: Asked) -> Page:
-        page = honest(asked)
-        return Page(page.status, media, xml(page.body))
-
-    bureau.answer = answer
-
-
-def written(encoding: str, declared: str) -> Callable[[bytes], bytes]:
-    return lambda xml: f'<?xml version="1.0" encoding="{declared}"?>{xml.partition(b"?>")[2].decode()}'.encode(encoding)
-
-
-@pytest.mark.parametrize(
-    "encoding, declared, media",
-    [
-        ("utf-16", "utf-16", "text/xml; charset=utf-16"),
-        ("latin-1", "ISO-8859-1", "text/xml"),
-        ("latin-1", "ISO-8859-1", 'application/soap+xml; action="x"; charset="iso-8859-1"'),
-        ("utf-8", "utf-8", "TEXT/XML; Charset=UTF-8"),
-    ],
-)
-def test_an_answer_may_be_in_any_encoding_that_it_names(bureau: Bureau, soap: Adapter, encoding: str, declared: str, media: str) -> None:
-    umlaut = next(c for c in everyone() if any("\u00dc" in who for _, who, _ in truth(c.national_id).searches))
-    answering(bureau, written(encoding, declared), media)
-    right(soap.call(question(umlaut.national_id)), umlaut)
-
-
-DOCTYPE = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>'
-
-
-@pytest.mark.parametrize(
-    "change, media, why",
-    [
-        pytest.param(lambda xml: b"\x1f\x8b" + xml, "text/xml", "well-formed", id="compressed without a word"),
-        pytest.param(written("utf-7", "utf-7"), "text/xml", "an encoding that is not read", id="UTF-7"),
-        pytest.param(written("utf-32", "utf-32"), "text/xml", "an encoding that is not read", id="UTF-32"),
-        pytest.param(
-            lambda xml: (DOCTYPE + xml.partition(b"?>")[2].decode()).encode("utf-16"), "text/xml", "type definition", id="a DTD in UTF-16"
-        ),
-        pytest.param(
-            lambda xml: written("utf-7", "utf-7")(b"?>" + DOCTYPE.encode() + xml.partition(b"?>")[2]),
-            "text/xml",
-            "type definition",
-            id="a DTD in UTF-7",
-        ),
-        pytest.param(written("utf-8", "utf-8"), "text/xml; charset=iso-8859-1", "one encoding by its header", id="two encodings"),
-        pytest.param(lambda xml: xml, "multipart/related; type=text/xml; boundary=b", "multipart", id="MTOM"),
-        pytest.param(lambda xml: xml, "application/xml", "media type", id="XML that is no envelope's"),
-        pytest.param(lambda xml: xml, "", "media type", id="no media type"),
-        pytest.param(
-            lambda xml: xml.replace(b"<c:Lender>", b"<c:Lender>" + b"<a>" * 255 + b"</a>" * 255, 1), "text/xml", "well-formed", id="depth"
-        ),
-        pytest.param(
-            lambda xml: xml.replace(
-                b"<c:Lender>", b'<c:Lender><i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:1"/>', 1
-            ),
-            "text/xml",
-            "does not fit the WSDL",
-            id="an attachment that is included",
-        ),
-    ],
-)
-def test_a_document_that_is_not_plain_xml_is_a_misread(
-    bureau: Bureau, soap: Adapter, change: Callable[[bytes], bytes], media: str, why: str
-) -> None:
-    umlaut = next(c for c in everyone() if any("\u00dc" in who for _, who, _ in truth(c.national_id).searches))
-    answering(bureau, change, media)
-    with pytest.raises(Misread, match=why):
-        soap.call(question(umlaut.national_id))
-
-
-def test_comments_and_instructions_inside_a_value_do_not_cut_it_short(bureau: Bureau, soap: Adapter) -> None:
-    bureau.twist = replaced("<c:ReturnCode>00", "<c:ReturnCode><!-- 9 -->0<?x 9?>0")
-    right(soap.call(question()))
 
 
 def test_rows_are_the_repeated_element_and_none_is_no_row(soap: Adapter) -> None:
@@ -392,67 +219,3 @@ def test_a_block_is_checked_against_the_wsdl(change: Mapping[str, Any], where: t
     with pytest.raises(BadTarget) as met:
         compiled({**BLOCK, **change})
     assert any(fault.path == where and message in fault.message for fault in met.value.faults), met.value.faults
-
-
-def folder(at: Path, wsdl: str, xsd: str = SCHEMA.read_text()) -> Path:
-    (at / "wsdl").mkdir()
-    (at / "wsdl" / "credit.wsdl").write_text(wsdl)
-    (at / "wsdl" / "credit.xsd").write_text(xsd)
-    return at
-
-
-@pytest.mark.parametrize(
-    "place", ["http://127.0.0.1:9/x.xsd", "https://x.invalid/x.xsd", "file:///etc/passwd", "/etc/passwd", "../x.xsd", "other.xsd"]
-)
-def test_a_wsdl_may_import_only_what_lies_beside_it(tmp_path: Path, place: str) -> None:
-    (tmp_path / "x.xsd").write_text(SCHEMA.read_text())
-    with pytest.raises(BadTarget, match="put a copy there"):
-        compiled(folder=folder(tmp_path, WSDL.read_text().replace("credit.xsd", place)))
-
-
-def test_a_schema_may_include_only_what_lies_beside_it(tmp_path: Path) -> None:
-    xsd = SCHEMA.read_text().replace(
-        '<xs:simpleType name="NationalId">', '<xs:include schemaLocation="file:///etc/passwd"/><xs:simpleType name="NationalId">'
-    )
-    with pytest.raises(BadTarget):
-        compiled(folder=folder(tmp_path, WSDL.read_text(), xsd))
-
-
-@pytest.mark.parametrize("text", ["", "<html/>", '<!DOCTYPE x [<!ENTITY e "v">]>' + WSDL.read_text().partition("?>")[2]])
-def test_what_is_not_a_plain_wsdl_is_said_so(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadTarget):
-        compiled(folder=folder(tmp_path, text))
-
-
-def test_schemas_inside_the_wsdl_judge_as_well(tmp_path: Path, bureau: Bureau, soap: Adapter) -> None:
-    """Two inline schemas that import each other by namespace alone, one namespace in two pieces: as .NET writes them."""
-    inner = (
-        SCHEMA.read_text()
-        .partition("-->")[2]
-        .replace('elementFormDefault="qualified">', 'elementFormDefault="qualified" xmlns:b="urn:b"><xs:import namespace="urn:b"/>')
-    )
-    simple = '<xs:schema targetNamespace="urn:b"><xs:simpleType name="{}">{}</xs:simpleType></xs:schema>'
-    letter = '<xs:restriction base="xs:string"><xs:maxLength value="1"/></xs:restriction>'
-    grade, other = simple.format("Grade", letter), simple.format("Other", letter)
-    head, _, rest = WSDL.read_text().partition("<wsdl:types>")
-    wsdl = (
-        head
-        + "<wsdl:types>"
-        + grade
-        + inner.replace('name="RiskGrade" type="xs:string"', 'name="RiskGrade" type="b:Grade"')
-        + other
-        + "</wsdl:types>"
-        + rest.partition("</wsdl:types>")[2]
-    )
-    target = compiled(folder=folder(tmp_path, wsdl))
-    call = Call("credit.check", target, {"national_id": FULL.national_id}, time.monotonic() + 5)
-    right(soap.call(call))
-    bureau.twist = replaced(f"{truth(FULL.national_id).grade}</c:RiskGrade>", "XX</c:RiskGrade>")
-    assert type(refused(soap, call)) is Misread
-
-
-def test_soap_1_2_has_its_own_envelope_and_headers(tmp_path: Path) -> None:
-    wsdl = WSDL.read_text().replace("http://schemas.xmlsoap.org/wsdl/soap/", "http://schemas.xmlsoap.org/wsdl/soap12/")
-    operation = compiled(folder=folder(tmp_path, wsdl)).operation
-    assert operation.soap == "http://www.w3.org/2003/05/soap-envelope"
-    assert "action=" in operation.headers["Content-Type"]

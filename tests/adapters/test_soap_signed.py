@@ -14,7 +14,7 @@ from adapters.errors import AdapterError, BadLogon, Misconfigured, Misread, Outc
 from fixtures.customers import everyone
 from fixtures.soap import SCHEMA, truth
 from fixtures.soap_signed import ATTACKS, Identity, SignedBureau
-from tests.adapters.test_soap import BLOCK, FULL, compiled, right
+from tests.adapters.bureau import BLOCK, FULL, compiled, right
 from wrapper.catalogue.folder import Folder
 
 CATALOGUE = Folder(SCHEMA.parent.parent)

@@ -147,6 +147,7 @@ class Guarded:
             if state is not State.HALF_OPEN:
                 self._events.happened("breaker_opened" if state is State.OPEN else "breaker_closed", name)
 
+        self._events.level("breaker_state", name, State.CLOSED)
         return Breaker(name, rule, changed)
 
     def _open_now(self) -> None:

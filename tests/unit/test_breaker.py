@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from adapters.breaker import FREE, Breaker, Rule, State, Verdict
@@ -131,6 +134,22 @@ def test_probes_may_begin_early_and_become_rarer() -> None:
     tell(breaker, SICK, 6)
     assert states[-1] is State.OPEN
     breaker.enter(6.5, 9)
+
+
+def test_of_many_threads_at_once_one_probes() -> None:
+    breaker, _ = opened()
+    together = threading.Barrier(16)
+
+    def enter(_: int) -> bool:
+        together.wait(5)
+        try:
+            breaker.enter(7, 15)
+        except CircuitOpen:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(enter, range(16))) == 1
 
 
 def test_closing_starts_a_new_count() -> None:

@@ -6,6 +6,7 @@ error back into HTTP; hooks carry the request id, security headers and the log l
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import time
@@ -73,10 +74,11 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
             purpose=request.headers.get("Figway-Purpose"),
             idempotency_key=request.headers.get("Idempotency-Key"),
             wait=_wait(request.headers.get("Prefer", "")),
+            fresh="no-cache" in request.headers.get("Cache-Control", ""),
         )
         answer = service.serve(operation, asked)
         g.side = _side(answer)
-        return _respond(answer)
+        return _unless_known(answer) if operation.method == "GET" else _respond(answer)
 
     return view
 
@@ -189,6 +191,17 @@ def _from_flask(error: HTTPException) -> RequestError:
 def _respond(answer: Answer) -> Response:
     response = _json(answer.body, answer.status)
     response.headers.update(answer.headers)
+    return response
+
+
+def _unless_known(answer: Answer) -> Response:
+    """A read, under a strong ETag of what this caller may see; 304 when the caller has that already (RFC 9110, 13.1.2)."""
+    response = _respond(answer)
+    tag = hashlib.blake2b(response.data, digest_size=12).hexdigest()
+    response.headers["ETag"] = f'"{tag}"'
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(tag):
+        response.status_code = 304
+        response.set_data(b"")
     return response
 
 

@@ -40,6 +40,7 @@ POLL = 0.2
 BACKOFF = 5.0
 CENSUS = 5.0
 LOOK_AGAIN = 15.0
+SETTLE = 1.0
 
 
 class Runner:
@@ -50,6 +51,7 @@ class Runner:
         self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
+        self._writes_due = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""
@@ -74,6 +76,8 @@ class Runner:
                 self._publish(job)
         self._collect()
         self._archive()
+        with _apart("settle writes"):
+            self._settle_writes()
         return job is not None
 
     def _publish(self, job: Job) -> None:
@@ -118,6 +122,12 @@ class Runner:
     def _not_known(self, job: Job, error: AdapterError | RequestError) -> str:
         self._store.unknown(job.id, self._name, _problem(error, job.trace), LOOK_AGAIN)
         return "unknown"
+
+    def _settle_writes(self) -> None:
+        """Writes of processes that died, and those of unknown outcome; at the start, and then every few seconds."""
+        if time.monotonic() >= self._writes_due:
+            self._writes_due = time.monotonic() + SETTLE
+            self._service.settling.turn()
 
     def _collect(self) -> None:
         """Look for replies, system by system. A reply is read by its batch id and its definition alone: nothing sealed is opened."""

@@ -20,27 +20,33 @@ from adapters.errors import AdapterError, DeadlineExceeded, Missing
 from scoring import features
 from wrapper.operation import Operation, Part
 from wrapper.problems import RequestError
-from wrapper.quality import gate
+from wrapper.quality import gate, too_old
+from wrapper.request import Terms
 from wrapper.rows import Reader, Rows
 
 THREADS = 32
 GRACE = 0.5  # seconds that a part may be late: adapters end by themselves soon after the deadline
 Asked = tuple[Operation, Rows]
-Ask = Callable[[str, Mapping[str, Any], float, str], Asked]
+Ask = Callable[[str, Mapping[str, Any], Terms], Asked]
 
 
 @dataclass(slots=True)
 class Gathered:
-    """What the parts said: facts by part name, where each came from, and the optional parts that are missing with the reason."""
+    """What the parts said: facts by part name, where each came from, the optional parts that are missing with the reason, the age of
+    the oldest part that was kept, and whether one is too stale to be scored."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    age: float | None = None
+    stale: bool = False
 
     def answered(self, part: Part, asked: Asked) -> None:
         operation, rows = asked
         self.facts[part.name] = rows.good if operation.shape == "items" else rows.good[0]
-        self.sources[part.name] = {"part": part.name, "system": rows.backend, **({"as_of": rows.as_of} if rows.as_of else {})}
+        self.sources[part.name] = {"part": part.name, "system": rows.backend, **origin(rows)}
+        self.age = max((age for age in (self.age, rows.age) if age is not None), default=None)
+        self.stale = self.stale or too_old(operation, rows)
 
     def meta(self, operation: Operation) -> dict[str, Any]:
         """For the answer, in the order of the endpoint's file."""
@@ -64,7 +70,7 @@ class Join:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="figway-join")
         self._readers: dict[str, Reader] = {}
 
-    def gather(self, operation: Operation, params: Mapping[str, Any], deadline: float, trace: str) -> Gathered:
+    def gather(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> Gathered:
         """Every part asked, or its error. Ends by the deadline and GRACE."""
         gathered = Gathered()
         waiting = list(operation.parts)
@@ -74,10 +80,10 @@ class Join:
                 waiting.remove(part)
                 if _needs(part, operation) <= gathered.facts.keys():
                     values = _values(part, {**params, **gathered.facts})
-                    running[self._pool.submit(copy_context().run, self._ask, part.operation, values, deadline, trace)] = part
+                    running[self._pool.submit(copy_context().run, self._ask, part.operation, values, terms)] = part
                 else:
                     gathered.failed(part, Missing(f"{part.name} needs a part that is missing"))
-            _settle(running, gathered, deadline)
+            _settle(running, gathered, terms.deadline)
         return gathered
 
     def from_caller(self, operation: Operation, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -100,6 +106,11 @@ class Join:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def origin(rows: Rows) -> dict[str, Any]:
+    """What an answer's `meta.sources` says of rows, beside where they are from."""
+    return {**({"as_of": rows.as_of} if rows.as_of else {}), **({"stale": True} if rows.stale else {})}
 
 
 def _settle(running: dict[Future[Asked], Part], gathered: Gathered, deadline: float) -> None:

@@ -67,6 +67,16 @@ class ReadRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """The read that tells whether a write has happened: `params` fill its parameters, `shows` says what its fields show once it has. Both
+    are templates over the write's own parameters."""
+
+    operation: str
+    params: Mapping[str, str]
+    shows: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One side of an operation. `target` is the adapter kind's own compiled form of the block."""
 
@@ -78,6 +88,7 @@ class Source:
     repeat: Literal["allowed", "never"] = "allowed"
     deferred: bool = False  # a file drop: 202 and a job
     expect_within: float = 0.0  # seconds until a deferred answer is overdue
+    ask: Ask | None = None  # of a write whose outcome may be unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,15 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True)
+class Caching:
+    """For how many seconds an answer is kept, and for how many more it may be served, as stale, while the back end is down."""
+
+    ttl: float
+    stale_if_down: float = 0.0
+    score_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A request with what its answer must be; `expect` has status, and may have count, data (a subset), score."""
 
@@ -130,7 +150,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint. A join has `parts` and neither `legacy` nor `modern`. `hash` is of the file's content and all that it refers to."""
+    """One endpoint. A join has `parts` and neither `legacy` nor `modern`. `hash` is of the file's content and all that it refers to;
+    `invalidates` names the cached reads whose answers it changes."""
 
     name: str
     summary: str
@@ -154,6 +175,8 @@ class Operation:
     examples: tuple[Example, ...]
     file: str
     hash: str
+    cache: Caching | None = None
+    invalidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

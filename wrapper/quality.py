@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from wrapper.operation import Quality
+from wrapper.operation import Operation, Quality
 from wrapper.problems import Inadequate
 from wrapper.rows import Rows
+
+STALE = "the back end is down, and what was kept of it is stale"
+
+
+def too_old(operation: Operation, rows: Rows) -> bool:
+    """Whether rows are not to be scored: stale ones are only where their endpoint says so."""
+    return rows.stale and not (operation.cache and operation.cache.score_stale)
 
 
 def gate(rows: Rows, quality: Quality) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wrapper.policy.keys import Caller
@@ -23,7 +24,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`wait` is for how many seconds the caller would wait for a deferred answer."""
+    """`wait` is for how many seconds the caller would wait for a deferred answer; `fresh` asks for one that was not kept."""
 
     caller: Caller
     given: Given
@@ -32,6 +33,20 @@ class Request:
     idempotency_key: str | None = None
     wait: float = 0.0
     side: Side = "legacy"
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How back ends are asked: until when (monotonic seconds), under which request id, and whether nothing that was kept will do."""
+
+    deadline: float
+    trace: str
+    fresh: bool = False
+
+    def within(self, seconds: float) -> Terms:
+        """The same, and no longer than so many seconds from now."""
+        return replace(self, deadline=min(self.deadline, time.monotonic() + seconds))
 
 
 @dataclass(frozen=True, slots=True)

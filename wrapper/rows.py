@@ -27,12 +27,17 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Canonical rows. A `good` row has every field of the contract; None is a value that the back end does not have."""
+    """Canonical rows. A `good` row has every field of the contract; None is a value that the back end does not have.
+
+    `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down.
+    """
 
     good: tuple[Mapping[str, Any], ...]
     bad: tuple[BadRow, ...]
     backend: str
     as_of: str | None = None
+    age: float | None = None
+    stale: bool = False
 
 
 class Reader:

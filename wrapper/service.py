@@ -1,7 +1,9 @@
 """Service.serve: one request, top to bottom. READ THIS FIRST.
 
-    authorise -> load params -> authorise the object -> [write: reserve the idempotency key] -> decide the side
-        -> fetch (adapter call -> read schema -> echo check -> quality gate) -> score -> [write: keep the answer] -> mask -> Answer
+    authorise -> load params -> authorise the object
+        -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
+        -> decide the side -> fetch = cache ( adapter call -> read schema -> echo check -> quality gate )
+        -> score -> [write: keep the answer] -> mask -> Answer
 
 One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
 Answers that were kept (replays, jobs) leave by the same last step: they are masked for whoever asks now.
@@ -16,20 +18,26 @@ from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, Missing, OutcomeUnknown
-from wrapper.join import Join
+from wrapper.cache import Cache
+from wrapper.join import Join, origin
+from wrapper.late import Late
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
 from wrapper.policy.mask import masked
 from wrapper.problems import Invalid, NoSuchThing, RequestError
-from wrapper.quality import gate
-from wrapper.request import Answer, Given, Request, Side
+from wrapper.quality import STALE, gate, too_old
+from wrapper.request import Answer, Given, Request, Side, Terms
 from wrapper.rows import Reader, Rows
 from wrapper.score import Scorer
+from wrapper.settle import Settling
 from wrapper.state.store import Store
 from wrapper.telemetry import Telemetry
 from wrapper.writes import Writes
+
+BYPASS = "cache:bypass"
+"""The scope of callers whose `Cache-Control: no-cache` is heeded."""
 
 
 class Adapters(Protocol):
@@ -62,16 +70,19 @@ class Service:
             (op.name, side): told.asking(op, side, source) for op in catalogue.operations.values() for side, source in _sides(op)
         }
         self._join = Join(self._rows_of)
-        self.writes = Writes(store, waiters)
+        self._late = Late()
+        self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
+        self.settling = Settling(catalogue, store, self._rows_of, self.load, self._dumped_row, self.cache.changed)
+        self.writes = Writes(store, waiters, self._late, self.settling)
 
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
         authorise(operation.auth, request.caller, request.purpose)
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
-        deadline = time.monotonic() + operation.deadline
+        terms = Terms(time.monotonic() + operation.deadline, request.trace, request.fresh and BYPASS in request.caller.scopes)
         answer = self._write if operation.effect == "write" else self._answer
-        return _shown(answer(operation, request, params, deadline), operation, request.caller)
+        return _shown(answer(operation, request, params, terms), operation, request.caller)
 
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
@@ -80,43 +91,54 @@ class Service:
             return None
         return _shown(answer, self.catalogue.operations.get(answer.body["meta"]["job"]["operation"]), caller)
 
-    def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
+    def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
         """A write is reserved under its idempotency key first, and never done twice."""
-        write = self.writes.begin(operation, request.caller, request.idempotency_key, request.given, deadline)
+        write = self.writes.begin(operation, request, terms)
         if isinstance(write, Answer):
             return write
         if operation.legacy is not None and operation.legacy.deferred:
             return self.writes.defer(write, operation.legacy, request)
         with write:
-            return write.done(self._answer(operation, request, params, deadline))
+            write.intend(self.settling.intent(operation, request.given, params, terms))
+            return write.done(self._answer(operation, request, params, terms))
 
-    def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], deadline: float) -> Answer:
+    def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
         """The whole answer, not yet masked."""
         if operation.parts:
             self._refuse_early(operation, params)
-            gathered = self._join.gather(operation, params, deadline, request.trace)
+            gathered = self._join.gather(operation, params, terms)
             facts: Mapping[str, Any] = gathered.facts
             data: Any = self._join.data(operation, params, facts)
-            meta = gathered.meta(operation)
+            meta, age, stale = gathered.meta(operation), gathered.age, gathered.stale
         else:
-            rows = self.fetch(operation, request.side, params, deadline, request.trace)
+            rows = self.fetch(operation, request.side, params, terms)
             facts = {"": rows.good if operation.shape == "items" else rows.good[0]}
             data = self._dumped(operation, request.side, rows)
-            meta = _meta(operation, request.side, rows)
-        score, notes = self._scorer.score(operation, facts)
-        return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}})
+            meta, age, stale = _meta(operation, request.side, rows), rows.age, too_old(operation, rows)
+        score, notes = (None, {"not_scored": STALE}) if stale and operation.scoring else self._scorer.score(operation, facts)
+        return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}}, {} if age is None else {"Age": f"{age:.0f}"})
 
-    def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float, trace: str) -> Rows:
+    def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
         source = _source(operation, side)
-        call = Call(operation.name, source.target, params, deadline, trace, operation.effect, source.repeat == "allowed")
-        reply = self._asking[operation.name, side](self._adapters[source.system], call)
+
+        def ask(deadline: float) -> Rows:
+            call = Call(operation.name, source.target, params, deadline, terms.trace, operation.effect, source.repeat == "allowed")
+            return self._read(operation, side, call, self._asking[operation.name, side](self._adapters[source.system], call))
+
+        if operation.effect == "read":
+            return self.cache.rows(operation, side, params, terms, ask)
+        with self.cache.changing(operation):
+            return ask(terms.deadline)
+
+    def _read(self, operation: Operation, side: Side, call: Call, reply: Reply) -> Rows:
+        """What was answered, as canonical rows. A write whose answer can't be read has happened."""
         try:
-            return self._canonical(operation, side, params, reply)
+            return self._canonical(operation, side, call.params, reply)
         except (RequestError, AdapterError) as error:
             if operation.effect == "read":
                 raise
-            raise OutcomeUnknown("the back end took the write, but its answer can't be read", backend=source.system) from error
+            raise OutcomeUnknown("the back end took the write, but its answer can't be read", backend=reply.backend) from error
 
     def _canonical(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
         rows = self._readers[operation.name, side].read(reply)
@@ -125,14 +147,14 @@ class Service:
         _one(operation, rows)
         return rows
 
-    def _rows_of(self, name: str, values: Mapping[str, Any], deadline: float, trace: str) -> tuple[Operation, Rows]:
+    def _rows_of(self, name: str, values: Mapping[str, Any], terms: Terms) -> tuple[Operation, Rows]:
         """A join's part: the same fetch, with parameters loaded by the part's own rules."""
         operation = self.catalogue.operations[name]
         try:
             params = self.load(operation, self.place(operation, values))
         except Invalid as error:
             raise Misread(f"{name} can't be asked with what another part answered: {error.detail}") from error
-        return operation, self.fetch(operation, "legacy", params, min(deadline, time.monotonic() + operation.deadline), trace)
+        return operation, self.fetch(operation, "legacy", params, terms.within(operation.deadline))
 
     def _refuse_early(self, operation: Operation, params: Mapping[str, Any]) -> None:
         """What a part will not take of the caller's own values is the caller's 422, before anything is asked."""
@@ -160,8 +182,12 @@ class Service:
         dumped = self._readers[operation.name, side].dump(rows.good)
         return dumped if operation.shape == "items" else dumped[0]
 
+    def _dumped_row(self, operation: Operation, row: Mapping[str, Any]) -> Any:
+        return self._readers[operation.name, "legacy"].dump([row])[0]
+
     def close(self) -> None:
         self._join.close()
+        self._late.close()
 
 
 def _sides(operation: Operation) -> list[tuple[Side, Source]]:
@@ -205,7 +231,7 @@ def _echo(operation: Operation, params: Mapping[str, Any], rows: Rows) -> None:
 
 
 def _meta(operation: Operation, side: Side, rows: Rows) -> dict[str, Any]:
-    source: dict[str, Any] = {"system": rows.backend, "side": side, **({"as_of": rows.as_of} if rows.as_of else {})}
+    source: dict[str, Any] = {"system": rows.backend, "side": side, **origin(rows)}
     counts: dict[str, Any] = {"count": len(rows.good)} if operation.shape == "items" else {}
     if rows.bad:
         counts["rejected"] = [{"row": bad.index, "reasons": list(bad.reasons)} for bad in rows.bad]

@@ -1,11 +1,11 @@
 """Writes happen once: reserved under the caller's Idempotency-Key before anything is sent, settled by what came of it.
 
     new        ours to do                      done      the first answer again, or the job's present state
-    in_flight  409: somebody is doing it       unknown   504: it was sent, nobody knows; never sent again under this key
+    in_flight  409: somebody is doing it       unknown   settled by asking (settle.py) if that can be; else 504, and never sent again
     mismatch   422: the key was used for another request
 
-A write that failed before anything could happen gives its key back, so that the caller may try again. Answers are kept as they came,
-unmasked: the service masks them for whoever asks, each time anew.
+A write that failed before anything could happen gives its key back, so that the caller may try again. What the store can't be told
+afterwards is told late (late.py). Answers are kept as they came, unmasked: the service masks them for whoever asks, each time anew.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown
-from wrapper import log
+from wrapper.late import Late
 from wrapper.operation import Operation, Source
 from wrapper.policy.keys import Caller
 from wrapper.problems import InFlight, Invalid, NotReady, RequestError
-from wrapper.request import Answer, Given, Request
-from wrapper.state.records import Job, WriteId
+from wrapper.request import Answer, Request, Terms
+from wrapper.settle import GRACE, Settling
+from wrapper.state.records import Job, Reservation, WriteId
 from wrapper.state.store import Store
 
-GRACE = 30.0  # seconds a reservation outlives its deadline before it counts as a dead process's
 FINAL = ("replied", "failed", "poisoned")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -38,52 +39,53 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 class Write:
     """A reserved write; leaving the block settles it by how it ended."""
 
-    def __init__(self, store: Store, id: WriteId) -> None:
-        self._store, self.id = store, id
+    def __init__(self, store: Store, late: Late, id: WriteId) -> None:
+        self._store, self._late, self.id = store, late, id
 
     def __enter__(self) -> Write:
         return self
 
-    def done(self, answer: Answer) -> Answer:
-        """Keep the answer for replays. The write has happened: a store that fails now must not turn it into an error.
+    def intend(self, intent: Mapping[str, Any] | None) -> None:
+        """Note what a settler must know, before the act. Raises NotReady."""
+        if intent is not None:
+            self._store.intend(self.id, intent)
 
-        The reservation stays behind then, and a repeat hears that the outcome is unknown.
-        """
-        try:
-            self._store.settle(self.id, {"status": answer.status, "body": answer.body})
-        except NotReady:
-            log.get().warning("write", operation=self.id.operation, outcome="answered, but not kept")
-        return answer
+    def done(self, answer: Answer) -> Answer:
+        """Keep the answer for replays. The write has happened: a store that fails now must not turn it into an error, and the caller
+        is told that it is not on record yet."""
+        if self._late.tell(partial(self._store.settle, self.id, {"status": answer.status, "body": answer.body})):
+            return answer
+        return replace(answer, body={**answer.body, "meta": {**answer.body["meta"], "audit": "pending"}})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """The caller hears what became of the write, even when the store can't note it: a reservation left behind counts as unknown."""
-        if error is None:
-            return
-        with suppress(RequestError):
-            if isinstance(error, AdapterError) and not isinstance(error, OutcomeUnknown):
-                self._store.release(self.id)
-            else:
-                self._store.settle_unknown(self.id)
+        """The caller hears what became of the write, even when the store can't note it now. By the time anything was sent, a
+        RequestError has become an OutcomeUnknown."""
+        if error is not None:
+            nothing = isinstance(error, AdapterError | RequestError) and not isinstance(error, OutcomeUnknown)
+            self._late.tell(partial(self._store.release if nothing else self._store.settle_unknown, self.id))
 
 
 class Writes:
     """Reserves writes and turns deferred ones into jobs. At most `waiters` callers wait for a job's answer at once: each holds a thread."""
 
-    def __init__(self, store: Store, waiters: int) -> None:
-        self._store = store
+    def __init__(self, store: Store, waiters: int, late: Late, settling: Settling) -> None:
+        self._store, self._late, self._settling = store, late, settling
         self._places = threading.BoundedSemaphore(waiters)
 
-    def begin(self, operation: Operation, caller: Caller, key: str | None, given: Given, deadline: float) -> Write | Answer:
+    def begin(self, operation: Operation, request: Request, terms: Terms) -> Write | Answer:
         """A Write to do now, or the answer of the one that was done before. Raises RequestError or OutcomeUnknown."""
+        key = request.idempotency_key
         if key is None or not _KEY.fullmatch(key):
             raise RequestError(
                 "a write needs the header Idempotency-Key: 1 to 255 visible characters, a new one for each write, the same for a repeat"
             )
-        id = WriteId(caller.name, operation.name, key)
-        known = self._store.reserve(id, asdict(given), deadline - time.monotonic() + GRACE)
+        id = WriteId(request.caller.name, operation.name, key)
+        known = self._reserve(id, request, terms)
+        if self._settled(known, terms):
+            known = self._reserve(id, request, terms)
         match known.state:
             case "new":
-                return Write(self._store, id)
+                return Write(self._store, self._late, id)
             case "in_flight":
                 raise InFlight("a request with this Idempotency-Key is being served; ask again when it has ended")
             case "mismatch":
@@ -94,6 +96,16 @@ class Writes:
         if known.job is not None:
             return self.job_answer(self._job(known.job), replayed)
         return Answer(known.answer["status"], known.answer["body"], replayed)
+
+    def _reserve(self, id: WriteId, request: Request, terms: Terms) -> Reservation:
+        return self._store.reserve(id, asdict(request.given), terms.deadline - time.monotonic() + GRACE)
+
+    def _settled(self, known: Reservation, terms: Terms) -> bool:
+        """Whether more is known of it now. What keeps us from asking is not the caller's concern: for them the outcome is unknown."""
+        with suppress(AdapterError, RequestError):
+            half = terms.within((terms.deadline - time.monotonic()) / 2)
+            return known.unsettled is not None and self._settling.settle(known.unsettled, half) is not None
+        return False
 
     def defer(self, write: Write, source: Source, request: Request) -> Answer:
         """202 with a job, or the job's answer when it comes within the caller's `wait` and there is a place to wait in."""

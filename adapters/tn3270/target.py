@@ -13,7 +13,7 @@
 
 A parameter that is absent empties its field; an absent one in `expect` is not compared. `errors` rules look at the fields of the screen
 that answers: a rule holds when each of its texts is contained in its field. An answer that shows its echo fields must echo rightly
-even when it is an error. `ask` names the operation by which the facade may find out what became of a write.
+even when it is an error. `ask` is the facade's: the read by which it finds out what became of a write.
 """
 
 from __future__ import annotations
@@ -63,7 +63,13 @@ TARGET: Mapping[str, Any] = strict(
     collect={"enum": ["fields", "table"]},
     max_pages=COUNT,
     expect=TEXTS,
-    commit=strict("screen press", screen=NAME, press=KEY, confirmed=NAME, ask=NAME),
+    commit=strict(
+        "screen press",
+        screen=NAME,
+        press=KEY,
+        confirmed=NAME,
+        ask={**strict("use", use=NAME, **{"with": TEXTS}, shows=TEXTS), "type": ["string", "object"], "minLength": 1},
+    ),
 )
 
 Faults = Iterator[tuple[Path, str]]
@@ -84,7 +90,6 @@ class Commit:
     screen: str
     press: str
     confirmed: str
-    ask: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -
         echo=texts(block.get("echo", {})),
         expect=texts(block.get("expect", {})),
         max_pages=block["max_pages"] if block.get("collect") == "table" else 0,
-        commit=Commit(commit["screen"], commit["press"], commit["confirmed"], commit.get("ask")) if commit else None,
+        commit=Commit(commit["screen"], commit["press"], commit["confirmed"]) if commit else None,
         errors=rules(block),
     )
 

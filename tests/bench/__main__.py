@@ -19,6 +19,7 @@ from wrapper import app, catalogue, log
 from wrapper.live import operator
 from wrapper.operation import Operation
 from wrapper.params import Params
+from wrapper.request import Terms
 from wrapper.settings import from_environment
 
 CATALOGUE = Path("fixtures/catalogue").resolve()
@@ -65,7 +66,7 @@ def _ask(parts: app.Figway, name: str, **values: str) -> Callable[[], Any]:
     operation: Operation = parts.catalogue.operations[name]
     loader = Params(operation)
     params = loader.load(loader.place(values))
-    return lambda: parts.service.fetch(operation, "legacy", params, time.monotonic() + 10, "bench")
+    return lambda: parts.service.fetch(operation, "legacy", params, Terms(time.monotonic() + 10, "bench"))
 
 
 def _requests(served: Served, hello: tuple[str, int]) -> list[Row]:

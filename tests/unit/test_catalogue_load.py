@@ -15,7 +15,7 @@ from adapters.base import BadTarget
 from adapters.errors import ErrorRule
 from wrapper import catalogue
 from wrapper.catalogue import strict_yaml
-from wrapper.operation import Auth, Catalogue, Field, Part, Quality, ReadRule
+from wrapper.operation import Ask, Auth, Catalogue, Field, Part, Quality, ReadRule
 
 BASE = Path(__file__).parents[1] / "bad_catalogue" / "base"
 DEMO = Path(__file__).parents[2] / "fixtures" / "catalogue"
@@ -97,8 +97,33 @@ def test_an_operation_changes_its_hash_with_the_files_that_it_uses_and_no_other(
 
 def test_what_is_not_enforced_yet_is_noted() -> None:
     _, notes = catalogue.check(BASE)
-    assert "endpoints/accounts.list.yaml:33: note: limits.cache is checked, and not enforced by this version" in map(str, notes)
+    assert "endpoints/accounts.list.yaml:36: note: every request is answered by legacy: stages are not moved by this version" in map(
+        str, notes
+    )
     assert catalogue.load(BASE).notes == tuple(str(note) for note in notes)
+
+
+def test_a_write_beside_cached_reads_that_invalidates_nothing_is_noted(folder: Path) -> None:
+    def noted() -> list[str]:
+        return [str(note) for note in catalogue.check(folder)[1] if "invalidates" in str(note)]
+
+    told = "accounts.list of the same group may show what was before this write for a ttl: say `invalidates`"
+    assert noted() == [f"endpoints/customers.move.yaml:1: note: {told}"]
+    file = folder / "endpoints" / "customers.move.yaml"
+    file.write_text(file.read_text().replace("effect: write", "effect: write\ninvalidates: [accounts.list]"))
+    assert noted() == []
+    assert catalogue.load(folder).operations["customers.move"].invalidates == ("accounts.list",)
+
+
+def test_what_ask_leaves_out_is_told_by_the_names_of_what_is_asked(folder: Path) -> None:
+    def ask() -> Ask | None:
+        legacy = catalogue.load(folder).operations["customers.move"].legacy
+        return legacy.ask if legacy else None
+
+    assert ask() == Ask("customers.get", {"customer_id": "{customer_id}"}, {"line1": "{line1}"})
+    file = folder / "endpoints" / "customers.move.yaml"
+    file.write_text(file.read_text().replace("ask: customers.get", 'ask: {use: customers.get, shows: {line1: "X{line1}"}}'))
+    assert ask() == Ask("customers.get", {"customer_id": "{customer_id}"}, {"line1": "X{line1}"})
 
 
 def test_a_secret_is_in_no_message(folder: Path) -> None:

@@ -111,7 +111,7 @@ def target(*, pages: int = 0, commit: bool = False, expect: Mapping[str, str] | 
         echo=definition.texts({"key": "{id}"}),
         expect=definition.texts(expect or {}),
         max_pages=pages,
-        commit=Commit("CONFIRM", "pf5", "DONE", None) if commit else None,
+        commit=Commit("CONFIRM", "pf5", "DONE") if commit else None,
         errors=RULES,
     )
 

@@ -15,7 +15,7 @@ from wrapper.catalogue.folder import Folder, NoFile
 from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.strict_yaml import Document
 from wrapper.catalogue.units import seconds, share
-from wrapper.operation import Auth, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
+from wrapper.operation import Ask, Auth, Caching, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
 
 CURRENCIES: Mapping[str, int] = {
     "AUD": 2, "BHD": 3, "CAD": 2, "CHF": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HUF": 2, "INR": 2, "JPY": 0, "KRW": 0, "KWD": 3,
@@ -91,14 +91,27 @@ def endpoint(document: Document, systems: Mapping[str, System], folder: Folder, 
         ),
         file=document.file,
         hash=folder.hash(sorted(folder.used)),
+        cache=_caching(raw["limits"]["cache"]) if "cache" in raw["limits"] else None,
+        invalidates=tuple(raw.get("invalidates", ())),
     )
     return Endpoint(document, operation)
 
 
-def joined(operation: Operation, endpoints: Mapping[str, Endpoint]) -> Operation:
-    """A join with a hash that is of its parts too."""
+def whole(operation: Operation, endpoints: Mapping[str, Endpoint]) -> Operation:
+    """With what other files say: a join's hash is of its parts too, and what `ask` leaves out is told by the names of what is asked."""
+    if operation.legacy is not None and operation.legacy.ask is not None:
+        return replace(operation, legacy=replace(operation.legacy, ask=asked(operation.legacy.ask, operation, endpoints)))
     hashes = [endpoints[part.operation].operation.hash for part in operation.parts]
     return replace(operation, hash=digest([operation.hash, *hashes])) if hashes else operation
+
+
+def asked(ask: Ask, write: Operation, endpoints: Mapping[str, Endpoint]) -> Ask:
+    """Left out, the read's parameters and what it shows are the write's parameters of the same names."""
+    read, mine = endpoints[ask.operation].operation, [p.field.name for p in write.params]
+    theirs = [p.field.name for p in read.params]
+    params = ask.params or {name: f"{{{name}}}" for name in theirs if name in mine}
+    shows = ask.shows or {f.name: f"{{{f.name}}}" for f in read.fields if f.name in mine and f.name not in theirs}
+    return Ask(ask.operation, params, shows)
 
 
 def digest(hashes: Iterable[str]) -> str:
@@ -147,7 +160,14 @@ def _source(side: str, document: Document, systems: Mapping[str, System], folder
         repeat=block.get("repeat", "allowed"),
         deferred="reply" in block,
         expect_within=seconds(reply["expect_within"]) if "expect_within" in reply else 0.0,
+        ask=_ask(block["commit"]["ask"]) if "ask" in block.get("commit", {}) else None,
     )
+
+
+def _ask(raw: str | Mapping[str, Any]) -> Ask:
+    if isinstance(raw, str):
+        return Ask(raw, {}, {})
+    return Ask(raw["use"], raw.get("with", {}), raw.get("shows", {}))
 
 
 def _place(error: BadTarget, fault: Fault, side: str, document: Document, system: System) -> tuple[str, Path, str]:
@@ -204,6 +224,10 @@ def _part(name: str, raw: Mapping[str, Any]) -> Part:
 
 def _quality(raw: Mapping[str, Any]) -> Quality:
     return Quality(float(share(raw.get("rejected_at_most", "0%"))), tuple(raw.get("required", ())))
+
+
+def _caching(raw: Mapping[str, Any]) -> Caching:
+    return Caching(seconds(raw["ttl"]), seconds(raw.get("stale_if_down", "0s")), raw.get("score_stale", False))
 
 
 def _scoring(raw: Mapping[str, Any]) -> Scoring:

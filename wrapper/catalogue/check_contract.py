@@ -131,8 +131,8 @@ def limits(endpoint: Endpoint, estate: Estate) -> Told:
     cache = raw.get("cache", {})
     if cache and endpoint.operation.effect != "read":
         yield ("limits", "cache"), f"only a read may be cached; this is `effect: {endpoint.operation.effect}`"
-    if "stale_if_down" in cache and seconds(cache["stale_if_down"]) < seconds(cache["ttl"]):
-        yield ("limits", "cache", "stale_if_down"), "stale_if_down is shorter than ttl: it would never be used"
+    if cache and "parts" in endpoint.raw:
+        yield ("limits", "cache"), "a join is not cached itself: say `cache` in the endpoints that it joins"
     if "key" in cache:
         for name in cache["key"]:
             if name not in endpoint.params:
@@ -162,6 +162,18 @@ def _protection(endpoint: Endpoint, estate: Estate) -> Told:
         yield ("limits", "breaker", "window"), f"a window of {breaker['window']} is too short: {why}"
 
 
+def invalidates(endpoint: Endpoint, estate: Estate) -> Told:
+    """What a write changes is a cached read."""
+    for name in endpoint.operation.invalidates:
+        read = estate.endpoints.get(name)
+        if name not in estate.names:
+            yield ("invalidates",), f"there is no endpoint '{name}' to invalidate{instead(name, estate.names)}"
+        elif read is not None and read.operation.cache is None:
+            yield ("invalidates",), f"'{name}' is not cached: there is nothing to invalidate"
+    if endpoint.operation.invalidates and endpoint.operation.effect == "read":
+        yield ("invalidates",), "a read changes nothing, so it invalidates nothing"
+
+
 def quality(endpoint: Endpoint, _: Estate) -> Told:
     for name in endpoint.operation.quality.required:
         if name not in endpoint.fields:
@@ -187,4 +199,4 @@ def examples(endpoint: Endpoint, _: Estate) -> Told:
         yield ("examples",), "no example shows a good answer (a status below 400)"
 
 
-CHECKS = (fields, route, verb, auth, limits, quality, examples)
+CHECKS = (fields, route, verb, auth, limits, invalidates, quality, examples)

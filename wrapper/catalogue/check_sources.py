@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
+from adapters import template
 from wrapper import convert
-from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.build import Endpoint, asked
 from wrapper.catalogue.estate import Estate, Told, response, walk
 from wrapper.catalogue.found import Path, instead, texts
 from wrapper.catalogue.schema import CONVERTERS
-from wrapper.operation import Field, ReadRule
+from wrapper.operation import Ask, Field, ReadRule
 
 MODERN = ("http",)
 _PY = re.compile(r"py:[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -180,19 +181,45 @@ def writes(endpoint: Endpoint, estate: Estate) -> Told:
                     yield (side, "errors", name, "retry"), "a write is never sent again: leave `retry` out, the caller decides"
         if source is not None and source.deferred and effect != "write":
             yield ("effect",), f"a drop that is answered later is `effect: write`, met '{effect}'"
-        yield from _ask(side, block, estate)
+        if source is not None and source.ask is not None:
+            yield from _ask((side, "commit", "ask"), source.ask, endpoint, estate)
 
 
-def _ask(side: str, block: Mapping[str, Any], estate: Estate) -> Told:
+def _ask(path: Path, ask: Ask, endpoint: Endpoint, estate: Estate) -> Told:
     """`commit.ask`: what to look at when a write's outcome is not known."""
-    name = block.get("commit", {}).get("ask")
-    if name is None:
-        return
-    asked = estate.endpoints.get(name)
+    name, read = ask.operation, estate.endpoints.get(ask.operation)
     if name not in estate.names:
-        yield (side, "commit", "ask"), f"there is no endpoint '{name}' to ask{instead(name, estate.names)}"
-    elif asked is not None and asked.operation.effect != "read":
-        yield (side, "commit", "ask"), f"'{name}' can't be asked for an outcome: it is `effect: {asked.operation.effect}`"
+        yield path, f"there is no endpoint '{name}' to ask{instead(name, estate.names)}"
+    if read is None:
+        return
+    if read.operation.effect != "read":
+        yield path, f"'{name}' can't be asked for an outcome: it is `effect: {read.operation.effect}`"
+    elif "parts" in read.raw or read.operation.shape != "object":
+        yield path, f"'{name}' can't be asked for an outcome: it must answer with one object, and be no join"
+    yield from _ask_fits(path, ask, endpoint, estate)
+
+
+def _ask_fits(path: Path, ask: Ask, endpoint: Endpoint, estate: Estate) -> Told:
+    """What `with` and `shows` say, and what is left out, is there on both sides."""
+    name, read, whole = ask.operation, estate.endpoints[ask.operation], asked(ask, endpoint.operation, estate.endpoints)
+    for param in read.params.values():
+        if param.field.name not in whole.params and not param.field.optional:
+            yield path, f"{name} needs the parameter '{param.field.name}': say it under `with`"
+    for key, given, known in (("with", ask.params, read.params), ("shows", ask.shows, read.fields)):
+        for word, text in given.items():
+            if word not in known:
+                yield (*path, key, word), f"{name} has no '{word}'{instead(word, known)}"
+            yield from _filled((*path, key, word), text, endpoint)
+    if not whole.shows:
+        yield path, f"{name} shows nothing that this write changes: say under `shows` what it shows once the write is done"
+
+
+def _filled(path: Path, text: str, endpoint: Endpoint) -> Told:
+    try:
+        for used in sorted(template.parse(text).uses - endpoint.params.keys()):
+            yield path, f"'{used}' is not a parameter of this write{instead(used, endpoint.params)}"
+    except ValueError as error:
+        yield path, str(error)
 
 
 def references(endpoint: Endpoint, _: Estate) -> Told:

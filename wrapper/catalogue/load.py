@@ -33,7 +33,7 @@ def load(folder: FilePath | str, models: FilePath | None = None) -> Catalogue:
     reading = _Reading(Folder(folder), models or models_beside(FilePath(folder)))
     if reading.faults:
         raise CatalogueError(reading.faults)
-    operations = {name: build.joined(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
+    operations = {name: build.whole(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
     whole = build.digest(operation.hash for operation in operations.values())
     return Catalogue(str(folder), reading.systems, operations, whole, tuple(map(str, sorted(reading.notes))))
 
@@ -125,7 +125,7 @@ class _Reading:
             for one in CHECKS:
                 for path, message in one(endpoint, estate):
                     self._report(endpoint.file, path, message)
-            self._note(endpoint.file, notes.of_endpoint(endpoint))
+            self._note(endpoint.file, notes.of_endpoint(endpoint, estate))
 
     def _note(self, file: str, told: Iterable[tuple[Path, str]]) -> None:
         for path, message in told:

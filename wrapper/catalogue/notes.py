@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wrapper.catalogue.build import Endpoint
-from wrapper.catalogue.estate import Told
+from wrapper.catalogue.estate import Estate, Told
 from wrapper.operation import System
 
 _LATER: Mapping[str, tuple[str, ...]] = {
-    "limits": ("rate", "cache"),
+    "limits": ("rate",),
     "migration": ("compare", "promote_when", "roll_back_when", "deprecated", "sunset", "successor"),
 }
 
 
-def of_endpoint(endpoint: Endpoint) -> Told:
+def of_endpoint(endpoint: Endpoint, estate: Estate) -> Told:
+    yield from _unsaid(endpoint, estate)
     for block, keys in _LATER.items():
         for key in keys:
             if key in endpoint.raw.get(block, {}):
                 yield (block, key), f"{block}.{key} is checked, and not enforced by this version"
     if endpoint.raw.get("migration", {}).get("highest_stage", "legacy") != "legacy":
         yield ("migration", "highest_stage"), "every request is answered by legacy: stages are not moved by this version"
+
+
+def _unsaid(endpoint: Endpoint, estate: Estate) -> Told:
+    """A write beside cached reads says what it invalidates."""
+    mine = endpoint.operation
+    cached = sorted(e.operation.name for e in estate.endpoints.values() if e.operation.cache and e.operation.group == mine.group)
+    if cached and mine.effect != "read" and not mine.invalidates:
+        yield ("endpoint",), f"{', '.join(cached)} of the same group may show what was before this write for a ttl: say `invalidates`"
 
 
 def of_system(system: System) -> Told:

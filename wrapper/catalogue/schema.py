@@ -141,7 +141,13 @@ _LIMITS = strict(
     deadline=duration("how long a caller waits at most"),
     rate=strict("", per_consumer=RATIO, whole=RATIO),
     concurrency=whole(1, 1000, "calls at once, of all workers; the system's own limit holds too"),
-    cache=strict("ttl", ttl=duration("(not enforced)"), stale_if_down=duration(), key=listed(WORD, "all parameters")),
+    cache=strict(
+        "ttl",
+        ttl=duration("how long an answer is kept"),
+        stale_if_down=duration("how much longer it may be served, called stale, while the back end is down"),
+        score_stale=said(FLAG, "true: stale answers are scored too"),
+        key=listed(WORD, "all parameters"),
+    ),
     breaker=strict(
         "open_after window probe_every",
         open_after=whole(1, 1000, "failures within the window for which no success has made up"),
@@ -200,6 +206,7 @@ _ENDPOINT = strict(
     ),
     auth=_AUTH,
     effect=said({"enum": ["read", "idempotent", "write"]}, "a write happens once: callers send an Idempotency-Key"),
+    invalidates=listed(ENDPOINT_NAME, "the cached reads whose answers it changes"),
     request=_PARAMS,
     response={**strict("", items={"$ref": "#/$defs/fields"}, object={"$ref": "#/$defs/fields"}), "minProperties": 1, "maxProperties": 1},
     legacy={"$ref": "#/$defs/block"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 WriteState = Literal["new", "in_flight", "mismatch", "done", "unknown"]
@@ -20,12 +20,26 @@ class WriteId:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A write whose end nobody has seen: its process died, or heard nothing. `over` says that its time has passed too; `intent` is what
+    was kept for settling it, None when it did not come to that."""
+
+    id: WriteId
+    owner: str
+    created: float
+    over: bool
+    intent: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
-    """What the store knows of a write before it begins: `new` is ours to do; `answer` and `job` are of an earlier one."""
+    """What the store knows of a write before it begins: `new` is ours to do; `answer` and `job` are of an earlier one, and so is
+    `unsettled`, an unknown one that may yet be settled."""
 
     state: WriteState
     answer: Any = None
     job: str | None = None
+    unsettled: Unsettled | None = None
 
 
 @dataclass(frozen=True, slots=True)

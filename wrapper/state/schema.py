@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 2
+VERSION = 3
 STEPS: Mapping[int, str] = {
     1: """
 CREATE TABLE keys (
@@ -42,11 +42,15 @@ CREATE TABLE waiters (
 ) STRICT;
 ALTER TABLE writes ADD COLUMN owner TEXT NOT NULL DEFAULT ''
 """,
+    3: """
+ALTER TABLE writes ADD COLUMN intent BLOB;
+CREATE INDEX writes_open ON writes (state, until)
+""",
 }
 RESTART = (
     "UPDATE leases SET holder = '', until = 0",
     "DELETE FROM waiters",
-    "UPDATE writes SET until = 0 WHERE state = 'reserved'",
+    "UPDATE writes SET until = 0 WHERE state <> 'done'",
     "UPDATE jobs SET lease_until = 0",
 )
 """Whoever held something is known to be dead."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from wrapper.problems import NotReady
 from wrapper.state.clock import gone, me
 from wrapper.state.database import Row, Transaction
-from wrapper.state.generations import bumped
-from wrapper.state.records import Reservation, WriteId
+from wrapper.state.records import Reservation, Unsettled, WriteId
 from wrapper.state.table import Table
 
 _THIS = "(caller, operation, key) = (?, ?, ?)"
+_MINE = f"{_THIS} AND owner = ?"
 
 
 class Writes(Table):
@@ -34,27 +34,89 @@ class Writes(Table):
             return Reservation("mismatch")
         if row["state"] == "done":
             return Reservation("done", self._seal.open(row["answer"]) if row["answer"] else None, row["job"])
-        dead = row["until"] < now or gone(row["owner"])
-        return Reservation("unknown" if row["state"] == "unknown" or dead else "in_flight")
+        if not _unseen(row, now):
+            return Reservation("in_flight")
+        return Reservation("unknown", unsettled=self._unsettled(row, now) if _open(row) else None)
 
-    def settle(self, write: WriteId, answer: Any, invalidates: Sequence[str] = ()) -> None:
-        """The write happened and this is its answer; what was read of `invalidates` before is stale."""
-        self._set_write(write, "done", self._seal.close(answer), invalidates)
+    def intend(self, write: WriteId, intent: Any) -> None:
+        """What it will take to settle this write, should its end not be seen; before its first act. Raises NotReady, also when it is not
+        this process's any more: it was thought dead."""
+        with self._db.transaction() as tx:
+            sealed = self._seal.close(intent)
+            if not tx.execute(f"UPDATE writes SET intent = ? WHERE {_MINE}", (sealed, *_names(write), me())).rowcount:
+                raise NotReady("this write took too long to begin; send it again")
 
-    def settle_unknown(self, write: WriteId, invalidates: Sequence[str] = ()) -> None:
-        """The write was sent and nobody knows: it will never be done again under this key."""
-        self._set_write(write, "unknown", None, invalidates)
+    # -- what its own process says, as long as the write is its own
+
+    def settle(self, write: WriteId, answer: Any) -> None:
+        """The write happened and this is its answer."""
+        with self._db.transaction() as tx:
+            values = (self._seal.close(answer), *_names(write), me())
+            tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {_MINE}", values)
+
+    def settle_unknown(self, write: WriteId) -> None:
+        """The write was sent and nobody knows: it will never be done again under this key, unless it is settled by asking."""
+        with self._db.transaction() as tx:
+            tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {_MINE} AND state = 'reserved'", (*_names(write), me()))
 
     def release(self, write: WriteId) -> None:
         """Nothing happened: the caller may try again under the same key. A write that is settled, or has its job, stays."""
         with self._db.transaction() as tx:
-            tx.execute(f"DELETE FROM writes WHERE {_THIS} AND state = 'reserved'", (write.caller, write.operation, write.key))
+            tx.execute(f"DELETE FROM writes WHERE {_MINE} AND state = 'reserved'", (*_names(write), me()))
 
-    def _set_write(self, write: WriteId, state: str, answer: bytes | None, invalidates: Sequence[str]) -> None:
+    # -- what a settler says
+
+    def unsettled(self, limit: int = 200) -> list[Unsettled]:
+        """Writes that may be settled now, those first whose time passed first."""
+        with self._db.reading() as tx:
+            now = tx.now()
+            open = "state = 'reserved' OR (state = 'unknown' AND intent IS NOT NULL)"
+            rows = tx.all(f"SELECT * FROM writes WHERE {open} ORDER BY until LIMIT ?", (limit,))
+        return [self._unsettled(row, now) for row in rows if _unseen(row, now)]
+
+    def found_done(self, write: Unsettled, answer: Any) -> None:
+        """It has happened, and this is its answer."""
+        self._found(write, "UPDATE writes SET state = 'done', answer = ?, intent = NULL", self._seal.close(answer))
+
+    def found_nothing(self, write: Unsettled) -> None:
+        """It can't be told, and never will be."""
+        self._found(write, "UPDATE writes SET state = 'unknown', intent = NULL")
+
+    def found_undone(self, write: Unsettled) -> None:
+        """It has not happened: its caller may send it again under the same key."""
+        self._found(write, "DELETE FROM writes")
+
+    def unknown_writes(self, limit: int = 100) -> list[Unsettled]:
+        """The newest writes whose end nobody has seen, those too that can't be settled; what was sent stays sealed."""
+        with self._db.reading() as tx:
+            now = tx.now()
+            rows = tx.all("SELECT * FROM writes WHERE state IN ('reserved', 'unknown') ORDER BY created DESC LIMIT ?", (limit,))
+        return [self._unsettled(row, now) for row in rows if _unseen(row, now)]
+
+    def _found(self, write: Unsettled, change: str, *values: Any) -> None:
+        """Unless its own process, or another settler, has said something meanwhile, or its caller has taken the key again."""
         with self._db.transaction() as tx:
-            tx.execute(f"UPDATE writes SET state = ?, answer = ? WHERE {_THIS}", (state, answer, write.caller, write.operation, write.key))
-            bumped(tx, invalidates)
+            tx.execute(f"{change} WHERE {_MINE} AND state IN ('reserved', 'unknown')", (*values, *_names(write.id), write.owner))
+
+    def _unsettled(self, row: Row, now: float) -> Unsettled:
+        intent = None if row["intent"] is None else self._seal.open(row["intent"])
+        id = WriteId(row["caller"], row["operation"], row["key"])
+        return Unsettled(id, row["owner"], row["created"], row["until"] < now, intent)
+
+
+def _unseen(row: Row, now: float) -> bool:
+    """Whether nobody will tell how it ended: it is unknown, or its process has ended or outlived its time."""
+    return bool(row["state"] == "unknown" or row["until"] < now or gone(row["owner"]))
+
+
+def _open(row: Row) -> bool:
+    """Whether it may yet be settled."""
+    return bool(row["state"] == "reserved" or row["intent"] is not None)
+
+
+def _names(write: WriteId) -> tuple[str, str, str]:
+    return write.caller, write.operation, write.key
 
 
 def _write(tx: Transaction, write: WriteId) -> Row | None:
-    return tx.one(f"SELECT * FROM writes WHERE {_THIS}", (write.caller, write.operation, write.key))
+    return tx.one(f"SELECT * FROM writes WHERE {_THIS}", _names(write))

@@ -1,0 +1,70 @@
+"""What the state store could not be told when it was true: told again until it can be, in order.
+
+For what has happened already, so that an error would be a lie: a write's outcome, what it has changed. It is in memory only; after a
+crash the settler (settle.py) finds out for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from wrapper import log
+from wrapper.problems import NotReady
+
+MOST = 1000
+AGAIN = 1.0
+
+
+class Late:
+    """Thread-safe. One thread, as long as there is something to tell."""
+
+    def __init__(self) -> None:
+        self._notes: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._telling = False
+
+    def tell(self, note: Callable[[], None]) -> bool:
+        """Whether the store was told at once."""
+        try:
+            note()
+            return True
+        except NotReady:
+            pass
+        with self._lock:
+            if len(self._notes) < MOST:
+                self._notes.append(note)
+            if not self._telling and not self._closed.is_set():
+                self._telling = True
+                threading.Thread(target=self._run, name="figway-late", daemon=True).start()
+        log.get().warning("state", outcome="a write's outcome waits for the store", waiting=len(self._notes))
+        return False
+
+    def close(self) -> None:
+        """The last try."""
+        self._closed.set()
+        self._flush()
+
+    def _run(self) -> None:
+        while not self._flush() and not self._closed.wait(AGAIN):
+            pass
+
+    def _flush(self) -> bool:
+        """Whether nothing is left. A note that fails otherwise is dropped: it would fail again."""
+        while True:
+            with self._lock:
+                if not self._notes:
+                    self._telling = False
+                    return True
+                note = self._notes[0]
+            try:
+                note()
+            except NotReady:
+                return False
+            except Exception as error:  # noqa: BLE001 - the notes behind it must be told
+                log.get().error("state", outcome=type(error).__name__, exc_info=True)
+            with self._lock:
+                if self._notes and self._notes[0] is note:
+                    self._notes.popleft()

@@ -1,0 +1,137 @@
+"""What became of a write that nobody saw the end of: found out by asking the read that it names, never by writing again.
+
+    before = wanted     can't be told: it was so already
+    now = wanted        done; the answer is what was asked for
+    now = before        not done: its key is free again
+    anything else       can't be told: somebody has changed it since
+
+`before` is read ahead of the act and kept, sealed, with the reservation: so a reservation that lacks it never came to its act. Not done is
+said only when nothing of the write can be under way any more: its deadline has passed by GRACE. What can't be told stays unknown for good.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from adapters import template
+from adapters.errors import AdapterError
+from wrapper import log
+from wrapper.operation import Catalogue, Operation
+from wrapper.problems import RequestError
+from wrapper.request import Given, Terms
+from wrapper.rows import Rows
+from wrapper.state.records import Unsettled
+from wrapper.state.store import Store
+
+GRACE = 30.0  # seconds after a write's deadline in which the back end may still be busy with it
+SECONDS = 10.0  # for asking, where no caller waits
+AGAIN = 15.0  # seconds between two tries while the back end can't be asked
+
+Values = Mapping[str, str]
+Verdict = Literal["done", "not done", "never begun", "unknown"]
+Read = Callable[[str, Mapping[str, Any], Terms], tuple[Operation, Rows]]
+Load = Callable[[Operation, Given], dict[str, Any]]
+Dump = Callable[[Operation, Mapping[str, Any]], Any]
+
+
+def verdict(before: Values | None, now: Values, wanted: Values) -> Verdict:
+    """See the module; `before` is None when it could not be read."""
+    if before is None or before == wanted:
+        return "unknown"
+    if now == wanted:
+        return "done"
+    return "not done" if now == before else "unknown"
+
+
+class Settling:
+    """Looks before a write, and after one whose outcome is unknown. `changed` tells the caches of what a write may have changed."""
+
+    def __init__(
+        self, catalogue: Catalogue, store: Store, read: Read, load: Load, dump: Dump, changed: Callable[[Operation], None]
+    ) -> None:
+        self._operations, self._store = catalogue.operations, store
+        self._read, self._load, self._dump, self._changed = read, load, dump, changed
+        self._rest: dict[tuple[str, str, str], float] = {}
+
+    def intent(self, operation: Operation, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
+        """What must be known to settle this write later; None when nobody could be asked. What can't be read now is no reason not to
+        write: the write itself will say what is wrong."""
+        if operation.legacy is None or operation.legacy.ask is None:
+            return None
+        try:
+            before = self._look(operation, params, terms.within((terms.deadline - time.monotonic()) / 3))[0]
+        except (AdapterError, RequestError):
+            before = None
+        return {"given": asdict(given), "before": before, "trace": terms.trace}
+
+    def settle(self, write: Unsettled, terms: Terms) -> Verdict | None:
+        """Ask, and note what is known now: None when that is nothing new. Raises AdapterError or RequestError when nobody can be asked, or
+        the store not be told."""
+        operation = self._operations.get(write.id.operation)
+        if operation is None:
+            return None  # it may come back with the next catalogue
+        outcome, answer = self._outcome(operation, write, terms)
+        if outcome == "done":
+            self._store.found_done(write, answer)
+        elif outcome == "never begun" or (outcome == "not done" and write.over):
+            self._store.found_undone(write)
+        elif write.over:
+            self._store.found_nothing(write)
+        else:
+            return None
+        self._changed(operation)
+        return outcome
+
+    def turn(self) -> None:
+        """Settle the oldest write that can be settled now, if there is any."""
+        now = time.monotonic()
+        for write in self._store.unsettled():
+            name = (write.id.caller, write.id.operation, write.id.key)
+            if self._rest.get(name, 0.0) > now:
+                continue
+            self._rest = {other: until for other, until in self._rest.items() if until > now} | {name: now + AGAIN}
+            trace = (write.intent or {}).get("trace", "")
+            outcome = self.settle(write, Terms(now + SECONDS, trace))
+            log.get().info("write", operation=write.id.operation, outcome=f"settled: {outcome or 'not yet'}", request_id=trace)
+            return
+
+    def _outcome(self, operation: Operation, write: Unsettled, terms: Terms) -> tuple[Verdict, Any]:
+        ask = None if operation.legacy is None else operation.legacy.ask
+        if write.intent is None:
+            recorded = ask is not None or (operation.legacy is not None and operation.legacy.deferred)
+            return ("never begun" if recorded else "unknown"), None  # a job is on record before anything of it is sent
+        if ask is None:
+            return "unknown", None
+        try:
+            params = self._load(operation, Given(**write.intent["given"]))
+        except RequestError:
+            return "unknown", None  # the endpoint has changed since: what was wanted then means something else now
+        now, row = self._look(operation, params, terms)
+        wanted = {name: _text(template.parse(text).value(params)) for name, text in ask.shows.items()}
+        said = verdict(write.intent["before"], now, wanted)
+        return said, self._answer(operation, params, row) if said == "done" else None
+
+    def _look(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> tuple[dict[str, str], Mapping[str, Any]]:
+        """What is there now, of the fields that the write changes, and all of it."""
+        assert operation.legacy is not None
+        assert operation.legacy.ask is not None
+        ask = operation.legacy.ask
+        values = {name: template.parse(text).value(params) for name, text in ask.params.items()}
+        _, rows = self._read(ask.operation, {name: v for name, v in values.items() if v is not None}, replace(terms, fresh=True))
+        return {name: _text(rows.good[0][name]) for name in ask.shows}, rows.good[0]
+
+    def _answer(self, operation: Operation, params: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+        """The write's own answer as far as it can be told: by what was asked for, then by what is there."""
+        known = {**row, **params}
+        made = {f.name: known.get(f.name) for f in operation.fields}
+        whole = operation.shape == "object" and all(f.optional or made[f.name] is not None for f in operation.fields)
+        data = self._dump(operation, made) if whole else None
+        return {"status": 200, "body": {"data": data, "score": None, "meta": {"settled": "by asking"}}}
+
+
+def _text(value: Any) -> str:
+    """As it is compared: blanks around it are no difference, nor is a missing value one from an empty text."""
+    return "" if value is None else template.as_text(value).strip()

@@ -46,6 +46,8 @@ class Call:
     effect: Literal["read", "idempotent", "write"] = "read"
     repeat: bool = True
     """False: asking again costs or leaves a trace, so nobody does it on their own."""
+    acting: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Called right before the one act of a write that can't be taken back, by adapters that know it; an AdapterError forbids it."""
     context: Mapping[str, str] = field(default_factory=dict)
     """Headers that tell a back end which trace the call belongs to (W3C), where it takes headers and tracing is on."""
 

@@ -16,7 +16,7 @@ import click
 
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
-from wrapper.cli_state import STATE, key, lease, opened, state
+from wrapper.cli_state import STATE, key, lease, opened, state, writes
 from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
@@ -226,7 +226,7 @@ def _assemble(settings: Settings) -> Any:
     return app.assemble(settings)
 
 
-for group in (key, lease, state):
+for group in (key, lease, state, writes):
     figway.add_command(group)
 
 

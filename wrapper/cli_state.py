@@ -1,9 +1,10 @@
-"""The commands about what the state store keeps: keys, leases, and the store as a whole."""
+"""The commands about what the state store keeps: keys, leases, writes, and the store as a whole."""
 
 from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,6 +106,22 @@ def unbar_lease(name: str, state: str | None) -> None:
     if not opened(state).unbar_lease(name):
         raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
     click.echo(f"{name} may be taken again")
+
+
+@click.group()
+def writes() -> None:
+    """Requests that write."""
+
+
+@writes.command("list")
+@click.option("--limit", default=50, show_default=True)
+@STATE
+def list_writes(limit: int, state: str | None) -> None:
+    """List writes of unknown outcome, the newest first: when, endpoint, caller, key, and whether asking may yet settle it."""
+    for write in opened(state).unknown_writes(limit):
+        hope = "being settled" if write.open else "unknown for good"
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(write.created))
+        click.echo(f"{when} {write.id.operation} {write.id.caller} {write.id.key} {hope}")
 
 
 @click.group()

@@ -94,7 +94,8 @@ class Runner:
             operation, source = self._deferred(job)
             params = self._service.load(operation, _given(self._store.params(job.id)))
             ticket = self._ticket(job, operation, source, params)
-            self._adapter(source.system).submit(ticket, lambda step: self._store.step(job.id, self._name, step, LEASE))
+            with self._service.cache.changing(operation):
+                self._adapter(source.system).submit(ticket, lambda step: self._store.step(job.id, self._name, step, LEASE))
         except NotReady:
             raise
         except OutcomeUnknown as error:
@@ -158,6 +159,7 @@ class Runner:
         except (AdapterError, Inadequate) as error:
             outcome = "failed"
             self._store.unusable(ticket.id, _problem(error, ticket.call.trace))
+        self._service.cache.changed(operation)
         log.get().info("job", id=ticket.id, operation=operation.name, outcome=outcome, request_id=ticket.call.trace)
 
     def _archive(self) -> None:

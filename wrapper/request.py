@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -38,11 +38,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How back ends are asked: until when (monotonic seconds), under which request id, and whether nothing that was kept will do."""
+    """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, and what
+    is to be called before a write's one act (see adapters.base.Call)."""
 
     deadline: float
     trace: str
     fresh: bool = False
+    acting: Callable[[], None] = lambda: None
 
     def within(self, seconds: float) -> Terms:
         """The same, and no longer than so many seconds from now."""

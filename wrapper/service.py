@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
@@ -99,8 +100,8 @@ class Service:
         if operation.legacy is not None and operation.legacy.deferred:
             return self.writes.defer(write, operation.legacy, request)
         with write:
-            write.intend(self.settling.intent(operation, request.given, params, terms))
-            return write.done(self._answer(operation, request, params, terms))
+            intent = self.settling.intent(operation, request.given, params, terms)
+            return write.done(self._answer(operation, request, params, replace(terms, acting=partial(write.act, intent))))
 
     def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
         """The whole answer, not yet masked."""
@@ -123,7 +124,8 @@ class Service:
         source = _source(operation, side)
 
         def ask(deadline: float) -> Rows:
-            call = Call(operation.name, source.target, params, deadline, terms.trace, operation.effect, source.repeat == "allowed")
+            once = source.repeat == "allowed"
+            call = Call(operation.name, source.target, params, deadline, terms.trace, operation.effect, once, terms.acting)
             return self._read(operation, side, call, self._asking[operation.name, side](self._adapters[source.system], call))
 
         if operation.effect == "read":

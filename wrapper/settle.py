@@ -5,8 +5,9 @@
     now = before        not done: its key is free again
     anything else       can't be told: somebody has changed it since
 
-`before` is read ahead of the act and kept, sealed, with the reservation: so a reservation that lacks it never came to its act. Not done is
-said only when nothing of the write can be under way any more: its deadline has passed by GRACE. What can't be told stays unknown for good.
+`before` is read ahead of the write and kept, sealed, with the reservation right before the act that can't be taken back: a reservation that
+lacks it never came to that. Not done is said only when nothing of the write can be under way any more: its deadline has passed by GRACE.
+What can't be told then stays unknown for good.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from adapters.errors import AdapterError, OutcomeUnknown
+from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from wrapper.late import Late
 from wrapper.operation import Operation, Source
 from wrapper.policy.keys import Caller
@@ -45,10 +45,15 @@ class Write:
     def __enter__(self) -> Write:
         return self
 
-    def intend(self, intent: Mapping[str, Any] | None) -> None:
-        """Note what a settler must know, before the act. Raises NotReady."""
-        if intent is not None:
-            self._store.intend(self.id, intent)
+    def act(self, intent: Mapping[str, Any] | None) -> None:
+        """Note, right before the act, what a settler must know. Raises Unavailable when that can't be: then there is no act."""
+        try:
+            if intent is not None:
+                self._store.intend(self.id, intent)
+        except NotReady as error:
+            refused = Unavailable(f"nothing was sent: {error.detail}")
+            refused.spoils = False
+            raise refused from error
 
     def done(self, answer: Answer) -> Answer:
         """Keep the answer for replays. The write has happened: a store that fails now must not turn it into an error, and the caller
@@ -91,7 +96,10 @@ class Writes:
             case "mismatch":
                 raise Invalid("this Idempotency-Key was used for another request; use a new key for a new write")
             case "unknown":
-                raise OutcomeUnknown("this write was sent before and its outcome is unknown; look before you write again under a new key")
+                hope = "" if known.unsettled is None or not known.unsettled.open else "; the same request again may tell"
+                raise OutcomeUnknown(
+                    f"this write was sent before and its outcome is unknown{hope}; look before you write again under a new key"
+                )
         replayed = {"Idempotency-Replayed": "true"}
         if known.job is not None:
             return self.job_answer(self._job(known.job), replayed)
@@ -104,7 +112,7 @@ class Writes:
         """Whether more is known of it now. What keeps us from asking is not the caller's concern: for them the outcome is unknown."""
         with suppress(AdapterError, RequestError):
             half = terms.within((terms.deadline - time.monotonic()) / 2)
-            return known.unsettled is not None and self._settling.settle(known.unsettled, half) is not None
+            return known.unsettled is not None and known.unsettled.open and self._settling.settle(known.unsettled, half) is not None
         return False
 
     def defer(self, write: Write, source: Source, request: Request) -> Answer:

@@ -97,7 +97,7 @@ class Tn3270:
         return Reply(outcome.records, self.name, time.monotonic() - began)
 
     def _asked(self, terminal: Terminal, call: Call, asked: Question) -> Outcome:
-        outcome = terminal.run(use(call.target, asked, terminal.screen), call.deadline)
+        outcome = terminal.run(use(call.target, asked, terminal.screen, call.acting), call.deadline)
         if not outcome.clean:
             terminal.close()
         return outcome

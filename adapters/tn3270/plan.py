@@ -6,7 +6,7 @@ unless the host says why, means that nobody knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,12 +52,13 @@ def _typed(texts: Texts, screen: Definition, params: Mapping[str, Any], codepage
     return {name: typeable(screen.fields[name], t.render(params) or "", codepage) for name, t in texts.items()}
 
 
-def use(target: Target, asked: Question, screen: Screen) -> Turns[Outcome]:
-    """One call on a session, from where it rests, `screen`, to where it may rest. Errors that leave it usable say so (`spoils`)."""
+def use(target: Target, asked: Question, screen: Screen, acting: Callable[[], None] = lambda: None) -> Turns[Outcome]:
+    """One call on a session, from where it rests, `screen`, to where it may rest. Errors that leave it usable say so (`spoils`). `acting`
+    is called right before a commit key."""
     talk = Dialogue(target.graph, screen, target.errors)
     yield from talk.look()
     try:
-        records = yield from (_write(talk, target, asked) if target.commit else _read(talk, target, asked))
+        records = yield from (_write(talk, target, asked, acting) if target.commit else _read(talk, target, asked))
     except AdapterError as error:
         if not error.spoils:
             error.spoils = not (yield from _homeward(talk))
@@ -125,7 +126,7 @@ def _count(talk: Dialogue, table: Table, found: int) -> None:
             raise Misread(f"{talk.here.name} listed {found} rows, and '{table.count}' says otherwise")
 
 
-def _write(talk: Dialogue, target: Target, asked: Question) -> Turns[tuple[Record, ...]]:
+def _write(talk: Dialogue, target: Target, asked: Question, acting: Callable[[], None]) -> Turns[tuple[Record, ...]]:
     commit, screen, answer = target.commit, target.graph.screens[target.screen], target.answer
     assert commit is not None
     yield from talk.go(target.screen)
@@ -141,6 +142,7 @@ def _write(talk: Dialogue, target: Target, asked: Question) -> Turns[tuple[Recor
     if _shows(talk, commit.confirmed):
         raise Misread(f"{answer.name} shows the confirmation of a write before {commit.press} was sent")
     shown = talk.record()
+    acting()
     try:
         yield from talk.ask({}, commit.press, answer.name, answer=True)
     except AdapterError as error:

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 
 from tests.unit.stores import Place, Time, died
 from wrapper.policy.keys import Caller, new
+from wrapper.problems import NotReady
 from wrapper.state.clock import me
 from wrapper.state.database import BadStore
 from wrapper.state.keys import CHANGED
@@ -223,6 +224,45 @@ def test_a_reservation_of_a_process_that_was_killed_is_unknown_at_once(store: St
     assert store.reserve(WriteId("a", "b", "k1"), {}, 60).state == "unknown"
 
 
+def test_what_a_write_intends_is_kept_sealed_until_it_is_settled(store: Store, place: Place) -> None:
+    store.reserve(WRITE, {}, -1)
+    store.intend(WRITE, {"line": "SECRETLINE"})
+    assert "SECRETLINE" not in repr(place.said("SELECT * FROM writes"))
+    (left,) = store.unsettled()
+    assert (left.id, left.open, left.over, left.intent) == (WRITE, True, True, {"line": "SECRETLINE"})
+    store.settle_unknown(WRITE)
+    assert store.reserve(WRITE, {}, 30).unsettled == left
+    store.found_nothing(left)
+    assert store.unsettled() == []
+    assert [write.open for write in store.unknown_writes()] == [False]
+
+
+def test_what_a_settler_found_holds_unless_the_write_has_moved_on(store: Store) -> None:
+    store.reserve(WRITE, {}, -1)
+    (left,) = store.unsettled()
+    store.found_done(left, {"status": 200})
+    store.found_undone(left)  # another settler, too late
+    store.settle_unknown(WRITE)
+    store.release(WRITE)  # its own process, too late
+    assert store.reserve(WRITE, {}, 30).answer == {"status": 200}
+    store.settle(WRITE, {"status": 201})  # its own process saw the answer
+    assert store.reserve(WRITE, {}, 30).answer == {"status": 201}
+
+
+def test_who_lost_a_reservation_has_no_say_in_it_any_more(store: Store, place: Place) -> None:
+    store.reserve(WRITE, {}, -1)
+    (left,) = store.unsettled()
+    store.found_undone(left)
+    store.reserve(WRITE, {}, 30)
+    place.said("UPDATE writes SET owner = 'another process'")  # its caller has sent it again, to another worker
+    for told in (store.release, store.settle_unknown, lambda write: store.settle(write, {})):
+        told(WRITE)
+    store.found_done(left, {})
+    with pytest.raises(NotReady):
+        store.intend(WRITE, {})
+    assert place.said("SELECT state, answer, intent FROM writes") == [("reserved", None, None)]
+
+
 def test_a_job_of_a_worker_that_was_killed_is_claimed_at_once(store: Store) -> None:
     store.add_job(WRITE, "JOB000000001", {}, "", 60)
     host, boot, space, pid, start, token = me().split("/")
@@ -234,10 +274,8 @@ def test_a_job_of_a_worker_that_was_killed_is_claimed_at_once(store: Store) -> N
 def test_a_generation_counts_what_writes_invalidate(store: Store) -> None:
     assert store.generation(["a", "b"]) == (0, 0)
     store.bump(["b", "b", "a"])
-    store.reserve(WRITE, {}, 30)
-    store.settle(WRITE, {}, invalidates=["b"])
-    store.settle_unknown(WRITE, invalidates=["b"])
-    assert store.generation(["b", "c", "a"]) == (3, 0, 1)
+    store.bump(["b"])
+    assert store.generation(["b", "c", "a"]) == (2, 0, 1)
     assert store.generation([]) == ()
 
 

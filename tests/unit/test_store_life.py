@@ -17,6 +17,7 @@ from wrapper.cli import figway
 from wrapper.policy.keys import Caller, new
 from wrapper.state.database import BadStore
 from wrapper.state.records import WriteId
+from wrapper.state.schema import VERSION
 from wrapper.state.seal import Seal
 from wrapper.state.store import Store, restored
 
@@ -74,7 +75,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         assert store.params(claimed.id) == {"x": 1}
         store.bump(["a"])
     place.open().close()
-    assert place.said("PRAGMA user_version") == [(2,)]
+    assert place.said("PRAGMA user_version") == [(VERSION,)]
     place.key.write_bytes(Fernet.generate_key())
     with pytest.raises(BadStore, match="another key"):
         place.open()
@@ -101,7 +102,8 @@ def filled(store: Store) -> str:
     store.put_key(row)
     for write in (DONE, OPEN):
         store.reserve(write, {}, 30)
-    store.settle(DONE, {"status": 200, "body": "ü"}, invalidates=["accounts"])
+    store.settle(DONE, {"status": 200, "body": "ü"})
+    store.bump(["accounts"])
     for id in ("ACCEPTED", "HALFWAY", "OVER"):
         store.add_job(WriteId("alice", "payments.create", id), id, {"x": 1}, "", 3600)
     store.claim("elsewhere", 60)

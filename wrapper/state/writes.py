@@ -36,7 +36,7 @@ class Writes(Table):
             return Reservation("done", self._seal.open(row["answer"]) if row["answer"] else None, row["job"])
         if not _unseen(row, now):
             return Reservation("in_flight")
-        return Reservation("unknown", unsettled=self._unsettled(row, now) if _open(row) else None)
+        return Reservation("unknown", unsettled=self._unsettled(row, now))
 
     def intend(self, write: WriteId, intent: Any) -> None:
         """What it will take to settle this write, should its end not be seen; before its first act. Raises NotReady, also when it is not
@@ -70,7 +70,7 @@ class Writes(Table):
         """Writes that may be settled now, those first whose time passed first."""
         with self._db.reading() as tx:
             now = tx.now()
-            open = "state = 'reserved' OR (state = 'unknown' AND intent IS NOT NULL)"
+            open = "state = 'reserved' OR (state = 'unknown' AND intent IS NOT NULL)"  # see _open
             rows = tx.all(f"SELECT * FROM writes WHERE {open} ORDER BY until LIMIT ?", (limit,))
         return [self._unsettled(row, now) for row in rows if _unseen(row, now)]
 
@@ -101,7 +101,7 @@ class Writes(Table):
     def _unsettled(self, row: Row, now: float) -> Unsettled:
         intent = None if row["intent"] is None else self._seal.open(row["intent"])
         id = WriteId(row["caller"], row["operation"], row["key"])
-        return Unsettled(id, row["owner"], row["created"], row["until"] < now, intent)
+        return Unsettled(id, row["owner"], row["created"], _open(row), row["until"] < now, intent)
 
 
 def _unseen(row: Row, now: float) -> bool:

@@ -91,7 +91,7 @@ class Soap:
         if content.tag != fault and not ok:
             raise refusal(self.name, answer)
         if content.tag not in (fault, target.operation.answer):
-            raise self._misread(f"the body is not a {etree.QName(target.operation.answer).localname}")
+            raise self._misread(f"the body is not {etree.QName(target.operation.answer).localname}")
         return content
 
     def _body(self, answer: Answer, operation: Operation) -> Element:

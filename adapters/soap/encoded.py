@@ -2,7 +2,7 @@
 
 References to shared elements are replaced by what they refer to, and the encoding's own attributes are left out, so that the schema can
 judge what remains like any other answer. Within bounds: a cycle, a reference that leads nowhere or to two elements, one that is too
-deep, or more elements than MOST is refused, and so is an array of which only a part was sent.
+deep, or more than MOST elements is refused, and so is an array of which only a part was sent.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Element = etree._Element
 MOST = 100_000  # elements, each counted as often as it is referred to
+LONGEST = 16 * 2**20  # characters in them
 DEPTH = 100
 _11 = "{http://schemas.xmlsoap.org/soap/encoding/}"
 _12 = "{http://www.w3.org/2003/05/soap-encoding}"
@@ -47,7 +48,7 @@ class _Copy:
 
     def __init__(self, body: Element, wsdl: Wsdl) -> None:
         self._wsdl = wsdl
-        self._written = 0
+        self._written = self._length = 0
         self._shared: dict[str, Element | None] = {}  # None: more than one has this id
         for node in body.iter(etree.Element):
             for name in _IDS:
@@ -60,8 +61,9 @@ class _Copy:
         node = self._followed(node)
         if any(node is outer for outer in above):
             raise Tangled("a reference to what it is itself a part of")
-        if self._written > MOST or len(above) > DEPTH:
-            raise Tangled("more elements, or deeper ones, than are read")
+        self._length += len(node.text or "")
+        if self._written > MOST or self._length > LONGEST or len(above) > DEPTH:
+            raise Tangled("more than is read, or something deeper")
         if node.get(NIL) in ("true", "1"):
             new.set(NIL, "true")
             return
@@ -86,7 +88,7 @@ class _Copy:
     def _told(self, new: Element, node: Element, type_: Any) -> Any:
         """The type that an xsi:type states, when it is one of the WSDL's own; those of the standards only repeat what is declared."""
         prefix, _, local = node.get(XSI_TYPE, "").strip().rpartition(":")
-        name = etree.QName(node.nsmap.get(prefix or None), local).text if local else ""
+        name = f"{{{node.nsmap.get(prefix or None)}}}{local}"
         stated = self._wsdl.named.get(name)
         if stated is None or stated is type_:
             return type_

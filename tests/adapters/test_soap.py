@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -174,6 +175,17 @@ def test_an_answer_that_is_not_as_the_wsdl_says_is_a_misread(bureau: Bureau, soa
     bureau.twist = replaced(old, new)
     assert type(refused(soap, question(clean.national_id))) is Misread
     assert type(refused(soap, question(clean.national_id, effect="write"))) is OutcomeUnknown
+
+
+def test_a_valid_element_that_is_not_the_answer_is_a_misread(bureau: Bureau, soap: Adapter) -> None:
+    """Without an echo nothing else would notice."""
+    block = {key: value for key, value in BLOCK.items() if key != "echo"}
+    bureau.twist = lambda xml: re.sub(
+        b"<soap:Body>.*</soap:Body>",
+        b'<soap:Body><c:SubjectNotFoundFault xmlns:c="urn:example:bureau:credit:1"><c:code>1</c:code></c:SubjectNotFoundFault></soap:Body>',
+        xml,
+    )
+    assert "is not assessResponse" in refused(soap, question(block=block)).detail
 
 
 def test_somebody_elses_refusal_is_a_misread_too(bureau: Bureau, soap: Adapter) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from adapters import registry
 from adapters.base import Adapter, Call
 from adapters.errors import AdapterError, BadLogon, Misconfigured, Misread, OutcomeUnknown
+from adapters.soap.security import Security
 from fixtures.customers import everyone
-from fixtures.soap import SCHEMA, truth
+from fixtures.soap import ENVELOPE, SCHEMA, truth
 from fixtures.soap_signed import ATTACKS, Identity, SignedBureau
 from tests.adapters.bureau import BLOCK, FULL, compiled, right
 from wrapper.catalogue.folder import Folder
@@ -129,6 +131,14 @@ def test_a_certificate_that_has_expired_vouches_for_nothing(identities: dict[str
         adapter.call(asking())
     adapter.close()
     bureau.stop()
+
+
+def test_a_namespace_that_can_not_be_signed_is_said_so(identities: dict[str, Identity]) -> None:
+    security = Security("bureau", {"sign": {"key": identities["ours"].key, "cert": identities["ours"].cert}})
+    envelope, body = security.envelope(ENVELOPE)
+    etree.SubElement(body, "{relative}ask")
+    with pytest.raises(Misconfigured, match="no absolute URI"):
+        security.seal(envelope)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ _11 = "{http://schemas.xmlsoap.org/soap/encoding/}"
 _12 = "{http://www.w3.org/2003/05/soap-encoding}"
 _IDS = ("id", f"{_12}id")
 _REFERENCES = ("href", f"{_12}ref")
-_ARRAYS = (f"{_11}arrayType", f"{_12}itemType", f"{_12}arraySize")
+_ARRAYS = (f"{_11}arrayType", f"{_12}arraySize", f"{_12}itemType")
 _PARTS = (f"{_11}offset", f"{_11}position")
 
 
@@ -57,22 +57,25 @@ class _Copy:
 
     def fill(self, new: Element, node: Element, type_: Any, above: tuple[Element, ...]) -> None:
         """Give `new` what `node` holds or refers to; `above` are the elements that are being copied."""
+        if node.keys():  # most leaves have no attribute
+            node = self._followed(node)
+            if any(node is outer for outer in above):
+                raise Tangled("a reference to what it is itself a part of")
+            if node.get(NIL) in ("true", "1"):
+                new.set(NIL, "true")
+                return
+            type_ = self._told(new, node, type_)
         self._written += 1
-        node = self._followed(node)
-        if any(node is outer for outer in above):
-            raise Tangled("a reference to what it is itself a part of")
         self._length += len(node.text or "")
         if self._written > MOST or self._length > LONGEST or len(above) > DEPTH:
             raise Tangled("more than is read, or something deeper")
-        if node.get(NIL) in ("true", "1"):
-            new.set(NIL, "true")
-            return
-        type_ = self._told(new, node, type_)
         known = children(type_)
         if not known:
             new.text = node.text
         for tag, part, child in _parts(node, known):
-            self.fill(etree.SubElement(new, tag), part, child.type if child else None, (*above, node))
+            copied = etree.SubElement(new, tag)
+            if child is not None:  # the schema refuses any other
+                self.fill(copied, part, child.type, (*above, node))
 
     def _followed(self, node: Element) -> Element:
         for _ in range(DEPTH):
@@ -87,7 +90,9 @@ class _Copy:
 
     def _told(self, new: Element, node: Element, type_: Any) -> Any:
         """The type that an xsi:type states, when it is one of the WSDL's own; those of the standards only repeat what is declared."""
-        prefix, _, local = node.get(XSI_TYPE, "").strip().rpartition(":")
+        if XSI_TYPE not in node.attrib:
+            return type_
+        prefix, _, local = str(node.get(XSI_TYPE)).strip().rpartition(":")
         name = f"{{{node.nsmap.get(prefix or None)}}}{local}"
         stated = self._wsdl.named.get(name)
         if stated is None or stated is type_:
@@ -101,7 +106,7 @@ def _parts(node: Element, known: Mapping[str, Child]) -> Iterator[tuple[str, Ele
     array = next((str(node.get(name)) for name in _ARRAYS if name in node.attrib), None)
     only = next(iter(known)) if array is not None and len(known) == 1 else None
     if array is not None:
-        size = re.search(r"\[([0-9]+)\]$", array)
+        size = re.search(r"(?:\[|^)([0-9]+)\]?$", array)
         if any(name in part.attrib for part in (node, *node) for name in _PARTS) or (size is not None and int(size[1]) != len(node)):
             raise Tangled("an array that is not whole")
     for part in node:

@@ -165,6 +165,7 @@ LIMIT = f">{truth(FULL.national_id).limit}</c:Limit>"
         pytest.param("<c:Result", '<c:Result xsi:type="c:Search"', id="another type"),
         pytest.param("c:assessResponse", "c:assess", id="another body element"),
         pytest.param("<soap:Body>", "<soap:Body><c:x/>", id="two body elements"),
+        pytest.param("</soap:Envelope>", "<soap:Body><x/></soap:Body></soap:Envelope>", id="two bodies"),
         pytest.param("soap/envelope/", "soap/other/", id="another envelope"),
         pytest.param("</soap:Envelope>", "", id="not well-formed"),
         pytest.param(f"<c:NationalId>{FULL.national_id}", "<c:NationalId>AB100001A", id="somebody else's answer"),

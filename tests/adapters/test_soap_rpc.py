@@ -136,7 +136,7 @@ COUNT = len(truth(FULL.national_id).searches)
     [
         pytest.param('href="#id1"', 'href="#nowhere"', "does not lead to one element", id="a reference that leads nowhere"),
         pytest.param('href="#id1"', 'href="http://127.0.0.1:9/x"', "does not lead to one element", id="a reference out of the answer"),
-        pytest.param('id="id2"', 'id="id1"', "does not lead to one element", id="two elements of one id"),
+        pytest.param('(<multiRef id="id2")', r'<multiRef id="id1"/>\1', "does not lead to one element", id="two elements of one id"),
         pytest.param('(id="id1"[^>]*>)', r'\1<Prior href="#id1"/>', "itself a part of", id="a cycle"),
         pytest.param('(<multiRef id="id1")[^>]*', r'\1 href="#id1"', "references only", id="a reference to itself"),
         pytest.param(rf"t:Search\[{COUNT}\]", f"t:Search[{COUNT + 1}]", "not whole", id="an array that lacks an item"),

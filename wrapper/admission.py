@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 GRACEFUL = 30  # seconds for what was let in when a worker is to end
+FULL = "the facade serves as many requests as it can: ask again"
+LEAVING = "leaving"  # a file beside the accepted catalogue: the supervisor is about to stop
 RESERVED = 8  # threads of a worker that the facade never gets
 
 

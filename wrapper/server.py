@@ -11,6 +11,7 @@ still connects at that moment is refused or reset; nothing of its request was re
 The exit code is gunicorn's own. The children die with the supervisor, even when it is killed (PR_SET_PDEATHSIG).
 
 gunicorn is started first and imports what it will need while the catalogue is tried here; it forks no worker before it is told to.
+granian may take its place: `wrapper/under_granian.py`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from wrapper import log, metrics
-from wrapper.admission import GRACEFUL
+from wrapper.admission import GRACEFUL, LEAVING
 from wrapper.settings import BadSettings, Settings, address, as_environment
 from wrapper.snapshot import Snapshots, own_place
 from wrapper.state.store import Store
@@ -47,6 +49,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def serve(settings: Settings) -> int:
     """Runs until told to stop; returns the exit code. Raises what app.assemble raises, before anything is started."""
+    if settings.server == "granian" and find_spec("granian") is None:
+        raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server gunicorn serves")
     with ExitStack() as held:
         listeners = [held.enter_context(_listening(bind)) for bind in (settings.bind, settings.admin_bind) if bind]
         place = _place(settings)
@@ -110,20 +114,20 @@ class _Supervisor:
         copy = self._snapshots.take(self._settings.catalogue)
         addresses = [listener.getsockname()[:2] for listener in listeners]
         handed = [listener.fileno() for listener in listeners]
-        gunicorn = self._start("gunicorn", _gunicorn(self._settings, handed), *handed)
+        server = self._start("server", _server(self._settings, handed), *handed)
         try:
             self.accept(copy)
         except BaseException:
-            gunicorn.kill()  # it has done nothing yet but import
-            gunicorn.wait()
+            server.kill()  # it has done nothing yet but import
+            server.wait()
             raise
         for number in SIGNALS:
             signal.signal(number, lambda number, _frame: self._signals.put(number))
-        assert gunicorn.stdin is not None
-        with suppress(BrokenPipeError), gunicorn.stdin as word:
-            word.write(b"go")
+        assert server.stdin is not None
         for listener in listeners:
             listener.close()
+        with suppress(BrokenPipeError), server.stdin as word:
+            word.write(b"go")
         self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
         threading.Thread(target=self._announce, args=addresses, daemon=True).start()
         told = self._attend()
@@ -131,7 +135,7 @@ class _Supervisor:
 
     def _attend(self) -> bool:
         """Until somebody says stop (True) or gunicorn ends by itself (False)."""
-        while self._children["gunicorn"].poll() is None:
+        while self._children["server"].poll() is None:
             try:
                 if self._signals.get(timeout=0.25) != signal.SIGHUP:
                     return True
@@ -176,7 +180,7 @@ class _Supervisor:
             log.get().error("catalogue", outcome="refused", fault=str(error), error=type(error).__name__)
         else:
             log.get().info("catalogue", outcome="accepted", endpoints=self._endpoints)
-            self._children["gunicorn"].send_signal(signal.SIGHUP)
+            self._children["server"].send_signal(signal.SIGHUP)
             self._children["jobs"].terminate()  # and started anew, by _revive
 
     def _announce(self, callers: tuple[str, int], admin: tuple[str, int] | None = None) -> None:
@@ -188,17 +192,18 @@ class _Supervisor:
             connection.request("GET", "/health/ready")
             if connection.getresponse().status != http.HTTPStatus.OK:
                 return
-            base = _url(host, port)
-            more = {"admin": _url(*admin)} if admin else {}
+            base = f"http://{_joined(host, port)}"
+            more = {"admin": f"http://{_joined(*admin)}"} if admin else {}
             log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/", **more)
             if sys.stdout.isatty():
                 click.echo(f"figway: ready at {base} with {self._endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
 
     def _stop(self, told: bool) -> int:
-        """USR1 says that the end is near; then TERM to all, and KILL to whoever is left after the graceful time."""
-        gunicorn = self._children["gunicorn"]
+        """USR1, or for granian a file, says that the end is near; then TERM to all, and KILL to whoever is left after the graceful time."""
+        server = self._children["server"]
         if told:
-            gunicorn.send_signal(signal.SIGUSR1)
+            (self._snapshots.current.parent / LEAVING).touch()
+            server.send_signal(signal.SIGUSR1)
             with suppress(queue.Empty):
                 self._signals.get(timeout=self._settings.drain)
         for child in self._children.values():
@@ -211,7 +216,7 @@ class _Supervisor:
                 child.kill()
                 child.wait(5)
             self._end_group(child.pid, until)
-        return 0 if told and gunicorn.returncode in (0, -signal.SIGTERM) else gunicorn.returncode or 1
+        return 0 if told and server.returncode in (0, -signal.SIGTERM) else server.returncode or 1
 
     def _end_group(self, group: int, until: float) -> None:
         """What a child has left behind: workers whose master was killed finish by themselves."""
@@ -223,19 +228,21 @@ class _Supervisor:
             os.killpg(group, signal.SIGKILL)
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _gunicorn(settings: Settings, listeners: Sequence[int]) -> list[str]:
+def _server(settings: Settings, listeners: Sequence[int]) -> list[str]:
     """What depends on the settings; the rest of gunicorn's configuration is in wrapper/worker.py."""
+    if settings.server == "granian":
+        return [sys.executable, "-m", "wrapper.under_granian", *map(str, listeners)]
     numbers = ["--workers", str(settings.workers), "--threads", str(settings.threads)]
     numbers += [word for listener in listeners for word in ("--bind", f"fd://{listener}")]
     return [sys.executable, "-m", "gunicorn", "--config", "python:wrapper.worker", *numbers, "wrapper.app:from_environment()"]
 
 
 def _in_child() -> None:
-    """A HUP or USR1 that comes before gunicorn has its handlers must not end it: it will load the catalogue of that moment anyway."""
+    """A HUP or USR1 that comes before gunicorn has its handlers must not end it: it loads what is accepted then anyway."""
     die_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 NAMES = (
-    "catalogue", "state", "state_key", "models", "threads", "workers", "replicas", "bind", "admin_bind", "drain", "patience", "log_level",
-    "otlp_endpoint",
+    "catalogue", "state", "state_key", "models", "threads", "server", "workers", "replicas", "bind", "admin_bind",
+    "drain", "patience", "log_level", "otlp_endpoint",
 )  # fmt: skip
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime keeps a data base in the home folder, to report to its maker
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
@@ -33,6 +33,7 @@ class Settings:
     state: str = field(repr=False)  # its URL may hold a password
     models: Path
     threads: int = 32
+    server: str = "gunicorn"
     workers: int = 1
     replicas: int = 1
     bind: str = "127.0.0.1:8080"
@@ -61,13 +62,14 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         state_key=Path(said.get("state_key", ".figway/state.key")).absolute(),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 10, 512),
+        server=_one_of("server", str(said.get("server", "gunicorn")), "gunicorn", "granian"),
         workers=_number("workers", said.get("workers", 1), 1, 64),
         replicas=_number("replicas", said.get("replicas", 1), 1, 1000),
         bind=_bind("bind", str(said.get("bind", "127.0.0.1:8080"))),
         admin_bind=_bind("admin_bind", str(said["admin_bind"])) if "admin_bind" in said else "",
         drain=_number("drain", said.get("drain", 1), 0, 300),
         patience=_number("patience", said.get("patience", 10), 1, 300),
-        log_level=_level(str(said.get("log_level", "info"))),
+        log_level=_one_of("log_level", str(said.get("log_level", "info")).lower(), "debug", "info", "warning", "error"),
         otlp_endpoint=_collector(str(said.get("otlp_endpoint", env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")))),
         packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
         metrics=Path(env[METRICS]) if env.get(METRICS) else None,
@@ -154,8 +156,7 @@ def _number(name: str, value: Any, low: int, high: int) -> int:
     return number
 
 
-def _level(value: str) -> str:
-    levels = ("debug", "info", "warning", "error")
-    if value.lower() not in levels:
-        raise BadSettings(f"log_level must be one of {', '.join(levels)}, met {value!r}")
-    return value.lower()
+def _one_of(name: str, value: str, *known: str) -> str:
+    if value not in known:
+        raise BadSettings(f"{name} must be one of {', '.join(known)}, met {value!r}")
+    return value

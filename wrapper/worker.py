@@ -36,7 +36,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from adapters import registry
 from wrapper import log, metrics, settings
-from wrapper.admission import GRACEFUL, Admission, Class, class_of, classes
+from wrapper.admission import FULL, GRACEFUL, Admission, Class, class_of, classes
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
 from wrapper.problems import RequestError, problem
@@ -69,7 +69,7 @@ _SAID = {
     HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the request's body is too large",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request's head is too large",
-    HTTPStatus.SERVICE_UNAVAILABLE: "the facade serves as many requests as it can: ask again",
+    HTTPStatus.SERVICE_UNAVAILABLE: FULL,
     HTTPStatus.INTERNAL_SERVER_ERROR: "the facade failed",
 }
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,12 @@ FIND = ENDPOINT.replace("GET /v1/{name}/{{id}}", "POST /v1/{name}").replace("in:
 SILENT = ("mute", "dumb")  # two systems, for one alone never gets all
 SEATS = len(SILENT)  # of 10 threads
 
+FILES = {
+    "systems.yaml": SYSTEMS + "".join(f"  {name}:\n    kind: http\n    url: env:MUTE_URL\n" for name in SILENT),
+    **{f"endpoints/{name}.yaml": MUTE.format(name=name) for name in SILENT},
+    "endpoints/find.yaml": FIND.format(name="find"),
+}
+
 
 @pytest.fixture(scope="module")
 def mute() -> Iterator[socket.socket]:
@@ -44,14 +51,9 @@ def mute() -> Iterator[socket.socket]:
 @pytest.fixture(scope="module")
 def facade(mute: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Ten threads, and impatient."""
-    files = {
-        "systems.yaml": SYSTEMS + "".join(f"  {name}:\n    kind: http\n    url: env:MUTE_URL\n" for name in SILENT),
-        **{f"endpoints/{name}.yaml": MUTE.format(name=name) for name in SILENT},
-        "endpoints/find.yaml": FIND.format(name="find"),
-    }
     settings = {"FIGWAY_THREADS": "10", "FIGWAY_PATIENCE": "1", "FIGWAY_ADMIN_BIND": "127.0.0.1:0", "FIGWAY_DRAIN": "0"}
     settings["MUTE_URL"] = f"http://127.0.0.1:{mute.getsockname()[1]}"
-    with serving(tmp_path_factory.mktemp("fire"), files, **settings) as running:
+    with serving(tmp_path_factory.mktemp("fire"), FILES, **settings) as running:
         yield running
 
 
@@ -221,3 +223,23 @@ def test_a_killed_worker_is_replaced_and_a_killed_gunicorn_ends_it_all(facade: R
     os.kill(master, signal.SIGKILL)
     assert facade.child.wait(20) != 0
     assert gone(children, 10)
+
+
+def test_granian_turns_away_measures_and_drains_as_gunicorn_does(mute: socket.socket, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+    more = {"FIGWAY_SERVER": "granian", "FIGWAY_THREADS": "10", "FIGWAY_ADMIN_BIND": "127.0.0.1:0", "FIGWAY_DRAIN": "1"}
+    with serving(tmp_path, FILES, MUTE_URL=url, **more) as facade, ThreadPoolExecutor(SEATS) as hanging:
+        stuck = [hanging.submit(facade.ask, f"/v1/{name}/1") for name in SILENT]
+        lines = [mute.accept()[0] for _ in stuck]
+        shed = facade.ask("/v1/things/1")
+        assert (shed.status, shed.headers["Retry-After"], shed.headers["Content-Type"]) == (503, "1", "application/problem+json")
+        assert seconds(facade, "/metrics", int(facade.told("ready")[0]["admin"].rpartition(":")[2])) < 1
+        children = descendants(facade.child.pid)
+        facade.child.terminate()
+        until(lambda: facade.ask("/health/ready").status == 503, 1)
+        assert facade.ask("/health/live").status == 200
+        assert [call.result().status for call in stuck] == [504] * SEATS
+        assert facade.child.wait(10) == 0
+        assert gone(children)
+    for line in lines:
+        line.close()

@@ -70,7 +70,7 @@ def imported(folder: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "folder, extras",
-    [("adapters", ()), ("scoring", ()), ("wrapper", ()), ("fixtures", ("demo",)), ("tests", ("demo", "dev"))],
+    [("adapters", ()), ("scoring", ()), ("wrapper", ("granian",)), ("fixtures", ("demo",)), ("tests", ("demo", "dev"))],
 )
 def test_what_is_imported_is_asked_for_in_pyproject(folder: str, extras: tuple[str, ...]) -> None:
     owners = metadata.packages_distributions()

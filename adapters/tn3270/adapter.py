@@ -25,7 +25,7 @@ from adapters.tn3270.definition import Graph
 from adapters.tn3270.dialogue import Read
 from adapters.tn3270.emulator import Place, Terminal
 from adapters.tn3270.plan import InUse, Outcome, Question, greet, keep_awake, question, rests, sign_off, sign_on, use
-from adapters.tn3270.users import ASIDE, Seat, User, Users
+from adapters.tn3270.users import Seat, User, Users
 
 SIGN_OFF = 0.5  # seconds that signing off one session, or a look at it, may take
 CLOSING = 3.0  # seconds after which close() kills what has not ended by itself
@@ -201,7 +201,7 @@ class Tn3270:
                 self._leases.bar(seat.bar)  # before anybody can take it
                 self._events.happened("logon_refused", self.name)
                 self._barred(deadline)
-            self._users.aside(seat.lease, ASIDE if isinstance(error, InUse) else 0.0)
+            (self._users.aside if isinstance(error, InUse) else self._users.last)(seat.lease)
             if terminal:
                 self._end(terminal, seat)
             else:
@@ -209,6 +209,7 @@ class Tn3270:
             if isinstance(error, Refused):
                 raise BadLogon(f"the credential of {seat.lu} can't be typed: {error.detail}") from None
             raise
+        self._users.good(seat.lease)
         now = time.monotonic()
         self._events.happened("session_opened", self.name)
         self._events.took("logon", self.name, now - began)

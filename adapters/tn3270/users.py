@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from adapters.base import Credential, Leases
 from adapters.errors import AdapterError, BadLogon, Misconfigured, PoolExhausted
 
-ASIDE = 0.5  # seconds for which a user who is signed on elsewhere, or barred, is not tried again
+ASIDE, LONGEST = 0.5, 4.0  # seconds for which a user who is signed on elsewhere, or barred, is not tried again: each time for twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Users:
         self._system, self._leases = system, leases
         self._users: Mapping[str, User] = {f"{system}:{user.lu}": user for user in users}
         self._aside = dict.fromkeys(self._users, 0.0)  # until when they are not tried here
+        self._pause = dict.fromkeys(self._users, ASIDE)
         self._held: set[str] = set()
         self._lock = threading.Lock()
 
@@ -63,10 +64,10 @@ class Users:
                 if not self._leases.barred(seat.bar):  # asked after the take: whoever bars it does so before the give
                     return seat
             except BaseException:
-                self.aside(name, 0.0)
+                self.last(name)
                 self.give(name)
                 raise
-            self.aside(name, ASIDE)
+            self.aside(name)
             self.give(name)
 
     def give(self, lease: str) -> None:
@@ -75,10 +76,21 @@ class Users:
             self._held.discard(lease)
         self._leases.give(lease)
 
-    def aside(self, lease: str, seconds: float) -> None:
-        """Try this one after the others, and not before so many seconds."""
+    def aside(self, lease: str) -> None:
+        """Do not try this one for a while, and then after the others."""
         with self._lock:
-            self._aside[lease] = time.monotonic() + seconds
+            self._aside[lease] = time.monotonic() + self._pause[lease]
+            self._pause[lease] = min(2 * self._pause[lease], LONGEST)
+
+    def last(self, lease: str) -> None:
+        """Try this one after the others."""
+        with self._lock:
+            self._aside[lease] = time.monotonic()
+
+    def good(self, lease: str) -> None:
+        """It is signed on."""
+        with self._lock:
+            self._aside[lease], self._pause[lease] = 0.0, ASIDE
 
     def barred(self, deadline: float) -> int:
         """How many users nobody may sign on with."""

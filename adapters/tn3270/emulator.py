@@ -65,7 +65,7 @@ class Terminal:
         self._place = place
         self._process = Process(place.argv(), place.environment())
         self._emulator = Script(app=self._process)
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[bytes, Row] = {}
         self._heard = b""  # when `screen` was read
 
     @property
@@ -120,7 +120,7 @@ class Terminal:
             told = self._ask(_READ, deadline)
         self._heard = told[0]
         try:
-            self.screen, self._rows = parse([line.decode() for line in told[1:]], self._process.status, self._rows)
+            self.screen, self._rows = parse(told[1:], self._process.status, self._rows)
         except ValueError:
             self.close()
             raise Misread("the terminal's screen can't be read: it is not the rows and columns of cells that s3270 prints") from None

@@ -80,7 +80,8 @@ class Process:
                 raise Unavailable("the terminal has ended")
             answer += piece
         lines = answer.splitlines(keepends=True)
-        if not all(line.startswith(b"data:") for line in lines[:-2]) or len(lines[-2].split()) != 12:
+        data = answer.startswith(b"data:") + answer.count(b"\ndata:")
+        if data != len(lines) - 2 or lines[-2].startswith(b"data:") or len(lines[-2].split()) != 12:
             raise Unavailable("the terminal could not talk to the host")
         self.status = lines[-2].decode().rstrip()
         return lines

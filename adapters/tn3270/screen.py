@@ -70,14 +70,14 @@ def typed(screen: Screen, entries: Sequence[tuple[int, int, str]]) -> Screen | N
     return Screen(screen.rows, screen.columns, lines, tuple(attributes), screen.locked)
 
 
-def parse(data: Sequence[str], status: str, known: Mapping[str, Row]) -> tuple[Screen, dict[str, Row]]:
+def parse(data: Sequence[bytes], status: str, known: Mapping[bytes, Row]) -> tuple[Screen, dict[bytes, Row]]:
     """The answer to ReadBuffer(Ascii) with its status line, and its rows, which save work when they are `known` to the next one: most
     of a screen stays. Raises ValueError for anything else."""
     words = status.split(" ")
     rows, columns = int(words[6]), int(words[7])
     if len(data) != rows:
         raise ValueError(f"{len(data)} rows of {rows}")
-    parsed = {text: known.get(text) or _row(text) for text in data}
+    parsed = {text: known.get(text) or _row(text.decode()) for text in data}
     if any(len(line) != columns for line, _ in parsed.values()):
         raise ValueError(f"a row that is not {columns} cells")
     shown = [parsed[text] for text in data]
@@ -109,13 +109,16 @@ def shows(screen: Screen, place: Place) -> bool:
 
 def recognise(screen: Screen, definitions: Iterable[Definition]) -> Definition | None:
     """The screen whose identifying texts all hold; where several do, the one that asks for most."""
-    fits = [d for d in definitions if d.rows <= screen.rows and d.columns == screen.columns and _identified(screen, d)]
+    fits = [d for d in definitions if d.columns == screen.columns and _identified(screen.lines, d)]
     return max(fits, key=lambda d: sum(len(place.text) for place in d.identify), default=None)
 
 
-def _identified(screen: Screen, definition: Definition) -> bool:
-    for place in definition.identify:  # noqa: SIM110 - asked of every screen there is, at every step
-        if not shows(screen, place):
+def _identified(lines: Sequence[str], definition: Definition) -> bool:
+    """Asked of every screen there is, at every step: hence no generators."""
+    if definition.rows > len(lines):
+        return False
+    for place in definition.identify:  # noqa: SIM110
+        if not lines[place.row - 1].startswith(place.text, place.column - 1):
             return False
     return True
 

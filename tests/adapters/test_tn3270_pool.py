@@ -287,3 +287,18 @@ def test_what_goes_on_is_told(host: Host3270, closing: ExitStack) -> None:
     adapter.close()
     assert counts.seen == {"session_opened": 1, "session_closed": 1, "logon_refused": 1, "logon": 1}
     assert counts.levels["sessions"] == 0
+
+
+def test_an_lu_that_the_host_still_has_is_passed_over_by_the_next_call(host: Host3270, closing: ExitStack) -> None:
+    """A worker that was stopped beyond its lease still has its connection."""
+    elsewhere = opened(host.address, ["PASS0001"])
+    closing.callback(elsewhere.close)
+    elsewhere.call(call(ENQUIRY, BUSY))
+    adapter = opened(host.address, ["PASS0001", "PASS0002"])
+    closing.callback(adapter.close)
+    failed(adapter, call(ENQUIRY, BUSY), Unavailable)
+    adapter.call(call(ENQUIRY, BUSY))
+    elsewhere.close()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: adapter.call(call(LIST, BUSY)), range(8)))
+    assert host.journal.most_signed_on() <= 2

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from adapters.tn3270 import definition
-from adapters.tn3270.screen import Screen, parse, recognise, record, rows, shape, told, whole
+from adapters.tn3270.screen import Screen, parse, recognise, record, rows, shape, told, typed, whole
 
 STATUS = "{lock} F U C(127.0.0.1) I 2 {rows} {columns} 3 20 0x0 0.000"
 TITLE = "{screen: TITLE, identify: [{at: [1, 2], text: ABC}], fields: {name: {at: [4, 18], length: 10, input: true}}}"
@@ -18,7 +18,7 @@ def status(rows: int = 24, columns: int = 80, lock: str = "U") -> str:
     return STATUS.format(rows=rows, columns=columns, lock=lock)
 
 
-def buffer(texts: Mapping[tuple[int, int], str], rows: int = 24, columns: int = 80) -> list[str]:
+def buffer(texts: Mapping[tuple[int, int], str], rows: int = 24, columns: int = 80) -> list[bytes]:
     """ReadBuffer(Ascii)'s lines for texts at positions. A text that begins with `_` is an input field's: its attribute comes before it
     and a protected one after it."""
     cells = [["00"] * columns for _ in range(rows)]
@@ -29,7 +29,7 @@ def buffer(texts: Mapping[tuple[int, int], str], rows: int = 24, columns: int = 
             line[at - 1], line[at + len(text)] = "SF(c0=c0)", "SF(c0=f0)"
             text = text.rstrip("_")
         line[at : at + len(text)] = [c.encode().hex() for c in text]
-    return [" ".join(line) for line in cells]
+    return [" ".join(line).encode() for line in cells]
 
 
 def paint(texts: Mapping[tuple[int, int], str], *, locked: bool = False) -> Screen:
@@ -47,7 +47,7 @@ def test_characters_are_one_cell_each_and_nulls_are_blanks() -> None:
 
 
 def test_attributes_take_a_cell_and_colours_take_none() -> None:
-    row = "SF(c0=c0,42=f4) 41 SA(42=f2) 42 SA(42=00) GE(c39c) SF(c0=e0)" + " 00" * 75
+    row = b"SF(c0=c0,42=f4) 41 SA(42=f2) 42 SA(42=00) GE(c39c) SF(c0=e0)" + b" 00" * 75
     screen, _ = parse([row, *buffer({})[1:]], status(), {})
     assert screen.lines[0].rstrip() == " ABÜ"
     assert screen.attributes == ((0, 0xC0), (4, 0xE0))
@@ -55,12 +55,22 @@ def test_attributes_take_a_cell_and_colours_take_none() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [buffer({})[1:], ["zz" + " 00" * 79, *buffer({})[1:]], ["00", *buffer({})[1:]], ["c3" + " 00" * 79, *buffer({})[1:]]],
+    [buffer({})[1:], [b"zz" + b" 00" * 79, *buffer({})[1:]], [b"00", *buffer({})[1:]], [b"c3" + b" 00" * 79, *buffer({})[1:]]],
     ids=["row missing", "not hexadecimal", "short row", "not UTF-8"],
 )
-def test_anything_else_is_an_error(data: list[str]) -> None:
+def test_anything_else_is_an_error(data: list[bytes]) -> None:
     with pytest.raises(ValueError):
         parse(data, status(), {})
+
+
+def test_typing_is_foretold_within_a_field_and_not_beyond_the_screen() -> None:
+    before = paint({(1, 2): "ABC", (4, 18): "_OLD_______", (24, 70): "_LAST"})
+    after = typed(before, [(4, 18, "NEW NUMBER")])
+    assert after is not None
+    assert (after.at(4, 18, 10), after.at(1, 2, 3)) == ("NEW NUMBER", "ABC")
+    assert [byte for _, byte in after.attributes] == [0xC1, 0xF0, 0xC0, 0xF0]
+    assert typed(before, [(4, 18, "TOO LONG FOR IT")]) is None
+    assert typed(paint({(1, 2): "ABC"}), [(1, 2, "X")]) is None  # no fields at all
 
 
 def test_rows_that_stayed_are_taken_from_before() -> None:

@@ -8,13 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from adapters.errors import Unavailable
 from tests.unit.stores import Place, Time, on_sqlite
 from wrapper.state.clock import gone, me
 from wrapper.state.holder import TTL, Holder
@@ -163,6 +161,14 @@ def test_a_holder_learns_that_somebody_waits_and_one_of_several_gives(holder: Ca
     assert not b.wanted(given)
 
 
+def test_who_asks_without_need_does_not_speak_for_who_needs_it(holder: Callable[..., Holder]) -> None:
+    """Threads of one process are one waiter: the one that holds least counts."""
+    a, b = holder("a"), holder("b")
+    assert a.take(LUS[:1]) == LUS[0]
+    assert [b.take(LUS[:1], holding) for holding in (0, 3)] == [None, None]
+    until(lambda: a.wanted(LUS[0]))
+
+
 def test_a_barred_name_is_taken_by_nobody_until_an_operator_says_so(holder: Callable[..., Holder]) -> None:
     a, b = holder("a"), holder("b")
     assert a.take(LUS[:1]) == LUS[0]
@@ -176,40 +182,26 @@ def test_a_barred_name_is_taken_by_nobody_until_an_operator_says_so(holder: Call
     assert b.take(LUS[:1]) == LUS[0]
 
 
-def _sign_on(place: Place, told: Connection) -> None:
-    """Eight threads that would sign on with a wrong password as often as they are let."""
-    store = place.open()
-    holder, tried = Holder(store), []
-    ends = time.monotonic() + 1.0
+def test_of_four_workers_with_eight_threads_one_tries_a_wrong_password_once(store: Store, place: Place) -> None:
+    tried: list[str] = []
+    stores = [place.open() for _ in range(4)]
+    workers = [Holder(worker, f"elsewhere/{n}") for n, worker in enumerate(stores)]
 
-    def thread() -> None:
-        while time.monotonic() < ends and not all(holder.barred(name) for name in LUS):
-            with suppress(Unavailable):
-                name = holder.take(LUS)
-                if name:
-                    tried.append(name)
-                    holder.bar(name)
-                    holder.give(name)
+    def sign_on(holder: Holder) -> None:
+        """As often as it is let."""
+        while not all(holder.barred(name) for name in LUS):
+            if name := holder.take(LUS):
+                tried.append(name)
+                holder.bar(name)
+                holder.give(name)
 
-    threads = [threading.Thread(target=thread) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    told.send(tried)
-    holder.close()
-    store.close()
-
-
-def test_of_four_processes_with_eight_threads_one_tries_a_wrong_password_once(store: Store, place: Place) -> None:
-    context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe() for _ in range(4)]
-    processes = [context.Process(target=_sign_on, args=(place, there)) for _, there in pipes]
-    for process in processes:
-        process.start()
-    tried = [name for here, _ in pipes if here.poll(30) for name in here.recv()]
-    for process in processes:
-        process.join(10)
+    threads = [threading.Thread(target=sign_on, args=(holder,)) for holder in workers for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in (*workers, *stores):
+        one.close()
     assert sorted(tried) == [*LUS]
 
 

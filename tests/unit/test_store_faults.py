@@ -278,18 +278,29 @@ def test_a_password_is_never_told(url: str, tmp_path: Path) -> None:
     assert "secret" not in repr(met.value.__cause__)
 
 
-def test_a_name_is_barred_even_when_the_store_is_away_at_that_moment(far: Store, line: Proxy) -> None:
+def test_what_is_barred_while_the_store_is_away_is_barred_before_its_lease_is_free(far: Store, line: Proxy) -> None:
     holder, other = Holder(far, "elsewhere/a"), Holder(far, "elsewhere/b")
     with closing(holder), closing(other):
         assert holder.take(["LU"]) == "LU"
         line.set(Fault(refuse=True))
-        holder.bar("LU")
+        holder.bar("LU#credential")
         holder.give("LU")
+        assert not holder.holds("LU", time.monotonic())
+        assert holder.barred("LU#credential")
         with pytest.raises(Unavailable):
             other.take(["LU"])
+        with pytest.raises(Unavailable):
+            other.barred("LU#credential")
         line.clear()
         until = time.monotonic() + 5
-        while not other.barred("LU"):
+        while not (taken := _taken(other)):
             assert time.monotonic() < until
-            time.sleep(0.05)
-        assert other.take(["LU"]) is None
+            time.sleep(0.02)
+        assert taken
+        assert other.barred("LU#credential")
+
+
+def _taken(holder: Holder) -> bool:
+    with suppress(Unavailable):
+        return holder.take(["LU"]) is not None
+    return False

@@ -46,7 +46,12 @@ def _name(pid: int) -> str:
 def gone(process: str) -> bool:
     """Whether a process by its me() has certainly ended. Of another host, another boot or another container nobody here can tell."""
     parts = process.split("/")
-    return len(parts) == 6 and "/".join(parts[1:3]) == _here() and _started(int(parts[3])) != parts[4]
+    if len(parts) != 6 or "/".join(parts[1:3]) != _here():
+        return False
+    try:
+        return _started(int(parts[3])) != parts[4]
+    except OSError:
+        return False  # it is somebody else's, and hidden
 
 
 @cache
@@ -57,7 +62,8 @@ def _here() -> str:
 def _started(pid: int) -> str:
     """When it started, in the kernel's ticks; '' when it is not running. Its name, the second field, may hold anything but `)` last."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return ""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     return "" if fields[0] in (b"Z", b"X") else fields[19].decode()

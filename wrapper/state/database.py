@@ -58,7 +58,7 @@ class Database(Protocol):
     """For files beside the store."""
 
     def create(self, there: bool) -> None:
-        """What must be there, and sound, before the schema; not made when it should be `there`. Raises BadStore."""
+        """What must be there, and sound, before the schema; neither made nor looked through when it has been `there`. Raises BadStore."""
 
     def transaction(self, alone: str = "") -> AbstractContextManager[Transaction]:
         """Durable when the block has ended well, undone by any exception. At one time only one transaction is `alone` under a name."""

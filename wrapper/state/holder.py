@@ -38,6 +38,7 @@ class Holder:
         self._margin = ttl / 30
         self._held: dict[str, _Held] = {}
         self._bars: set[str] = set()  # not yet in the store
+        self._owed: set[str] = set()  # given back here, and not yet in the store
         self._wanted: frozenset[str] = frozenset()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -56,6 +57,7 @@ class Holder:
             return None
         name, fence = taken
         with self._change:
+            self._owed.discard(name)  # what was owed was an earlier one, lost since
             self._held[name] = _Held(fence, began, began + self._ttl - self._margin)
             self._wanted -= {name}
             self._work()
@@ -66,7 +68,7 @@ class Holder:
         needed = until - time.monotonic()
         with self._change:
             held = self._held.get(name)
-        if held is None:
+        if held is None or name in self._owed:
             return False
         now = self._clock.steady()
         if now < held.ends < now + needed:
@@ -78,28 +80,27 @@ class Holder:
         return name in self._wanted
 
     def give(self, name: str) -> None:
-        """See base.Leases. Where it, or a mark of it (`name#mark`), was to be barred and the store could not be told, it is kept, so that
-        nobody else tries."""
+        """See base.Leases. While the store has not heard of a bar it is kept: nobody may have it who does not know."""
         with self._change:
-            if name not in self._held or any(bar.partition("#")[0] == name for bar in self._bars):
+            if name not in self._held:
                 return
-            held = self._held.pop(name)
-        with suppress(NotReady):  # then it ends by itself
-            self._table.give_lease(name, self._who, held.fence)
+            self._owed.add(name)
+        with suppress(NotReady):  # then the thread does it, or it ends by itself
+            self._settle()
 
     def bar(self, name: str) -> None:
-        try:
-            self._table.bar_lease(name)
-        except NotReady:
-            with self._change:
-                self._bars.add(name)
-                self._work()
+        with self._change:
+            self._bars.add(name)
+            self._work()
+        with suppress(NotReady):
+            self._settle()
 
     def barred(self, name: str) -> bool:
+        """See base.Leases. Raises Unavailable when the store can't be asked."""
         try:
             return name in self._bars or self._table.lease_barred(name)
-        except NotReady:
-            return False  # nothing can be taken now anyway
+        except NotReady as error:
+            raise Unavailable(f"nobody knows now what is barred: {error.detail}") from error
 
     def close(self) -> None:
         """Give everything back."""
@@ -129,7 +130,7 @@ class Holder:
                     return
                 held = dict(self._held)
             try:
-                self._tell()
+                self._settle()
                 if self._clock.steady() >= due:
                     due = self._clock.steady() + min(RENEW, self._ttl / 3)
                     self._renew(held, self._ttl)
@@ -139,13 +140,17 @@ class Holder:
             except Exception as error:  # noqa: BLE001 - what is held depends on this thread
                 log.get().error("leases", outcome=type(error).__name__, exc_info=True)
 
-    def _tell(self) -> None:
-        """Bars that the store has not heard of; then the name may be given back."""
+    def _settle(self) -> None:
+        """What the store has not heard of yet: bars, and only then what is given back."""
         for name in list(self._bars):
             self._table.bar_lease(name)
+            self._bars.discard(name)
+        for name in list(self._owed):
             with self._change:
-                self._bars.discard(name)
-            self.give(name.partition("#")[0])
+                self._owed.discard(name)
+                held = self._held.pop(name, None)
+            if held is not None:
+                self._table.give_lease(name, self._who, held.fence)
 
     def _renew(self, asked: dict[str, _Held], seconds: float) -> None:
         """Longer, never shorter. What is not ours any more, or has ended here, is dropped and never comes back."""

@@ -144,13 +144,15 @@ def wanted(who: str, leases: Collection[Lease], waiters: Sequence[Waiter]) -> fr
 
 
 def _wait(tx: Transaction, names: Sequence[str], who: str, holding: int, now: float) -> None:
-    """`since` stays while the waiter keeps asking; a row that is fresh enough is left, so that asking often costs no disk."""
+    """`since` stays while the waiter keeps asking. A row that is fresh enough is left, so that asking often costs no disk; so is one for
+    less than is held now, by a thread of the same process that needs it more."""
     for name in sorted(set(names)):
         tx.execute(
             "INSERT INTO waiters (name, holder, holding, since, until) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name, holder) DO UPDATE SET"
             " since = CASE WHEN waiters.until < ? THEN excluded.since ELSE waiters.since END,"
-            " holding = excluded.holding, until = excluded.until WHERE waiters.until < ? OR waiters.holding <> excluded.holding",
-            (name, who, holding, now, now + WAITS, now, now + WAITS / 2),
+            " holding = excluded.holding, until = excluded.until WHERE waiters.until < ? OR excluded.holding < waiters.holding"
+            " OR (excluded.holding = waiters.holding AND waiters.until < ?)",
+            (name, who, holding, now, now + WAITS, now, now, now + WAITS / 2),
         )
 
 

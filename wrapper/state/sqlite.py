@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Transaction, note, noted
 from wrapper.state.schema import RESTART
 
-QUEUE = 1.5  # seconds to wait for this process's own writer
-BUSY = 1.2  # seconds to wait for another process's; both together stay below three
+BOUND = 2.6  # seconds to wait for other writers, those of this process and of all others
+BUSY = 1.2  # seconds that one who reads waits for who recovers the file
 READERS = 8  # connections kept open for reading
 PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -58,12 +59,14 @@ class Sqlite:
     @contextmanager
     def transaction(self, alone: str = "") -> Iterator[Transaction]:
         """There is one writer at a time anyway."""
-        if not self._lock.acquire(timeout=QUEUE):
+        deadline = time.monotonic() + BOUND
+        if not self._lock.acquire(timeout=BOUND):
             raise NotReady("the state store is busy")
         try:
             with self._told():
                 try:
                     writer = self._writing()
+                    writer.execute(f"PRAGMA busy_timeout={max(deadline - time.monotonic(), 0) * 1000:.0f}")
                     writer.execute("BEGIN IMMEDIATE")
                     yield Transaction(writer.execute, self._now, self._clock.wall)
                     writer.commit()
@@ -160,13 +163,14 @@ class Sqlite:
 
     def create(self, there: bool) -> None:
         """In WAL mode, whole, and on a file system whose locks can be trusted. Raises BadStore."""
+        if there:
+            self._file()
+            return
         remote = network_file_system(self.path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
         if remote:
             raise BadStore(
                 f"{self.path} lies on {remote}, a network file system, where SQLite loses data: use a local disk or postgresql://"
             )
-        if there:
-            self._file()
         with self._told(), closing(sqlite3.connect(self.path, timeout=BUSY)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapters.errors import Unavailable
+from adapters.errors import PoolExhausted
 from fixtures.faults import Fault, Proxy
 from tests.postgres import Cluster
 from tests.unit.stores import Place, on_postgres, on_sqlite
@@ -287,9 +287,9 @@ def test_what_is_barred_while_the_store_is_away_is_barred_before_its_lease_is_fr
         holder.give("LU")
         assert not holder.holds("LU", time.monotonic())
         assert holder.barred("LU#credential")
-        with pytest.raises(Unavailable):
+        with pytest.raises(PoolExhausted):
             other.take(["LU"])
-        with pytest.raises(Unavailable):
+        with pytest.raises(PoolExhausted):
             other.barred("LU#credential")
         line.clear()
         until = time.monotonic() + 5
@@ -301,6 +301,6 @@ def test_what_is_barred_while_the_store_is_away_is_barred_before_its_lease_is_fr
 
 
 def _taken(holder: Holder) -> bool:
-    with suppress(Unavailable):
+    with suppress(PoolExhausted):
         return holder.take(["LU"]) is not None
     return False

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from adapters.errors import Unavailable
+from adapters.errors import PoolExhausted
 from wrapper import log
 from wrapper.problems import NotReady
 from wrapper.state.clock import Clock, me
@@ -31,7 +31,7 @@ class _Held:
 
 
 class Holder:
-    """See adapters.base.Leases. Thread-safe. When the store can't be asked, nothing is taken: Unavailable."""
+    """See adapters.base.Leases. Thread-safe. When the store can't be asked, nothing is taken: PoolExhausted."""
 
     def __init__(self, table: LeaseTable, who: str = "", clock: Clock | None = None, ttl: float = TTL) -> None:
         self._table, self._who, self._clock, self._ttl = table, who or me(), clock or Clock(), ttl
@@ -45,14 +45,14 @@ class Holder:
         self._closed = False
 
     def take(self, names: Sequence[str], holding: int = 0) -> str | None:
-        """See base.Leases. Raises Unavailable when the store can't be asked."""
+        """See base.Leases. Raises PoolExhausted when the store can't be asked."""
         began = self._clock.steady()
         asked = [name for name in names if name not in self._bars]
         holding = max(holding, sum(name in self._held for name in names))
         try:
             taken = self._table.take_lease(asked, self._who, holding, self._ttl)
         except NotReady as error:
-            raise Unavailable(f"nothing can be leased now: {error.detail}") from error
+            raise _no_lease(error) from error
         if taken is None:
             return None
         name, fence = taken
@@ -96,11 +96,11 @@ class Holder:
             self._settle()
 
     def barred(self, name: str) -> bool:
-        """See base.Leases. Raises Unavailable when the store can't be asked."""
+        """See base.Leases. Raises PoolExhausted when the store can't be asked."""
         try:
             return name in self._bars or self._table.lease_barred(name)
         except NotReady as error:
-            raise Unavailable(f"nobody knows now what is barred: {error.detail}") from error
+            raise _no_lease(error) from error
 
     def close(self) -> None:
         """Give everything back."""
@@ -172,3 +172,10 @@ class Holder:
         leases, waiters = self._table.leases()
         ours = wanted(self._who, leases.values(), waiters) if waiters else frozenset()
         self._wanted = ours & held.keys()
+
+
+def _no_lease(error: NotReady) -> PoolExhausted:
+    """Nothing is wrong with the back end, and sessions that are open go on."""
+    said = PoolExhausted(f"no further session can be opened now: {error.detail}")
+    said.title = "The facade can't lease what a session needs"
+    return said

@@ -130,7 +130,7 @@ class Leases(Protocol):
 
     def take(self, names: Sequence[str], holding: int = 0) -> str | None:
         """The first of `names` that was free and is not barred, now ours. None when there is none: the holders of `names` then learn,
-        for a second or so, that somebody waits who holds `holding` of them."""
+        for a second or so, that somebody waits who holds `holding` of them. Raises PoolExhausted when it can't be known."""
 
     def holds(self, name: str, until: float) -> bool:
         """Whether it is ours and stays so until `until` (monotonic seconds), renewed for that if need be. When not, whoever uses it must
@@ -147,7 +147,7 @@ class Leases(Protocol):
         too, for who asks with barred(): one credential of a name, while another may be tried."""
 
     def barred(self, name: str) -> bool:
-        """Whether somebody has barred it."""
+        """Whether somebody has barred it. Raises PoolExhausted when it can't be known."""
 
 
 class Events(Protocol):

@@ -233,7 +233,6 @@ def test_many_threads_before_a_server_that_is_mute_are_all_told_in_time(far: Sto
     line.set(Fault(mute=0))
     assert all_told(far.ping)
     line.clear()
-    time.sleep(0.6)
     works(far)
 
 
@@ -256,7 +255,6 @@ def test_a_worker_can_begin_while_the_store_is_away_and_serves_when_it_is_back(s
         not_ready(store.ping)
         not_ready(lambda: store.reserve(WRITE, {}, 30))
         line.clear()
-        time.sleep(0.6)
         works(store)
 
 

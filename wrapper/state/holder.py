@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from adapters.errors import PoolExhausted
 from wrapper import log
@@ -18,8 +19,9 @@ from wrapper.problems import NotReady
 from wrapper.state.clock import Clock, me
 from wrapper.state.leases import LeaseTable, wanted
 
+T = TypeVar("T")
 TTL = 15.0  # seconds that a name stays taken after its holder has died on another host; here it is free at once
-RENEW = 5.0
+RENEW = 2.5
 POLL = 0.25
 
 
@@ -39,6 +41,7 @@ class Holder:
         self._held: dict[str, _Held] = {}
         self._bars: set[str] = set()  # not yet in the store
         self._owed: set[str] = set()  # given back here, and not yet in the store
+        self._away = False
         self._wanted: frozenset[str] = frozenset()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -50,7 +53,7 @@ class Holder:
         asked = [name for name in names if name not in self._bars]
         holding = max(holding, sum(name in self._held for name in names))
         try:
-            taken = self._table.take_lease(asked, self._who, holding, self._ttl)
+            taken = self._ask(lambda: self._table.take_lease(asked, self._who, holding, self._ttl))
         except NotReady as error:
             raise _no_lease(error) from error
         if taken is None:
@@ -73,7 +76,7 @@ class Holder:
         now = self._clock.steady()
         if now < held.ends < now + needed:
             with suppress(NotReady):
-                self._renew({name: held}, needed + 2 * self._margin)
+                self._ask(lambda: self._renew({name: held}, needed + 2 * self._margin))
         return self._held.get(name) is held and held.ends > self._clock.steady() + max(until - time.monotonic(), 0.0)
 
     def wanted(self, name: str) -> bool:
@@ -86,19 +89,19 @@ class Holder:
                 return
             self._owed.add(name)
         with suppress(NotReady):  # then the thread does it, or it ends by itself
-            self._settle()
+            self._ask(self._settle)
 
     def bar(self, name: str) -> None:
         with self._change:
             self._bars.add(name)
             self._work()
         with suppress(NotReady):
-            self._settle()
+            self._ask(self._settle)
 
     def barred(self, name: str) -> bool:
         """See base.Leases. Raises PoolExhausted when the store can't be asked."""
         try:
-            return name in self._bars or self._table.lease_barred(name)
+            return name in self._bars or self._ask(lambda: self._table.lease_barred(name))
         except NotReady as error:
             raise _no_lease(error) from error
 
@@ -113,6 +116,18 @@ class Holder:
         for name in names:
             self.give(name)
 
+    def _ask(self, act: Callable[[], T]) -> T:
+        """Callers have deadlines of their own: once the store was seen to be away, only the thread waits for it."""
+        if self._away:
+            raise NotReady("the state store does not answer")
+        try:
+            return act()
+        except NotReady:
+            with self._change:
+                self._away = True
+                self._work()
+            raise
+
     def _work(self) -> None:
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._run, name="figway-leases", daemon=True)
@@ -123,7 +138,7 @@ class Holder:
         due = 0.0
         while True:
             with self._change:
-                while not (self._held or self._bars or self._closed):
+                while not (self._held or self._bars or self._away or self._closed):
                     self._change.wait()
                 self._change.wait_for(lambda: self._closed, POLL)
                 if self._closed:
@@ -132,25 +147,29 @@ class Holder:
             try:
                 self._settle()
                 if self._clock.steady() >= due:
-                    due = self._clock.steady() + min(RENEW, self._ttl / 3)
                     self._renew(held, self._ttl)
+                    due = self._clock.steady() + min(RENEW, self._ttl / 3)
                 self._look(held)
+                self._away = False
             except NotReady:
-                self._wanted = frozenset()
+                self._away, self._wanted = True, frozenset()
             except Exception as error:  # noqa: BLE001 - what is held depends on this thread
                 log.get().error("leases", outcome=type(error).__name__, exc_info=True)
 
     def _settle(self) -> None:
-        """What the store has not heard of yet: bars, and only then what is given back."""
+        """What the store has not heard of yet: bars, and only then what had been given back before these were looked at."""
+        owed = list(self._owed)
         for name in list(self._bars):
             self._table.bar_lease(name)
             self._bars.discard(name)
-        for name in list(self._owed):
-            with self._change:
-                self._owed.discard(name)
-                held = self._held.pop(name, None)
+        for name in owed:
+            held = self._held.get(name)
             if held is not None:
                 self._table.give_lease(name, self._who, held.fence)
+            with self._change:
+                self._owed.discard(name)
+                if held is not None and self._held.get(name) is held:
+                    del self._held[name]
 
     def _renew(self, asked: dict[str, _Held], seconds: float) -> None:
         """Longer, never shorter. What is not ours any more, or has ended here, is dropped and never comes back."""

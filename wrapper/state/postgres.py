@@ -31,8 +31,8 @@ from wrapper.state.database import BadStore, Result, Transaction, note, noted
 
 SIZE = 4
 BOUND = 2.8  # seconds for all of a transaction, a new connection included
+READ = 1.0  # seconds for one that only reads: who asks has a deadline
 QUEUE = 1.0  # seconds of these to wait for one of the connections
-PAUSE = 0.5  # seconds for which a server that could not be reached is not tried again
 OURS = {
     "connect_timeout": "2", "keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3",
     "tcp_user_timeout": "5000", "client_encoding": "UTF8",
@@ -96,7 +96,8 @@ class Postgres:
         self._owner = os.getpid()
         self._places = threading.BoundedSemaphore(SIZE)
         self._idle: list[_Line] = []
-        self._down_until = 0.0
+        self._stuck = False
+        self._trying = threading.Lock()
 
     @contextmanager
     def transaction(self, alone: str = "") -> Iterator[Transaction]:
@@ -114,7 +115,7 @@ class Postgres:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        with self._line() as line:
+        with self._line(READ) as line:
             yield Transaction(line.execute, line.now, line.now)
 
     @contextmanager
@@ -131,29 +132,36 @@ class Postgres:
                 line.close()
 
     @contextmanager
-    def _line(self) -> Iterator[_Line]:
-        """A connection for one transaction; it is over by BOUND, whatever the server does."""
-        deadline = time.monotonic() + BOUND
+    def _line(self, bound: float = BOUND) -> Iterator[_Line]:
+        """A connection for one transaction; it is over by `bound`, whatever the server does."""
+        deadline = time.monotonic() + bound
         if self._owner != os.getpid():
             self._forget()
-        places = self._places
-        if not places.acquire(timeout=QUEUE):
-            raise NotReady("the state store is busy")
+        with self._place(), _told():
+            line = self._kept() or self._open(deadline)
+            whole = False
+            try:
+                with limit(deadline, line.cut) as alarm:
+                    yield line
+                whole = not alarm.fired and line.rests()
+            finally:
+                if whole:
+                    self._idle.append(line)
+                    self._stuck = False
+                else:
+                    self._stuck |= alarm.fired or line.connection.closed
+                    line.close()
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the connections. A server that was seen to be silent is waited for by one thread at a time: the others know at once."""
+        gate: threading.Lock | threading.Semaphore = self._trying if self._stuck else self._places
+        if not gate.acquire(timeout=0 if gate is self._trying else QUEUE):
+            raise NotReady("the state store does not answer" if gate is self._trying else "the state store is busy")
         try:
-            with _told():
-                line = self._kept() or self._open(deadline)
-                whole = False
-                try:
-                    with limit(deadline, line.cut) as alarm:
-                        yield line
-                    whole = not alarm.fired and line.rests()
-                finally:
-                    if whole:
-                        self._idle.append(line)
-                    else:
-                        line.close()
+            yield
         finally:
-            places.release()
+            gate.release()
 
     def _kept(self) -> _Line | None:
         while True:
@@ -167,8 +175,6 @@ class Postgres:
 
     def _open(self, deadline: float) -> _Line:
         """On a thread that may be left behind: neither the name's look-up nor a list of hosts has a bound of its own."""
-        if time.monotonic() < self._down_until:
-            raise NotReady("the state store can't be reached")
         made: list[_Line] = []
         failed: list[psycopg.Error] = []
         decided = threading.Lock()
@@ -193,7 +199,7 @@ class Postgres:
             late = not made
         if made:
             return made[0]
-        self._down_until = time.monotonic() + PAUSE
+        self._stuck = True
         raise NotReady(f"the state store can't be reached ({_name(failed[0]) if failed else 'no answer'})")
 
     def create(self, there: bool) -> None:

@@ -48,7 +48,7 @@ class Sqlite:
         self._clock, self._offset = clock, 0.0
         self._lock = threading.Lock()
         self._forget()
-        self._damaged = False
+        self._damaged = self._stuck = False
 
     def _forget(self) -> None:
         """What was opened before a fork is the parent's."""
@@ -60,7 +60,7 @@ class Sqlite:
     def transaction(self, alone: str = "") -> Iterator[Transaction]:
         """There is one writer at a time anyway."""
         deadline = time.monotonic() + BOUND
-        if not self._lock.acquire(timeout=BOUND):
+        if not self._lock.acquire(timeout=0 if self._stuck else BOUND):  # one thread at a time waits for who does not let go
             raise NotReady("the state store is busy")
         try:
             with self._told():
@@ -70,6 +70,7 @@ class Sqlite:
                     writer.execute("BEGIN IMMEDIATE")
                     yield Transaction(writer.execute, self._now, self._clock.wall)
                     writer.commit()
+                    self._stuck = False
                 except BaseException as error:
                     self._undo(error)
                     raise
@@ -212,6 +213,7 @@ class Sqlite:
         if self._writer is not None:
             with suppress(sqlite3.Error):
                 self._writer.connection.rollback()
+            self._stuck = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
             passes = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF in PASSING
             if self._writer.connection.in_transaction or not passes:
                 self._leave()

@@ -102,6 +102,7 @@ def filled(store: Store) -> str:
     store.put_key(row)
     for write in (DONE, OPEN):
         store.reserve(write, {}, 30)
+    store.intend(OPEN, {"ask": "x"})
     store.settle(DONE, {"status": 200, "body": "ü"})
     store.bump(["accounts"])
     for id in ("ACCEPTED", "HALFWAY", "OVER"):
@@ -136,6 +137,7 @@ def test_what_is_restored_is_what_was_there_and_promises_nothing_of_the_present(
         assert again.key(known) == store.key(known)
         assert again.reserve(DONE, {}, 30).answer == {"status": 200, "body": "ü"}
         assert again.reserve(OPEN, {}, 30).state == "unknown"
+        assert again.unsettled() == []
         assert [(job.id, job.state) for job in again.jobs()] == [("OVER", "replied"), ("HALFWAY", "unknown"), ("ACCEPTED", "unknown")]
         assert again.claim("worker", 30) is None  # whether it was published since, only its reply can tell
         assert len(again.waiting()) == 2

@@ -24,7 +24,10 @@ from wrapper.state.seal import write_key
 TABLES = ("keys", "writes", "jobs", "generations", "leases")
 _LOST = json.dumps({"title": "The store was restored", "detail": "the job was under way when the backup was made; only its reply can tell"})
 _SINCE = (
-    ("UPDATE writes SET state = 'unknown', until = 0 WHERE state <> 'done'", ()),
+    (
+        "UPDATE writes SET state = 'unknown', until = 0, intent = NULL WHERE state <> 'done'",
+        (),
+    ),  # what one sees by asking now may be later work
     (
         "UPDATE jobs SET state = 'unknown', error = ?, next_at = ?, lease_by = NULL, lease_until = 0"
         " WHERE state IN ('accepted', 'publishing', 'unknown')",

@@ -33,6 +33,7 @@ SIZE = 4
 BOUND = 2.8  # seconds for all of a transaction, a new connection included
 READ = 1.0  # seconds for one that only reads: who asks has a deadline
 QUEUE = 1.0  # seconds of these to wait for one of the connections
+SHORT = 0.3  # seconds of these while it is known that the server does not answer
 OURS = {
     "connect_timeout": "2", "keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3",
     "tcp_user_timeout": "5000", "client_encoding": "UTF8",
@@ -154,9 +155,9 @@ class Postgres:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """One of the connections. A server that was seen to be silent is waited for by one thread at a time: the others know at once."""
+        """One of the connections. A server that was seen to be silent is waited for by one thread at a time: the others hear soon."""
         gate: threading.Lock | threading.Semaphore = self._trying if self._stuck else self._places
-        if not gate.acquire(timeout=0 if gate is self._trying else QUEUE):
+        if not gate.acquire(timeout=SHORT if gate is self._trying else QUEUE):
             raise NotReady("the state store does not answer" if gate is self._trying else "the state store is busy")
         try:
             yield

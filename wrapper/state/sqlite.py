@@ -22,6 +22,7 @@ from wrapper.state.database import BadStore, Transaction, note, noted
 from wrapper.state.schema import RESTART
 
 BOUND = 2.6  # seconds to wait for other writers, those of this process and of all others
+SHORT = 0.3  # seconds of these while it is known that another process does not let go
 BUSY = 1.2  # seconds that one who reads waits for who recovers the file
 READERS = 8  # connections kept open for reading
 PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT)
@@ -60,7 +61,7 @@ class Sqlite:
     def transaction(self, alone: str = "") -> Iterator[Transaction]:
         """There is one writer at a time anyway."""
         deadline = time.monotonic() + BOUND
-        if not self._lock.acquire(timeout=0 if self._stuck else BOUND):  # one thread at a time waits for who does not let go
+        if not self._lock.acquire(timeout=SHORT if self._stuck else BOUND):  # one thread at a time waits for who does not let go
             raise NotReady("the state store is busy")
         try:
             with self._told():

@@ -160,13 +160,16 @@ def shared_folder(place: Path) -> Path | None:
 
 def page(folder: Path) -> tuple[bytes, str]:
     """The numbers of all processes that share `folder`, dead ones too, and the content type. For any process; none of them is asked."""
+    for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}:
+        if not Path(f"/proc/{pid}").exists():
+            _forget(pid, folder)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
     return _printed(registry)
 
 
-def gone(pid: int, folder: Path) -> None:
-    """That process has died: its gauges are forgotten; what it had counted stays, in no more room than it takes."""
+def _forget(pid: int, folder: Path) -> None:
+    """A process that has died loses its gauges; what it had counted stays, in no more room than it takes."""
     with suppress(OSError):
         mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
         for kind in ("counter", "histogram"):

@@ -156,8 +156,6 @@ class _Supervisor:
         """One job worker, always; a worker that dies at once is not started more than once in two seconds."""
         jobs = self._children["jobs"]
         if jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2:
-            if self._settings.metrics is not None:
-                metrics.gone(jobs.pid, self._settings.metrics)
             self._start("jobs", [str(a) for a in jobs.args])  # type: ignore[union-attr]
 
     def _bury(self) -> None:

@@ -35,7 +35,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapters import registry
-from wrapper import log, metrics, settings
+from wrapper import log, settings
 from wrapper.admission import FULL, GRACEFUL, Admission, Class, class_of, classes
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
@@ -99,12 +99,6 @@ def _import_kinds() -> None:
     if given.models.is_dir():
         with suppress(Exception):
             import onnxruntime  # noqa: F401
-
-
-def child_exit(server: Any, worker: Any) -> None:
-    """gunicorn's hook, in its main process: a worker has died, in whatever way."""
-    if (folder := settings.from_environment().metrics) is not None:
-        metrics.gone(worker.pid, folder)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]

@@ -54,7 +54,6 @@ def test_processes_are_added_up_and_of_a_dead_one_only_the_counts_stay(tmp_path:
         assert value(page, 'figway_breaker_state{system="core"}') == 2
         dying.kill()
         dying.wait(10)
-        metrics.gone(dying.pid, folder)
         page = metrics.page(folder)[0].decode()
         living.kill()
     assert (folder / f"counter_{dying.pid}.db").stat().st_size < 10_000

@@ -67,6 +67,7 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
     loaded = catalogue.load(folder, given.models)
     metrics = Metrics(given.metrics)
+    log.on_lost(partial(metrics.happened, "log_dropped", "figway"))
     store = Store(given.state, given.state_key, patient=patient, events=metrics)
     leases = Holder(store)
     systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
@@ -82,7 +83,6 @@ def create_app(given: Settings) -> Flask:
     """The WSGI application. Made in the worker, after the fork: sessions, sockets and threads must not be inherited."""
     log.configure(given.log_level)
     parts = assemble(given, patient=True)
-    log.on_lost(partial(parts.telemetry.metrics.happened, "log_dropped", "figway"))
     if parts.telemetry.tracing is not None:
         log.configure(given.log_level, parts.telemetry.tracing.ids)
     parts.open()

@@ -23,13 +23,14 @@ CATALOGUE = ROOT / "fixtures" / "catalogue"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where it is, the API keys by caller, its state store's URL, its log, its supervisor."""
+    """Where it is, the API keys by caller, its state store's URL, its log, its supervisor, and in how many seconds it was ready."""
 
     address: tuple[str, int]
     keys: Mapping[str, str]
     state: str
     log: Path
     pid: int = 0
+    took: float = 0.0
 
 
 @contextmanager
@@ -61,10 +62,11 @@ def serving(
     environ = {**os.environ, **settings}
     with log.open("wb") as out:
         argv = [sys.executable, "-m", "wrapper.cli", "serve", *options]
+        began = time.monotonic()
         child = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)
     try:
         _wait(address, child, log)
-        yield Served(address, made, state, log, child.pid)
+        yield Served(address, made, state, log, child.pid, time.monotonic() - began)
     finally:
         child.terminate()
         assert child.wait(40) == 0, log.read_text()[-2000:]

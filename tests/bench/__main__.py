@@ -1,100 +1,84 @@
 """`make bench`: what Figway costs against what a user would write without it. The README's table is what this prints.
 
-All of it runs against the demo estate on loopback, in one run, each row beside its yardstick.
+    make bench                      all rows, about four minutes
+    make bench ARGS="--only d"      one row of the issue: a-e over HTTP and in process, f start and memory, 3 a stalled mainframe
+    make bench ARGS=--quick         every row once, briefly: whether it runs, not how fast
+
+Everything runs on loopback in one run, server against server in turn. Figures are ratios to a bare Flask hello on gunicorn
+gthread with one worker; a ratio is a median over rounds, with its quartiles.
 """
 
 from __future__ import annotations
 
-import http.client
+import argparse
+import os
+import platform
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.bench import yardsticks
-from tests.bench.harness import Row, compare, table
-from tests.live import Served, estate, serving
-from wrapper import app, catalogue, log
-from wrapper.live import operator
-from wrapper.operation import Operation
-from wrapper.params import Params
-from wrapper.request import Terms
-from wrapper.settings import from_environment
+from tests.bench import estate, facades, inprocess
+from tests.bench.facades import Plan
+from tests.bench.rounds import Load, loading
+from tests.bench.servers import facade
+from tests.bench.table import Row, markdown
 
-CATALOGUE = Path("fixtures/catalogue").resolve()
-MODELS = CATALOGUE.parent / "models"
-CUSTOMER = "0000010001"
+FULL, QUICK = Plan(9, 0.8), Plan(1, 0.2)
+ALL = "abcdef3"
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, estate(Path(folder)) as env:
-        rows = _adapters(env, folder)
-        served = Path(folder) / "served"
-        served.mkdir()
-        with serving(env, [operator(catalogue.load(CATALOGUE, MODELS))], served) as facade, yardsticks.bare_flask(folder) as hello:
-            rows += _requests(facade, hello)
-    print(table(rows))
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure Figway against what a user would write.")
+    parser.add_argument("--only", choices=list(ALL), help="one row, by its letter in the issue")
+    parser.add_argument("--quick", action="store_true", help="briefly: whether it runs, not how fast")
+    given = parser.parse_args(arguments)
+    plan = QUICK if given.quick else FULL
+    made = list(rows(plan, given.only or ALL))
+    print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end\n")
+    print(markdown(made))
+    return 0
 
 
-def _adapters(env: Any, folder: str) -> list[Row]:
-    """In process: the adapter's call with everything around it, against the library alone."""
-    log.configure("warning")
-    settings = from_environment({**env}, catalogue=str(CATALOGUE), state=f"sqlite:///{folder}/state.sqlite")
-    parts = app.assemble(settings)
-    try:
-        national_id = _ask(parts, "customers.get", customer_id=CUSTOMER)().good[0]["national_id"]
-        return [
-            compare(
-                "3270 enquiry, pooled session", _ask(parts, "customers.get", customer_id=CUSTOMER),
-                "one-shot py3270 script", yardsticks.one_shot_3270(env, CUSTOMER), calls=(100, 3), rounds=7,
-            ),
-            compare(
-                "SOAP call, normalised", _ask(parts, "credit.check", national_id=national_id),
-                "plain zeep client", yardsticks.plain_zeep(env, str(CATALOGUE / "wsdl/credit.wsdl"), national_id), calls=(60, 60),
-            ),
-            compare(
-                "ODBC lookup, normalised", _ask(parts, "income.summary", customer_id=CUSTOMER),
-                "raw pyodbc, live connection", yardsticks.raw_pyodbc(env, CUSTOMER), calls=(500, 500),
-            ),
-        ]  # fmt: skip
-    finally:
-        parts.close()
+def rows(plan: Plan, keys: str) -> Iterator[Row]:
+    """Measured one after another; each is told as soon as it is known."""
+    with tempfile.TemporaryDirectory() as made, loading() as load, loading() as other:
+        folder = Path(made)
+        with estate.backends(folder) as env:
+            for row in _rows(env, folder, load, other, plan, keys):
+                print(row.line(), file=sys.stderr, flush=True)
+                yield row
 
 
-def _ask(parts: app.Figway, name: str, **values: str) -> Callable[[], Any]:
-    operation: Operation = parts.catalogue.operations[name]
-    loader = Params(operation)
-    params = loader.load(loader.place(values))
-    return lambda: parts.service.fetch(operation, "legacy", params, Terms(time.monotonic() + 10, "bench"))
+def _rows(env: Mapping[str, str], folder: Path, load: Load, other: Load, plan: Plan, keys: str) -> Iterator[Row]:
+    if set(keys) & set("abcde3"):
+        with facades.everything(env, folder, keys) as servers:
+            yield from facades.rows(load, servers, plan)
+            if "e" in keys:
+                yield from facades.sessions(load, servers, plan)
+            if "3" in keys:
+                yield from facades.stalled(load, other, servers, plan)
+    if set(keys) & set("cde"):
+        yield from inprocess.rows(env, folder / "inside", keys, plan.rounds)
+    if "f" in keys:
+        yield from _start(env, folder, plan, load)
 
 
-def _requests(served: Served, hello: tuple[str, int]) -> list[Row]:
-    """Over HTTP on a kept-alive connection, one client, against a bare Flask hello under the same gunicorn."""
-    yardstick = _get(hello, "/", {})
-    named = {
-        "HTTP request to an ODBC endpoint": f"/v1/customers/{CUSTOMER}/income",
-        "HTTP request to a 3270 endpoint": f"/v1/customers/{CUSTOMER}",
-        "HTTP request to the four-door join, scored": f"/v1/customers/{CUSTOMER}/risk",
-    }
-    headers = {"Authorization": f"Bearer {served.keys['operator']}", "Figway-Purpose": "credit-risk"}
-    return [
-        compare(what, _get(served.address, path, headers), "bare Flask hello, same gunicorn", yardstick, calls=(100, 200))
-        for what, path in named.items()
-    ]
-
-
-def _get(address: tuple[str, int], path: str, headers: dict[str, str]) -> Callable[[], None]:
-    line = http.client.HTTPConnection(*address, timeout=10)
-
-    def get() -> None:
-        line.request("GET", path, headers=headers)
-        answer = line.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body
-
-    return get
+def _start(env: Mapping[str, str], folder: Path, plan: Plan, load: Load) -> Iterator[Row]:
+    """From the command to the first answer of /health/ready; memory after some work."""
+    took, memory = [], 0.0
+    for n in range(min(plan.rounds, 3)):
+        with facades.figway(env, folder / f"start{n}", facades.THEIRS) as served:
+            took.append(served.took)
+            server = facade(served)
+            headers = {"Authorization": f"Bearer {served.keys['operator']}", "Figway-Purpose": "credit-risk"}
+            for path, ids in (("/v1/passed/%s", estate.CUSTOMERS), ("/v1/credit/%s", facades.NATIONAL_IDS)):
+                load.ask(facades.get(server, path, ids, "", headers), 4, seconds=plan.seconds)
+            memory = server.memory()
+    start = sorted(took)[len(took) // 2]
+    yield Row("f", "start, until ready", f"{start:.2f} s", start, 1, None, "less", " s")
+    yield Row("f", "memory of a worker (PSS)", f"{memory:.0f} MiB", memory, 100, None, "less", " MiB")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

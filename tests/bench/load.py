@@ -1,0 +1,150 @@
+"""`python -m tests.bench.load`: the load generator, a process of its own so that its cost is nobody's.
+
+It reads one job a line as JSON and answers with one line. A job asks `requests` in turn over `connections` kept-alive connections
+for `seconds`; an answer with the status that its request names must hold its text. A client that is told to come back later (503)
+does, after as long as it was told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) .*?content-length: (\d+)\r\n", re.IGNORECASE | re.DOTALL)
+_LATER = re.compile(rb"\r\nretry-after: (\d+)\r\n", re.IGNORECASE)
+PATIENCE = 20.0  # seconds after the end for answers that are still out
+
+
+@dataclass(slots=True)
+class Result:
+    """`wrong` answers have the right status and the wrong text; `lost` ones never came; times are seconds."""
+
+    answered: int = 0
+    seconds: float = 0.0
+    statuses: Counter[str] = field(default_factory=Counter)
+    wrong: int = 0
+    lost: int = 0
+    times: list[float] = field(default_factory=list)
+
+    def told(self) -> dict[str, Any]:
+        ordered = sorted(self.times) or [0.0]
+        cut = {f"p{p}": ordered[min(int(len(ordered) * p / 100), len(ordered) - 1)] for p in (50, 99)}
+        return {**{name: getattr(self, name) for name in ("answered", "seconds", "statuses", "wrong", "lost")}, **cut}
+
+
+@dataclass(slots=True)
+class Client:
+    """One connection: what it waits for, and when it goes on if it was told to wait."""
+
+    sock: socket.socket
+    status: bytes = b""
+    text: bytes = b""
+    began: float = 0.0
+    got: bytes = b""
+    rests_until: float | None = None
+
+
+class Clients:
+    """All of a job's connections, in one thread."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._address, self._result, self._poll = tuple(job["address"]), Result(), select.epoll()
+        self._asked = cycle([(sent.encode("latin-1"), b"%d" % status, text.encode()) for sent, status, text in job["requests"]])
+        self._began = self._last = time.monotonic()
+        self._until = self._began + job["seconds"]
+        self._open: dict[int, Client] = {}
+        for _ in range(job["connections"]):
+            self._dial()
+
+    def run(self) -> Result:
+        """Until the time is up and the last answer is there."""
+        while self._open and time.monotonic() < self._until + PATIENCE:
+            for number, _ in self._poll.poll(0.1):
+                self._read(self._open[number])
+            for client in [c for c in self._open.values() if c.rests_until is not None]:
+                self._wake(client)
+        self._result.lost += len(self._open)
+        for client in list(self._open.values()):
+            self._hang_up(client)
+        self._poll.close()
+        self._result.seconds = self._last - self._began
+        return self._result
+
+    def _read(self, client: Client) -> None:
+        piece = client.sock.recv(262144)
+        client.got += piece
+        end = client.got.find(b"\r\n\r\n")
+        head = _HEAD.match(client.got) if end >= 0 else None
+        if not piece:
+            self._result.lost += client.rests_until is None
+            self._hang_up(client)
+            self._redial()
+        elif head is not None and len(client.got) >= end + 4 + int(head[2]):
+            self._answered(client, head[1], client.got[end:])
+            if b"connection: close" in client.got[:end].lower():
+                self._hang_up(client)
+                self._redial()
+            else:
+                self._go_on(client)
+
+    def _answered(self, client: Client, status: bytes, body: bytes) -> None:
+        self._last = time.monotonic()
+        self._result.answered += 1
+        self._result.statuses[status.decode()] += 1
+        self._result.times.append(self._last - client.began)
+        self._result.wrong += status == client.status and client.text not in body
+
+    def _go_on(self, client: Client) -> None:
+        if self._last >= self._until:
+            self._hang_up(client)
+        elif client.got.startswith(b"HTTP/1.1 503"):
+            told = _LATER.search(client.got)
+            client.rests_until = self._last + (int(told[1]) if told else 1)
+        else:
+            self._send(client)
+
+    def _wake(self, client: Client) -> None:
+        now = time.monotonic()
+        if now >= self._until:
+            self._hang_up(client)
+        elif client.rests_until is not None and now >= client.rests_until:
+            client.rests_until = None
+            self._send(client)
+
+    def _send(self, client: Client) -> None:
+        request, client.status, client.text = next(self._asked)
+        client.got, client.began = b"", time.monotonic()
+        client.sock.sendall(request)
+
+    def _dial(self) -> None:
+        sock = socket.create_connection(self._address, 10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poll.register(sock, select.EPOLLIN)
+        self._open[sock.fileno()] = client = Client(sock)
+        self._send(client)
+
+    def _redial(self) -> None:
+        if time.monotonic() < self._until:
+            self._dial()
+
+    def _hang_up(self, client: Client) -> None:
+        del self._open[client.sock.fileno()]
+        self._poll.unregister(client.sock)
+        client.sock.close()
+
+
+def main() -> None:
+    for text in sys.stdin:
+        print(json.dumps(Clients(json.loads(text)).run().told()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a user would write without Figway: each a Flask application as its libraries' own documentation has it."""

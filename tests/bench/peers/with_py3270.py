@@ -18,6 +18,6 @@ for user in os.environ["BENCH_USERS"].split(","):
 def customer(id: str) -> Any:
     screen = free.get()
     try:
-        return jsonify({name: value for name, value in zip(FIELDS, enquire(screen, id), strict=True)})
+        return jsonify(dict(zip(FIELDS, enquire(screen, id), strict=True)))
     finally:
         free.put(screen)

@@ -18,11 +18,11 @@ def test_a_thread_that_could_not_be_started_is_started_by_the_next_alarm() -> No
     threading.stack_size(1 << 46)  # more than there is
     try:
         with pytest.raises(RuntimeError):
-            dog.set(time.monotonic() + 60, fired.set)
+            watchdog.limit(time.monotonic() + 60, fired.set, dog=dog).__enter__()
     finally:
         threading.stack_size(0)
-    dog.set(time.monotonic() + 0.05, fired.set)
-    assert fired.wait(2)
+    with watchdog.limit(time.monotonic() + 0.05, fired.set, dog=dog):
+        assert fired.wait(2)
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -63,29 +63,59 @@ def test_an_act_that_blocks_delays_no_other_and_holds_up_its_caller_for_a_second
 def test_a_watchdog_that_has_died_is_replaced_and_its_alarms_are_not_forgotten() -> None:
     dog, first, second = Watchdog(), threading.Event(), threading.Event()
 
-    class Deadly:
+    class Deadly(float):
         """A time that can't be compared: what the loop meets of it ends the thread."""
 
         def __le__(self, other: object) -> bool:
             raise SystemExit
 
-        def __lt__(self, other: object) -> bool:
-            return True
+    with watchdog.limit(time.monotonic() + 0.3, first.set, dog=dog):
+        thread = dog._thread
+        assert thread is not None
+        with watchdog.limit(Deadly(0.0), first.set, dog=dog):
+            thread.join(2)
+            assert not thread.is_alive()
+        with watchdog.limit(time.monotonic() + 0.05, second.set, dog=dog):
+            assert second.wait(2)
+        assert first.wait(2)
 
-        def __gt__(self, other: object) -> bool:
-            return False
 
-    dog.set(time.monotonic() + 0.3, first.set)
-    thread = dog._thread
-    assert thread is not None
-    dog.set(Deadly(), first.set)  # type: ignore[arg-type]
-    thread.join(2)
-    assert not thread.is_alive()
-    dog._heap[0].act = None
-    dog._heap[0].at = 0.0
-    dog.set(time.monotonic() + 0.05, second.set)
-    assert second.wait(2)
-    assert first.wait(2)
+def test_alarms_that_were_cleared_are_forgotten_and_cost_no_look() -> None:
+    dog = Watchdog()
+    for _ in range(1000):
+        with watchdog.limit(time.monotonic() + 60, lambda: None, dog=dog):
+            pass
+    assert dog._alarms == set()
+    fired = threading.Event()
+    with watchdog.limit(time.monotonic() + 60, lambda: None, dog=dog), watchdog.limit(time.monotonic() + 0.05, fired.set, dog=dog):
+        assert fired.wait(2)  # an earlier one than any that it waits for wakes it
+
+
+def test_what_insists_acts_again_until_the_block_ends() -> None:
+    times: list[float] = []
+    with watchdog.limit(time.monotonic(), lambda: times.append(time.monotonic()), insist=True):
+        _until(lambda: len(times) == 3)
+    assert times[2] - times[0] >= 0.3
+    time.sleep(0.35)  # when a fourth would have come
+    assert len(times) == 3
+
+
+def test_a_thousand_blocks_that_end_as_their_deadlines_pass_are_never_acted_upon_afterwards() -> None:
+    after: list[int] = []
+    over = set[int]()
+
+    def block(number: int) -> None:
+        with watchdog.limit(time.monotonic() + number % 7 * 1e-4, lambda: after.append(number) if number in over else None):
+            time.sleep(number % 5 * 1e-4)
+        over.add(number)
+
+    threads = [threading.Thread(target=lambda first=first: [block(n) for n in range(first, first + 250)]) for first in range(0, 1000, 250)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(over) == 1000
+    assert after == []
 
 
 def test_who_asked_is_told_once_that_it_fired_and_not_when_it_did_not() -> None:

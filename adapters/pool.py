@@ -63,6 +63,7 @@ class Pool(Generic[T]):
         self._events = events
         self._free: list[_Kept[T]] = []  # the longest at rest first
         self._made = self._waiting = 0
+        self._told = (-1, -1, -1)
         self._grow_at = 0.0
         self._tended = False
         self._closed = False
@@ -221,9 +222,11 @@ class Pool(Generic[T]):
             self._change.notify()
 
     def _tell(self) -> None:
-        self._events.level("sessions", self.name, self._made)
-        self._events.level("sessions_in_use", self.name, self._made - len(self._free))
-        self._events.level("sessions_waiting", self.name, self._waiting)
+        """What has changed since it was told the last time."""
+        told, self._told = self._told, (self._made, self._made - len(self._free), self._waiting)
+        for name, before, now in zip(("sessions", "sessions_in_use", "sessions_waiting"), told, self._told, strict=True):
+            if now != before:
+                self._events.level(name, self.name, now)
 
     def _look_after(self) -> None:
         """The pool's own thread."""

@@ -16,7 +16,7 @@ from adapters.events import SILENT
 from adapters.odbc.session import Database, Session, connect, database
 from adapters.odbc.sql import AFTER
 from adapters.odbc.target import START, OdbcTarget, seconds
-from adapters.odbc.values import Column, bound, records
+from adapters.odbc.values import bound, columns, records
 from adapters.pool import Pool
 
 _BARRED = 60.0  # seconds without a logon after a refused one: a credential must not be locked by our trying
@@ -107,8 +107,7 @@ class Odbc:
         met = stated if None not in stated else session.kinds(statement, values, call.deadline)
         if len(met) != len(stated):
             raise Misread(f"{self.name}: {len(stated)} columns are named and {len(met)} came", backend=self.name)
-        columns = [Column(*both) for both in zip(statement.names, stated, (kind or "" for kind in met), strict=True)]
-        return records(rows, columns, session.dialect.digits, self.name)
+        return records(rows, columns(statement.names, stated, met), session.dialect.digits, self.name)
 
     def _follows(self, key: Any, after: Any, seen: set[Any]) -> None:
         """Keys rise. Texts sort differently in each database, so that of them only repetition is certain, and digits of one length."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from adapters.errors import Misconfigured, Misread, Refused
@@ -19,6 +20,8 @@ from adapters.errors import Misconfigured, Misread, Refused
 _KINDS: dict[type, str] = {
     bool: "boolean", int: "integer", float: "decimal", Decimal: "decimal", str: "text", date: "date", datetime: "datetime", time: "text",
 }  # fmt: skip
+_EXACT: dict[str, type] = {"text": str, "integer": int, "date": date, "datetime": datetime, "boolean": bool}
+"""Kinds whose values are taken as they are when they have exactly this class."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -99,7 +102,9 @@ def _decimal(value: Any, digits: int | None) -> Decimal:
             raise ValueError("decimal")
         case float() if math.isfinite(value):
             number = Decimal(repr(value))
-        case int() | Decimal():
+        case Decimal():
+            number = value
+        case int():
             number = Decimal(value)
         case str() if _NUMBER.fullmatch(value):
             number = Decimal(value)
@@ -109,6 +114,12 @@ def _decimal(value: Any, digits: int | None) -> Decimal:
     if not isinstance(exponent, int) or (digits is not None and exponent != 0 and len(figures) > digits):
         raise ValueError("decimal")
     return number
+
+
+@cache
+def columns(names: tuple[str, ...], stated: tuple[str | None, ...], met: tuple[str | None, ...]) -> tuple[Column, ...]:
+    """Raises ValueError when they are not as many as each other."""
+    return tuple(Column(name, kind, as_met or "") for name, kind, as_met in zip(names, stated, met, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +137,12 @@ class Column:
 def records(rows: Sequence[Sequence[Any]], columns: Sequence[Column], digits: int | None, backend: str) -> list[Mapping[str, Any]]:
     """Rows as records. Raises Misread."""
     out: list[Mapping[str, Any]] = []
+    plan = [(column, column.name, _EXACT.get(column.stated or column.met)) for column in columns]
     for number, row in enumerate(rows, 1):
         record: dict[str, Any] = {}
-        for column, value in zip(columns, row, strict=True):
+        for (column, name, exact), value in zip(plan, row, strict=True):
             try:
-                record[column.name] = column.read(value, digits)
+                record[name] = value if value is None or value.__class__ is exact else column.read(value, digits)
             except ValueError:
                 expected = f"column {column.name} of row {number}: expected {column.stated or column.met}, met {shape(value)}"
                 advice = "" if column.stated else "; state its type under columns"

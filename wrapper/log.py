@@ -148,7 +148,7 @@ def configure(level: str, *processors: Processor) -> None:
         logger_factory=lambda *_: _LINES,
         cache_logger_on_first_use=True,
     )
-    _logger = structlog.get_logger()  # the one before may have kept what was configured then
+    _logger = structlog.get_logger().bind()  # the one before may have kept what was configured then
     logging.lastResort = Library()
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = lambda died: get().error("thread", exc_info=died.exc_value)

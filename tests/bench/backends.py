@@ -100,7 +100,8 @@ def main(told: Path) -> None:
     corebank, accounts, bureau = host.start(), answering(customer), answering(credit)
     settings = {
         "COREBANK_HOST": corebank[0], "COREBANK_PORT": str(corebank[1]), "MUTE_PORT": str(mute.getsockname()[1]),
-        "ACCOUNTS_URL": f"http://{accounts[0]}:{accounts[1]}", "BUREAU_URL": f"http://{bureau[0]}:{bureau[1]}/credit", "BUREAU_LOGIN": LOGIN,
+        "ACCOUNTS_URL": f"http://{accounts[0]}:{accounts[1]}", "BUREAU_URL": f"http://{bureau[0]}:{bureau[1]}/credit",
+        "BUREAU_LOGIN": LOGIN,
         "LEDGER_DSN": ledger.start(), **{f"{user.name}_LOGIN": f"{user.name}:{user.password}" for user in USERS},
     }  # fmt: skip
     fresh = told.with_suffix(".new")

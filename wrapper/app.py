@@ -11,6 +11,7 @@ from flask import Flask, request
 from scoring.store import Store as Models
 from wrapper import admin, catalogue, http, log, settings
 from wrapper.admission import RESERVED
+from wrapper.edge import Facade
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
@@ -86,7 +87,7 @@ def create_app(given: Settings) -> Flask:
     if parts.telemetry.tracing is not None:
         log.configure(given.log_level, parts.telemetry.tracing.ids)
     parts.open()
-    app = Flask("figway", static_folder=None)
+    app = Facade("figway")
     http.install(app, parts.service, parts.systems, parts.store, parts.telemetry)
     app.extensions["figway"] = parts
     app.extensions["figway.admin"] = admin.create(app, {"/metrics": parts.telemetry.metrics.page})

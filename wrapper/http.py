@@ -1,25 +1,25 @@
 """The REST facade: Flask routes from the catalogue, health, jobs, and the docs page.
 
-With app.py the only file that knows Flask. A view turns HTTP into a Request, asks Service.serve, and turns the Answer or the
-error back into HTTP; hooks carry the request id, security headers and the log line, nothing that decides.
+With app.py and edge.py the only file that knows Flask. A view turns HTTP into a Request, asks Service.serve, and turns the Answer or the
+error back into HTTP; what edge.py and the hook add (request id, security headers, log line) decides nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, request
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.exceptions import HTTPException
 
 from wrapper import json_body, log, openapi
+from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation
 from wrapper.policy.keys import Caller
 from wrapper.policy.known import Known
@@ -32,21 +32,15 @@ from wrapper.telemetry import Telemetry
 
 MAX_BODY = 1024 * 1024
 MAX_WAIT = 30.0
-_TRACE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'",
-}
+_BODYLESS = (None, "", "0")
 
 
 def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     known = Known(store)
-    app.before_request(partial(_begin, telemetry))
+    if telemetry.tracing is not None:
+        app.before_request(partial(_begin, telemetry))
     app.after_request(partial(_end, telemetry))
     app.register_error_handler(Exception, _failed)
     for operation in service.catalogue.operations.values():
@@ -55,7 +49,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, known, id)))
     app.register_blueprint(_health(systems, store, known))
     document = orjson.dumps(openapi.document(service.catalogue))
-    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document, mimetype="application/json"))
+    app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))
 
 
@@ -64,20 +58,24 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
     header_names = {p.field.name: openapi.header(p.field.name) for p in operation.params if p.where == "header"}
 
     def view(**path: str) -> Response:
-        caller = _caller(known)
-        body = json_body.parse(request.get_data(), request.mimetype) if body_names or request.content_length else {}
+        environ = request.environ  # its headers are read from here: request.headers looks at each of them anew
+        seen: Seen = environ[SEEN]
+        caller = known.caller(environ.get("HTTP_AUTHORIZATION"))
+        seen.caller = caller.name
+        bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
+        body = {} if bare else json_body.parse(request.get_data(), request.mimetype)
         header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
         asked = Request(
             caller=caller,
-            given=Given(path, _query(), header, body),
-            trace=g.trace,
-            purpose=request.headers.get("Figway-Purpose"),
-            idempotency_key=request.headers.get("Idempotency-Key"),
-            wait=_wait(request.headers.get("Prefer", "")),
-            fresh="no-cache" in request.headers.get("Cache-Control", ""),
+            given=Given(path, _query() if environ.get("QUERY_STRING") else {}, header, body),
+            trace=seen.trace,
+            purpose=environ.get("HTTP_FIGWAY_PURPOSE"),
+            idempotency_key=environ.get("HTTP_IDEMPOTENCY_KEY"),
+            wait=_wait(environ["HTTP_PREFER"]) if "HTTP_PREFER" in environ else 0.0,
+            fresh="no-cache" in environ.get("HTTP_CACHE_CONTROL", ""),
         )
         answer = service.serve(operation, asked)
-        g.side = _side(answer)
+        seen.side = _side(answer)
         return _unless_known(answer) if operation.method == "GET" else _respond(answer)
 
     return view
@@ -115,7 +113,7 @@ def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
 
 def _caller(known: Known) -> Caller:
     caller = known.caller(request.headers.get("Authorization"))
-    g.caller = caller.name
+    _seen().caller = caller.name
     return caller
 
 
@@ -139,24 +137,24 @@ def _side(answer: Answer) -> str:
     return str(sources[0].get("side", "")) if sources else ""
 
 
+def _seen() -> Seen:
+    seen: Seen = request.environ[SEEN]
+    return seen
+
+
 def _begin(telemetry: Telemetry) -> None:
-    sent = request.headers.get("X-Request-Id", "")
-    g.trace = sent if _TRACE.fullmatch(sent) else secrets.token_hex(8)
-    g.began = time.monotonic()
-    g.caller, g.side = None, ""
-    g.served = telemetry.begin(request.endpoint, request.headers.get)
+    _seen().span = telemetry.begin(request.endpoint, request.headers.get)
 
 
 def _end(telemetry: Telemetry, response: Response) -> Response:
-    elapsed = time.monotonic() - g.began
-    response.headers["X-Request-Id"] = g.trace
-    response.headers["Server-Timing"] = f"total;dur={elapsed * 1000:.1f}"
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if not request.path.startswith(("/health", "/docs")):
+    environ = request.environ
+    if not environ["PATH_INFO"].startswith(("/health", "/docs")):
+        seen: Seen = environ[SEEN]
+        elapsed = time.monotonic() - seen.began
         telemetry.end(
-            g.served, request.method, request.endpoint, g.side, response.status_code, elapsed, caller=g.caller, request_id=g.trace
-        )
+            seen.span, environ["REQUEST_METHOD"], request.endpoint, seen.side, response.status_code, elapsed, caller=seen.caller,
+            request_id=seen.trace,
+        )  # fmt: skip
     return response
 
 
@@ -164,9 +162,10 @@ def _failed(error: Exception) -> Response:
     """Every error as a problem; only what is not a RequestError, an AdapterError or Flask's own leaves a stack trace in the log."""
     if isinstance(error, HTTPException):
         error = _from_flask(error)
-    shown = problem(error, g.trace)
+    trace = _seen().trace
+    shown = problem(error, trace)
     if shown.status == 500:
-        log.get().error("failed", endpoint=request.endpoint, request_id=g.trace, exc_info=error)
+        log.get().error("failed", endpoint=request.endpoint, request_id=trace, exc_info=error)
     try:
         response = _json(shown.body, shown.status, "application/problem+json")
     except TypeError:  # a name or text that JSON can't carry; to fail here would hand the path, with its keys, to Flask's own log
@@ -206,4 +205,4 @@ def _unless_known(answer: Answer) -> Response:
 
 
 def _json(body: Mapping[str, Any], status: int = 200, mimetype: str = "application/json") -> Response:
-    return Response(orjson.dumps(body), status, mimetype=mimetype)
+    return Reply(orjson.dumps(body), status, content_type=mimetype)

@@ -1,0 +1,93 @@
+"""How requests enter Flask and answers leave it: what every answer has whatever it says, and no work that this facade has no use for.
+
+All requests pass here, so what it does is measured (`make bench`): Flask's own hooks, header by header, cost as much as Flask itself.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flask import Flask, Response
+from werkzeug.routing import MapAdapter
+
+from wrapper.tracing import Served
+
+F = TypeVar("F", bound=Callable[..., Any])
+SEEN = "figway.seen"
+_TRACE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'",
+}
+_BY_NAME = [(name.lower(), (name, value)) for name, value in _HEADERS.items()]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is remembered of a request until its answer has left; in its environ under SEEN."""
+
+    trace: str
+    began: float = field(default_factory=time.monotonic)
+    caller: str | None = None
+    side: str = ""
+    span: Served | None = None
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Of its answer."""
+        return [("X-Request-Id", self.trace), ("Server-Timing", f"total;dur={(time.monotonic() - self.began) * 1000:.1f}")]
+
+
+class Reply(Response):
+    """An answer that gets the headers of all answers as it leaves, those that it has itself aside."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        own = list(self.headers)
+        has = {name.lower() for name, _ in own}
+        ours = [header for name, header in _BY_NAME if name not in has] + environ[SEEN].headers()
+        body = self.response
+        if not isinstance(body, list) or self.direct_passthrough or self.status_code in (204, 304):
+            self.headers.extend(ours)
+            return super().__call__(environ, start_response)
+        start_response(self.status, own + ours)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+
+class Facade(Flask):
+    """Flask, without coroutines and sub-domains."""
+
+    response_class = Reply
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, static_folder=None)
+
+    def wsgi_app(self, environ: Any, start_response: Any) -> Any:
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        environ[SEEN] = Seen(sent if _TRACE.fullmatch(sent) else secrets.token_hex(8))
+        return super().wsgi_app(environ, start_response)
+
+    def ensure_sync(self, func: F) -> F:
+        return func
+
+    def create_url_adapter(self, request: Any) -> MapAdapter | None:
+        if request is None:
+            return None
+        environ, get = request.environ, request.environ.get
+        host = get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        return MapAdapter(
+            self.url_map,
+            host,
+            environ.get("SCRIPT_NAME", ""),
+            "",
+            environ["wsgi.url_scheme"],
+            request.path,
+            request.method,
+            environ.get("QUERY_STRING", ""),
+        )

@@ -18,6 +18,7 @@ from tests.bench import backends, estate, terminal
 from tests.bench.table import Row
 from wrapper import app, log
 from wrapper.params import Params
+from wrapper.request import Terms
 from wrapper.settings import from_environment
 
 OURS = ["FIGW21", "FIGW22"]
@@ -122,7 +123,7 @@ def ask(parts: app.Figway, name: str, **values: str) -> Callable[[], Any]:
     operation = parts.catalogue.operations[name]
     loader = Params(operation)
     params = loader.load(loader.place(values))
-    return lambda: parts.service.fetch(operation, "legacy", params, time.monotonic() + 10, "bench")
+    return lambda: parts.service.fetch(operation, "legacy", params, Terms(time.monotonic() + 10, "bench"))
 
 
 def _times(ratio: float, ours: float, theirs: float) -> str:

@@ -70,7 +70,9 @@ def everything(env: Mapping[str, str], folder: Path, keys: str) -> Iterator[Serv
     peers: dict[str, tuple[str, Callable[[], AbstractContextManager[Server]], str, list[str], str, Mapping[str, str]]] = {
         "hello": ("*", lambda: peer("hello", {}, "/"), "/", ["world"], "%s", {}),
         "hello again": ("*", lambda: peer("hello", {}, "/"), "/", ["world"], "%s", {}),
-        "assembled": ("a", lambda: peer("assembled", {"BENCH_SECRET": SECRET}, "/", token), "/", ["world"], "%s", token),
+        "assembled": (
+            "a", lambda: peer("assembled", {"BENCH_SECRET": SECRET}, f"/customers/{one}", token), "/customers/%s", customers, "%s", token,
+        ),
         "requests": ("b", lambda: peer("with_requests", env, f"/customers/{one}"), "/customers/%s", customers, "%s", {}),
         "pyodbc": ("c", lambda: peer("with_pyodbc", env, f"/customers/{one}/income"), "/customers/%s/income", customers, "expenses", {}),
         "zeep": ("d", lambda: peer("with_zeep", {**env, "BENCH_WSDL": wsdl}, "/credit/EJ100000A"), "/credit/%s", NATIONAL_IDS, "%s", {}),
@@ -107,7 +109,7 @@ def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
     if "cached" in met:
         half = met["cached"].cpu / met["assembled"].cpu
         yield Row("a", "a cached answer, CPU", _told(met["cached"]), met["cached"].cpu, 1.4, 1.2, "less")
-        yield Row("a", "Flask + Flask-Limiter + PyJWT + prometheus-flask-exporter, hello", _told(met["assembled"]))
+        yield Row("a", "the same from Flask + Flask-Limiter + PyJWT + prometheus-flask-exporter + marshmallow", _told(met["assembled"]))
         yield Row("a", "CPU of a cached answer, of that stack's", f"{half:.2f}x", half, 0.5, None, "less")
     for key, ours, what, floor, aim, peers in (
         ("b", "passed", "pass-through to a JSON service", 0.55, 0.70, {"requests": "Flask + requests"}),

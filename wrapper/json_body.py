@@ -22,7 +22,7 @@ def parse(data: bytes, mimetype: str) -> dict[str, Any]:
     if mimetype != "application/json":
         raise WrongType("send the body as application/json")
     try:
-        body = json.loads(data.decode("utf-8"), parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
+        body = _JSON.decode(data.decode("utf-8"))
         json.dumps(body, ensure_ascii=False, default=str).encode("utf-8")  # half a surrogate pair is no text
     except json.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
@@ -51,3 +51,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("an object names a member twice")
     return made
+
+
+_JSON = json.JSONDecoder(parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,7 +25,7 @@ from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
-from wrapper.policy.mask import masked
+from wrapper.policy.mask import masked, sees_all
 from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import STALE, gate, too_old
 from wrapper.request import Answer, Given, Request, Side, Terms
@@ -66,6 +65,7 @@ class Service:
         self._readers = {
             (op.name, side): Reader(op.fields, source.read, packages) for op in catalogue.operations.values() for side, source in _sides(op)
         }
+        self._echoed = {op.name: _echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
         self._asking = {
             (op.name, side): told.asking(op, side, source) for op in catalogue.operations.values() for side, source in _sides(op)
@@ -145,7 +145,7 @@ class Service:
     def _canonical(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
         rows = self._readers[operation.name, side].read(reply)
         gate(rows, operation.quality)
-        _echo(operation, params, rows)
+        _echo(self._echoed[operation.name], params, rows)
         _one(operation, rows)
         return rows
 
@@ -198,22 +198,22 @@ def _sides(operation: Operation) -> list[tuple[Side, Source]]:
 
 
 def _source(operation: Operation, side: Side) -> Source:
-    for name, source in _sides(operation):
-        if name == side:
-            return source
-    raise NoSuchThing(f"{operation.name} has no {side} side")
+    source = operation.legacy if side == "legacy" else operation.modern
+    if source is None:
+        raise NoSuchThing(f"{operation.name} has no {side} side")
+    return source
 
 
 def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:
     """The answer as this caller may see it. Without the endpoint nobody can tell what is to be masked: then no data are shown."""
     data = answer.body["data"]
-    if data is None:
+    if data is None or (operation is not None and sees_all(operation.fields, caller)):
         return answer
     shown: Any = None
     if operation is not None:
         rows = masked(data if isinstance(data, list) else [data], operation.fields, caller)
         shown = rows if isinstance(data, list) else rows[0]
-    return replace(answer, body={**answer.body, "data": shown})
+    return Answer(answer.status, {**answer.body, "data": shown}, answer.headers)
 
 
 def _one(operation: Operation, rows: Rows) -> None:
@@ -224,10 +224,15 @@ def _one(operation: Operation, rows: Rows) -> None:
         raise Misread(f"{operation.name} expected one record, met {len(rows.good)}", backend=rows.backend)
 
 
-def _echo(operation: Operation, params: Mapping[str, Any], rows: Rows) -> None:
-    """A field that bears a path parameter's name must show the value asked for: another customer's answer is never passed on."""
-    keys = [p.field.name for p in operation.params if p.where == "path" and any(f.name == p.field.name for f in operation.fields)]
-    for name in keys:
+def _echoed(operation: Operation) -> tuple[str, ...]:
+    """Path parameters whose name a field of the answer bears."""
+    fields = {f.name for f in operation.fields}
+    return tuple(p.field.name for p in operation.params if p.where == "path" and p.field.name in fields)
+
+
+def _echo(names: Sequence[str], params: Mapping[str, Any], rows: Rows) -> None:
+    """Such a field must show the value asked for: another customer's answer is never passed on."""
+    for name in names:
         if any(row[name] != params[name] for row in rows.good):
             raise Misread(f"the answer's {name} is not the one asked for", backend=rows.backend)
 

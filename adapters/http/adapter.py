@@ -94,12 +94,12 @@ class Http:
 
     def _complain(self, call: Call, answer: Answer, told: Any) -> None:
         """Raise when the answer is an error, by a rule or by its status."""
-        rules = call.target.errors
-        paths = {path for rule in rules for path in rule.when}
-        facts = {path: as_text(value) for path in paths if (value := _pick(told, path)) is not None} | {"status": str(answer.status)}
-        rule = matching(rules, facts)
-        if rule:
-            raise rule.error(self.name)
+        if rules := call.target.errors:
+            paths = {path for rule in rules for path in rule.when}
+            facts = {path: as_text(value) for path in paths if (value := _pick(told, path)) is not None} | {"status": str(answer.status)}
+            rule = matching(rules, facts)
+            if rule:
+                raise rule.error(self.name)
         if answer.status in (200, 201, 204):
             return
         kind = REFUSALS.get(answer.status)
@@ -138,7 +138,7 @@ def _told(answer: Answer) -> Any:
         return _NO_JSON
     try:
         text = answer.body.decode("utf-8")
-        told = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
+        told = _JSON.decode(text)
         if "\\ud" in text.lower():  # half a character, perhaps, which nobody could be sent
             json.dumps(told, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
@@ -158,6 +158,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key is there twice")
     return found
+
+
+_JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
 
 
 def _pick(told: Any, path: str) -> Any:

@@ -21,10 +21,9 @@ from pathlib import Path
 from tests.bench import estate, facades, inprocess
 from tests.bench.facades import Plan
 from tests.bench.rounds import Load, loading
-from tests.bench.servers import facade
 from tests.bench.table import Row, markdown
 
-FULL, QUICK = Plan(9, 0.8), Plan(1, 0.2)
+FULL, QUICK = Plan(9, 0.8, 3.0, 3), Plan(1, 0.2, 0.5, 1)
 ALL = "abcdef3"
 
 
@@ -51,33 +50,16 @@ def rows(plan: Plan, keys: str) -> Iterator[Row]:
 
 
 def _rows(env: Mapping[str, str], folder: Path, load: Load, other: Load, plan: Plan, keys: str) -> Iterator[Row]:
-    if set(keys) & set("abcde3"):
-        with facades.everything(env, folder, keys) as servers:
-            yield from facades.rows(load, servers, plan)
-            if "e" in keys:
-                yield from facades.sessions(load, servers, plan)
-            if "3" in keys:
-                yield from facades.stalled(load, other, servers, plan)
+    with facades.everything(env, folder, keys) as servers:
+        yield from facades.rows(load, servers, plan)
+        if "e" in keys:
+            yield from facades.sessions(load, servers, plan)
+        if "3" in keys:
+            yield from facades.stalled(load, other, servers, plan)
+        if "f" in keys:
+            yield from facades.start(env, folder, servers, plan)
     if set(keys) & set("cde"):
         yield from inprocess.rows(env, folder / "inside", keys, plan.rounds)
-    if "f" in keys:
-        yield from _start(env, folder, plan, load)
-
-
-def _start(env: Mapping[str, str], folder: Path, plan: Plan, load: Load) -> Iterator[Row]:
-    """From the command to the first answer of /health/ready; memory after some work."""
-    took, memory = [], 0.0
-    for n in range(min(plan.rounds, 3)):
-        with facades.figway(env, folder / f"start{n}", facades.THEIRS) as served:
-            took.append(served.took)
-            server = facade(served)
-            headers = {"Authorization": f"Bearer {served.keys['operator']}", "Figway-Purpose": "credit-risk"}
-            for path, ids in (("/v1/passed/%s", estate.CUSTOMERS), ("/v1/credit/%s", facades.NATIONAL_IDS)):
-                load.ask(facades.get(server, path, ids, "", headers), 4, seconds=plan.seconds)
-            memory = server.memory()
-    start = sorted(took)[len(took) // 2]
-    yield Row("f", "start, until ready", f"{start:.2f} s", start, 1, None, "less", " s")
-    yield Row("f", "memory of a worker (PSS)", f"{memory:.0f} MiB", memory, 100, None, "less", " MiB")
 
 
 if __name__ == "__main__":

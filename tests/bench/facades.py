@@ -24,15 +24,16 @@ OURS = [f"FIGW{n:02}" for n in range(1, 17)]
 THEIRS = [f"FIGW{n:02}" for n in range(17, 21)]
 MODELS = estate.FIXTURES.parent / "models"
 NATIONAL_IDS = [f"EJ{n:06}A" for n in range(100000, 100040)]
-STALLED_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long: `seconds` a slice, `rounds` of them."""
+    """How long: `seconds` a slice, `rounds` of them; `settle` seconds until a stalled system has its callers; `starts` of the facade."""
 
     rounds: int
     seconds: float
+    settle: float
+    starts: int
 
 
 @contextmanager
@@ -54,9 +55,10 @@ def get(server: Server, path: str, keys: list[str], expect: str = "%s", headers:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """All that run at once; `asked` are the targets by name."""
+    """All that run at once; `asked` are the targets by name; `took` is the facade's start in seconds."""
 
     figway: Server
+    took: float
     headers: Mapping[str, str]
     asked: Mapping[str, Target]
 
@@ -96,7 +98,7 @@ def everything(env: Mapping[str, str], folder: Path, keys: str) -> Iterator[Serv
             "e": ("customer", "/v1/customers/%s", customers, '"customer_id":"%s"'),
         }
         asked |= {name: get(server, path, ids, text, headers) for key, (name, path, ids, text) in paths.items() if key in keys}
-        yield Servers(server, headers, asked)
+        yield Servers(server, ours.result().took, headers, asked)
 
 
 def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
@@ -128,7 +130,7 @@ def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
 def sessions(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
     """3270 enquiries per second by how many ask at once."""
     for count in (1, 4, 16):
-        load.measure(servers.asked["customer"], count, 0.5)  # sessions sign on
+        load.measure(servers.asked["customer"], count, plan.seconds)  # sessions sign on
         met = load.measure(servers.asked["customer"], count, plan.seconds * min(plan.rounds, 4))
         yield Row("e", f"3270, {count} at once", f"{met.rate:.0f} enquiries/s, p50 {met.p50 * 1000:.1f} ms, p99 {met.p99 * 1000:.1f} ms")
 
@@ -139,8 +141,8 @@ def stalled(load: Load, other: Load, servers: Servers, plan: Plan) -> Iterator[R
     dead = get(servers.figway, "/v1/stalled/%s", estate.CUSTOMERS, "", servers.headers)
     seconds = plan.seconds * plan.rounds
     clear = load.ask(ledger, 4, seconds=seconds)
-    other.start(dead, THREADS * 3 // 2, seconds=seconds + STALLED_SECONDS)
-    load.ask(ledger, 4, seconds=STALLED_SECONDS / 2)  # by now every client waits or was shed
+    other.start(dead, THREADS * 3 // 2, seconds=seconds + 2 * plan.settle)
+    load.ask(ledger, 4, seconds=plan.settle)  # by now every client waits or was shed
     met = load.ask(ledger, 4, seconds=seconds)
     told = other.finish()
     assert set(told["statuses"]) <= {"503", "504"}, told
@@ -149,6 +151,17 @@ def stalled(load: Load, other: Load, servers: Servers, plan: Plan) -> Iterator[R
     yield Row(
         "3", "throughput kept while one mainframe is stalled", f"{kept:.0%} (its own clients: {shed})", kept * 100, None, 80, "more", "%"
     )
+
+
+def start(env: Mapping[str, str], folder: Path, servers: Servers, plan: Plan) -> Iterator[Row]:
+    """From the command to the first answer of /health/ready; memory after all that was asked before."""
+    took = [servers.took]
+    for n in range(1, plan.starts):
+        with figway(env, folder / f"start{n}", THEIRS) as served:
+            took.append(served.took)
+    middle, memory = sorted(took)[len(took) // 2], servers.figway.memory()
+    yield Row("f", "start, until ready", f"{middle:.2f} s", middle, 1, None, "less", " s")
+    yield Row("f", "memory of a worker (PSS)", f"{memory:.0f} MiB", memory, 100, None, "less", " MiB")
 
 
 def _good(told: Mapping[str, Any]) -> float:

@@ -147,7 +147,7 @@ def stalled(load: Load, other: Load, servers: Servers, plan: Plan) -> Iterator[R
     told = other.finish()
     assert set(told["statuses"]) <= {"503", "504"}, told
     kept = _good(met) / _good(clear)
-    shed = ", ".join(f"{count} x {status}" for status, count in sorted(told["statuses"].items()))
+    shed = ", ".join(f"{count} x {status}" for status, count in sorted({**told["statuses"], "no answer": told["lost"]}.items()) if count)
     yield Row(
         "3", "throughput kept while one mainframe is stalled", f"{kept:.0%} (its own clients: {shed})", kept * 100, None, 80, "more", "%"
     )

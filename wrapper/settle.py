@@ -6,33 +6,37 @@
     anything else       can't be told: somebody has changed it since
 
 `before` is read ahead of the write and kept, sealed, with the reservation right before the act that can't be taken back: a reservation that
-lacks it never came to that. Not done is said only when nothing of the write can be under way any more: its deadline has passed by GRACE.
-What can't be told then stays unknown for good.
+lacks it never came to that. Not done is said only when nothing of the write can be under way any more: its deadline has passed by GRACE, or
+by MARGIN when its process has died, and its session with it. What can't be told then stays unknown for good. Until then no other write
+of the same thing overtakes the one of a dead process: it could not be told any more.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from adapters import template
 from adapters.errors import AdapterError
 from wrapper import log
-from wrapper.operation import Catalogue, Operation
-from wrapper.problems import RequestError
+from wrapper.operation import Ask, Catalogue, Operation
+from wrapper.problems import InFlight, RequestError
 from wrapper.request import Given, Terms
 from wrapper.rows import Rows
 from wrapper.state.records import Unsettled
 from wrapper.state.store import Store
 
 GRACE = 30.0  # seconds after a write's deadline in which the back end may still be busy with it
+MARGIN = 1.0
 SECONDS = 10.0  # for asking, where no caller waits
 AGAIN = 15.0  # seconds between two tries while the back end can't be asked
 
 Values = Mapping[str, str]
-Verdict = Literal["done", "not done", "never begun", "unknown"]
+Verdict = Literal["done", "not done", "never begun", "unknown", "nobody to ask"]
 Read = Callable[[str, Mapping[str, Any], Terms], tuple[Operation, Rows]]
 Load = Callable[[Operation, Given], dict[str, Any]]
 Dump = Callable[[Operation, Mapping[str, Any]], Any]
@@ -47,6 +51,16 @@ def verdict(before: Values | None, now: Values, wanted: Values) -> Verdict:
     return "not done" if now == before else "unknown"
 
 
+def over(write: Unsettled) -> bool:
+    """Whether nothing of it can be under way any more."""
+    return write.left < (GRACE - MARGIN if write.gone else 0.0)
+
+
+def again(write: Unsettled) -> dict[str, str]:
+    """The header that says when a dead process's write will be over."""
+    return {"Retry-After": str(max(1, math.ceil(write.left - (GRACE - MARGIN))))}
+
+
 class Settling:
     """Looks before a write, and after one whose outcome is unknown. `changed` tells the caches of what a write may have changed."""
 
@@ -59,9 +73,10 @@ class Settling:
 
     def intent(self, operation: Operation, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
         """What must be known to settle this write later; None when nobody could be asked. What can't be read now is no reason not to
-        write: the write itself will say what is wrong."""
+        write: the write itself will say what is wrong. Raises InFlight when an earlier write of the same thing must be settled first."""
         if operation.legacy is None or operation.legacy.ask is None:
             return None
+        self._wait_for_earlier(operation, operation.legacy.ask, params, terms)
         try:
             before = self._look(operation, params, terms.within((terms.deadline - time.monotonic()) / 3))[0]
         except (AdapterError, RequestError):
@@ -77,9 +92,9 @@ class Settling:
         outcome, answer = self._outcome(operation, write, terms)
         if outcome == "done":
             self._store.found_done(write, answer)
-        elif outcome == "never begun" or (outcome == "not done" and write.over):
+        elif outcome == "never begun" or (outcome == "not done" and over(write)):
             self._store.found_undone(write)
-        elif write.over:
+        elif outcome == "nobody to ask" or over(write):
             self._store.found_nothing(write)
         else:
             return None
@@ -103,25 +118,41 @@ class Settling:
         ask = None if operation.legacy is None else operation.legacy.ask
         if write.intent is None:
             recorded = ask is not None or (operation.legacy is not None and operation.legacy.deferred)
-            return ("never begun" if recorded else "unknown"), None  # a job is on record before anything of it is sent
-        if ask is None:
-            return "unknown", None
-        try:
-            params = self._load(operation, Given(**write.intent["given"]))
-        except RequestError:
-            return "unknown", None  # the endpoint has changed since: what was wanted then means something else now
+            return ("never begun" if recorded else "nobody to ask"), None  # a job is on record before anything of it is sent
+        params = self._params(operation, write)
+        if ask is None or params is None:
+            return "nobody to ask", None
         now, row = self._look(operation, params, terms)
         wanted = {name: _text(template.parse(text).value(params)) for name, text in ask.shows.items()}
         said = verdict(write.intent["before"], now, wanted)
         return said, self._answer(operation, params, row) if said == "done" else None
+
+    def _params(self, operation: Operation, write: Unsettled) -> dict[str, Any] | None:
+        """None when the endpoint has changed since: what was wanted then would mean something else now."""
+        try:
+            return self._load(operation, Given(**write.intent["given"]))
+        except RequestError:
+            return None
+
+    def _wait_for_earlier(self, operation: Operation, ask: Ask, params: Mapping[str, Any], terms: Terms) -> None:
+        for earlier in self._store.unsettled():
+            if not earlier.gone or earlier.intent is None or earlier.id.operation != operation.name:
+                continue
+            theirs = self._params(operation, earlier)
+            if theirs is None or _filled(ask.params, theirs) != _filled(ask.params, params):
+                continue
+            settled = None
+            with suppress(AdapterError):
+                settled = self.settle(earlier, terms.within((terms.deadline - time.monotonic()) / 3))
+            if settled is None:
+                raise InFlight("an earlier write of the same thing was cut short and is being settled; ask again", headers=again(earlier))
 
     def _look(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> tuple[dict[str, str], Mapping[str, Any]]:
         """What is there now, of the fields that the write changes, and all of it."""
         assert operation.legacy is not None
         assert operation.legacy.ask is not None
         ask = operation.legacy.ask
-        values = {name: template.parse(text).value(params) for name, text in ask.params.items()}
-        _, rows = self._read(ask.operation, {name: v for name, v in values.items() if v is not None}, replace(terms, fresh=True))
+        _, rows = self._read(ask.operation, _filled(ask.params, params), replace(terms, fresh=True))
         return {name: _text(rows.good[0][name]) for name in ask.shows}, rows.good[0]
 
     def _answer(self, operation: Operation, params: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +162,11 @@ class Settling:
         whole = operation.shape == "object" and all(f.optional or made[f.name] is not None for f in operation.fields)
         data = self._dump(operation, made) if whole else None
         return {"status": 200, "body": {"data": data, "score": None, "meta": {"settled": "by asking"}}}
+
+
+def _filled(texts: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: template.parse(text).value(params) for name, text in texts.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(value: Any) -> str:

@@ -28,7 +28,7 @@ from wrapper.operation import Operation, Source
 from wrapper.policy.keys import Caller
 from wrapper.problems import InFlight, Invalid, NotReady, RequestError
 from wrapper.request import Answer, Request, Terms
-from wrapper.settle import GRACE, Settling
+from wrapper.settle import GRACE, Settling, again, over
 from wrapper.state.records import Job, Reservation, WriteId
 from wrapper.state.store import Store
 
@@ -96,7 +96,9 @@ class Writes:
             case "mismatch":
                 raise Invalid("this Idempotency-Key was used for another request; use a new key for a new write")
             case "unknown":
-                hope = "" if known.unsettled is None or not known.unsettled.open else "; the same request again may tell"
+                if (left := known.unsettled) is not None and left.open and left.gone and not over(left):
+                    raise InFlight("this write was cut short and is being settled; ask again", headers=again(left))
+                hope = "; the same request again may tell" if left is not None and left.open else ""
                 raise OutcomeUnknown(
                     f"this write was sent before and its outcome is unknown{hope}; look before you write again under a new key"
                 )

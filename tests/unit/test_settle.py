@@ -15,7 +15,7 @@ from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from tests.unit.small import ALICE, AnyTarget, Scripted, operation, request, service
 from wrapper.jobs import Runner
 from wrapper.operation import Ask, Auth, Field, Param, ReadRule, Source
-from wrapper.problems import Forbidden, NotReady
+from wrapper.problems import Forbidden, InFlight, NotReady
 from wrapper.request import Answer
 from wrapper.settle import verdict
 from wrapper.state.clock import me
@@ -72,8 +72,8 @@ class World:
         self.service, self.store = service(self.folder, back_end, GET, MOVE, kept=self.kept)
         self.runner = Runner(self.service, {"scripted": back_end}, self.store)
 
-    def move(self, line: str = "NEW LINE", **asked: Any) -> Answer:
-        sent = request(given={"body": {"line": line}}, idempotency_key="k", **asked)
+    def move(self, line: str = "NEW LINE", key: str = "k", id: str = "7", **asked: Any) -> Answer:
+        sent = request(id, given={"path": {"id": id}, "body": {"line": line}}, idempotency_key=key, **asked)
         return self.service.serve(MOVE, sent)
 
     def lost(self, fate: str = "lose", line: str = "NEW LINE") -> None:
@@ -172,6 +172,22 @@ def test_a_process_that_died_before_the_act_leaves_the_key_free_at_once(world: W
     world.house.line = "OLD LINE"
     assert world.move().status == 200
     assert world.house.written == ["NEW LINE"]
+
+
+def test_of_a_dead_process_it_is_known_as_soon_as_its_deadline_has_passed_and_nobody_overtakes_it(world: World) -> None:
+    world.lost("drop")
+    world.change(f"state = 'reserved', owner = '{DEAD}'")
+    with pytest.raises(InFlight, match="cut short") as caught:
+        world.move()
+    assert 1 <= int(caught.value.headers["Retry-After"]) <= 3
+    with pytest.raises(InFlight, match="an earlier write"):
+        world.move("NEXT LINE", key="other")
+    assert world.move("ELSEWHERE", key="elsewhere", id="8").status == 200
+    world.house.line = "OLD LINE"
+    world.change("until = until - 4")
+    assert world.move("NEXT LINE", key="other").status == 200  # the earlier one was not done: settled on the way
+    assert world.move().status == 200
+    assert world.house.written == ["ELSEWHERE", "NEXT LINE", "NEW LINE"]
 
 
 @pytest.mark.parametrize(("fate", "states"), [("lose", ["done"]), ("drop", [])])

@@ -229,9 +229,12 @@ def test_what_a_write_intends_is_kept_sealed_until_it_is_settled(store: Store, p
     store.intend(WRITE, {"line": "SECRETLINE"})
     assert "SECRETLINE" not in repr(place.said("SELECT * FROM writes"))
     (left,) = store.unsettled()
-    assert (left.id, left.open, left.over, left.intent) == (WRITE, True, True, {"line": "SECRETLINE"})
+    assert (left.id, left.open, left.gone, left.intent) == (WRITE, True, False, {"line": "SECRETLINE"})
+    assert left.left < 0
     store.settle_unknown(WRITE)
-    assert store.reserve(WRITE, {}, 30).unsettled == left
+    known = store.reserve(WRITE, {}, 30).unsettled
+    assert known is not None
+    assert known.intent == left.intent
     store.found_nothing(left)
     assert store.unsettled() == []
     assert [write.open for write in store.unknown_writes()] == [False]

@@ -21,14 +21,15 @@ class WriteId:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A write whose end nobody has seen: its process died, or heard nothing. `over` says that its time has passed too; `intent` is what
-    was kept for settling it, None when it did not come to that or all has been tried: then it is not `open`."""
+    """A write whose end nobody has seen: its process is `gone`, or heard nothing. `left` is how many seconds it is reserved for yet;
+    `intent` is what was kept for settling it, None when it did not come to that or all has been tried: then it is not `open`."""
 
     id: WriteId
     owner: str
     created: float
     open: bool
-    over: bool
+    gone: bool
+    left: float
     intent: Any = field(repr=False)
 
 

@@ -101,7 +101,7 @@ class Writes(Table):
     def _unsettled(self, row: Row, now: float) -> Unsettled:
         intent = None if row["intent"] is None else self._seal.open(row["intent"])
         id = WriteId(row["caller"], row["operation"], row["key"])
-        return Unsettled(id, row["owner"], row["created"], _open(row), row["until"] < now, intent)
+        return Unsettled(id, row["owner"], row["created"], _open(row), gone(row["owner"]), row["until"] - now, intent)
 
 
 def _unseen(row: Row, now: float) -> bool:

@@ -87,6 +87,7 @@ def _never_reads(rig: Rig) -> Outcome:
             with suppress(BlockingIOError):
                 line.send(first)
             lines.append(line)
+        time.sleep(1.0)  # until they have sent all they can: that far they are callers like any other, and many
         wrong, longest = _others(rig)
         gone = _refused(lines, CUT)
     told = f"{gone} of {len(lines)} cut"

@@ -70,7 +70,7 @@ def _stopped_beyond_a_lease(rig: Rig) -> Outcome:
 def _hup_under_load(rig: Rig) -> Outcome:
     """Three reloads in a row: not one request fails."""
     before = rig.workers()
-    with Load(rig, ("income.summary", "credit.check", "accounts.direct", "applications.get")) as load:
+    with Load(rig, ("income.summary", "credit.check", "accounts.direct", "applications.get"), clients=5) as load:
         for _ in range(3):
             os.kill(rig.served.pid, signal.SIGHUP)
             time.sleep(3.0)

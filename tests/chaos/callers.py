@@ -16,6 +16,7 @@ from tests.chaos.rig import Rig
 from tests.chaos.rows import Outcome, Row
 
 CUT = 25.0  # seconds after which a caller who stalls must be gone
+NEVER = 5  # fewer than there are seats: while they are answered they are callers like any other
 USUAL = 1.5  # seconds in which others are still answered
 OTHERS = ("customers.get", "income.summary", "credit.check", "accounts.direct")
 
@@ -75,10 +76,10 @@ def _stalling(count: int, first: Callable[[Rig], bytes]) -> Callable[[Rig], Outc
 def _never_reads(rig: Rig) -> Outcome:
     """Many requests on one connection, no byte of the answers read: they fill every buffer on the way."""
     busy = rig.customers[0]
-    first = _head(rig, "GET", f"/v1/customers/{busy.id}/entries") * 400
+    first = _head(rig, "GET", f"/v1/customers/{busy.id}/entries") * 1500
     with ExitStack() as up:
         lines = []
-        for _ in range(20):
+        for _ in range(NEVER):
             line = up.enter_context(socket.socket())
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             line.settimeout(5)
@@ -87,7 +88,6 @@ def _never_reads(rig: Rig) -> Outcome:
             with suppress(BlockingIOError):
                 line.send(first)
             lines.append(line)
-        time.sleep(1.0)  # until they have sent all they can: that far they are callers like any other, and many
         wrong, longest = _others(rig)
         gone = _refused(lines, CUT)
     told = f"{gone} of {len(lines)} cut"

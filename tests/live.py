@@ -55,7 +55,7 @@ def serving(
 ) -> Iterator[Served]:
     """Ready when the block begins; at its end it must stop by itself, with exit code 0. `settings` say where the estate is."""
     state = state or f"sqlite:///{folder}/state.sqlite"
-    made = _keys(state, callers)
+    made = _keys(Store(state, Path(settings.get("FIGWAY_STATE_KEY", folder / "state.key"))), callers)
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
     log = folder / "figway.log"
@@ -79,8 +79,7 @@ def free_port() -> int:
         return port
 
 
-def _keys(state: str, callers: Sequence[keys.Caller]) -> dict[str, str]:
-    store = Store(state)
+def _keys(store: Store, callers: Sequence[keys.Caller]) -> dict[str, str]:
     made = {caller.name: keys.new(caller) for caller in callers}
     for _, row in made.values():
         store.put_key(row)

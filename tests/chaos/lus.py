@@ -18,9 +18,10 @@ from pathlib import Path
 
 from tests.chaos.load import Load
 from tests.chaos.rig import Rig
-from tests.chaos.rows import DEADLINE, GRACE
+from tests.chaos.rows import GRACE
 
 WORKERS, LUS = 4, 3
+PATIENT = 8.0  # seconds: what the demo gives a 3270 call
 YIELD = 1.0  # seconds in which an idle holder gives its LU to who waits
 SIGNING_ON = 0.5
 BUSY = ("unavailable", "pool-exhausted", "circuit-open", "deadline-exceeded")
@@ -50,7 +51,7 @@ def served(rig: Rig, seconds: float, clients: int, say: Callable[[str], None]) -
     say(f"fresh logons: {fresh} for {len(right)} answers ({fresh / max(len(right), 1):.1%})")
     refused = load.but("right")
     wrong = [f"met {refused[0].status} {refused[0].slug}, {len(refused)} times"] if refused else []
-    return wrong + ([f"a call took {load.slowest:.1f} s"] if load.slowest > DEADLINE + GRACE else [])
+    return wrong + ([f"a call took {load.slowest:.1f} s"] if load.slowest > PATIENT + GRACE else [])
 
 
 def yields(rig: Rig, rounds: int, say: Callable[[str], None]) -> list[str]:
@@ -98,7 +99,7 @@ def wrong_password(folder: Path, seed: int, say: Callable[[str], None]) -> list[
 def run(folder: Path, seed: int, seconds: float = 20.0, clients: int = 12, say: Callable[[str], None] = print) -> bool:
     wrong: list[str] = []
     (folder / "four").mkdir()
-    with Rig(folder / "four", seed=seed, workers=WORKERS, threads=16) as rig:
+    with Rig(folder / "four", seed=seed, workers=WORKERS, threads=16, deadline=PATIENT) as rig:
         wrong += served(rig, seconds, clients, say)
         wrong += yields(rig, 30, say)
         most = most_at_once(rig)

@@ -63,13 +63,21 @@ class Rig:
     """Everything up. `estate` is reached into for switches and journals, `proxies` by system name for faults of the line."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 2, threads: int = 16, postgres_store: bool = False, seed: int = 1, **environ: str
+        self,
+        folder: Path,
+        *,
+        workers: int = 2,
+        threads: int = 16,
+        postgres_store: bool = False,
+        deadline: float = DEADLINE,
+        seed: int = 1,
+        **environ: str,
     ) -> None:
         self.folder, self.estate, self.dice = folder, Estate(), random.Random(seed)
         self.estate.host = Host3270(ghost_seconds=GHOST)
         self.customers = [by_id()["0000012345"], *everyone()[:150]]
         self._environ = {"FIGWAY_WORKERS": str(workers), "FIGWAY_THREADS": str(threads), "FIGWAY_LOG_LEVEL": "warning", **environ}
-        self._postgres_store, self._up = postgres_store, ExitStack()
+        self._postgres_store, self._deadline, self._up = postgres_store, deadline, ExitStack()
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Rig:
@@ -79,7 +87,7 @@ class Rig:
             up.callback(self.estate.stop)
             settings = self._proxied(dict(self.estate.start()), up)
             state = self._store(settings, up) if self._postgres_store else None
-            catalogue = extra.catalogue(CATALOGUE, self.folder / "catalogue", DEADLINE)
+            catalogue = extra.catalogue(CATALOGUE, self.folder / "catalogue", self._deadline)
             shutil.copytree(CATALOGUE.parent / "models", self.folder / "catalogue" / "models")
             self.served: Served = up.enter_context(
                 serving({**settings, **extra.SETTINGS, **self._environ}, [CALLER], self.folder, catalogue, state=state)
@@ -125,7 +133,7 @@ class Rig:
 
     @contextmanager
     def line(self) -> Iterator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(*self.served.address, timeout=DEADLINE + 15)
+        connection = http.client.HTTPConnection(*self.served.address, timeout=self._deadline + 15)
         try:
             yield connection
         finally:

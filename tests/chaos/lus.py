@@ -99,7 +99,7 @@ def wrong_password(folder: Path, seed: int, say: Callable[[str], None]) -> list[
 def run(folder: Path, seed: int, seconds: float = 20.0, clients: int = 12, say: Callable[[str], None] = print) -> bool:
     wrong: list[str] = []
     (folder / "four").mkdir()
-    with Rig(folder / "four", seed=seed, workers=WORKERS, threads=16, deadline=PATIENT) as rig:
+    with Rig(folder / "four", seed=seed, workers=WORKERS, threads=32, deadline=PATIENT) as rig:
         wrong += served(rig, seconds, clients, say)
         wrong += yields(rig, 30, say)
         most = most_at_once(rig)

@@ -130,7 +130,6 @@ def _read_only(rig: Rig) -> Iterator[None]:
     with psycopg.connect(rig.ledger.psycopg, autocommit=True) as owner:
         for value in ("on", "off"):
             owner.execute("SET default_transaction_read_only = off")
-            owner.execute(f"ALTER ROLE figway SET default_transaction_read_only = {value}".encode())
             owner.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
             owner.execute("SELECT pg_reload_conf()")
             if value == "on":

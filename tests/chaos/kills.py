@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fixtures.customers import Customer
+from fixtures.customers import Customer, everyone
 from tests.chaos.jobs import PAYMENT, settled
 from tests.chaos.rig import Rig, Seen
 from tests.chaos.table import warm
@@ -54,7 +54,7 @@ class Write:
 
 
 class Kills:
-    """Writers that write one after the other, and somebody who kills."""
+    """Writers that write one after the other, each time to another customer, and somebody who kills."""
 
     def __init__(self, rig: Rig, kills: int) -> None:
         self._rig, self._kills = rig, kills
@@ -87,11 +87,11 @@ class Kills:
                 self.killed[whom] += 1
 
     def _writer(self, number: int) -> None:
-        who, n = self._rig.customers[50 + number], 0
+        n = 0
         while not self._stop.is_set():
             n += 1
             kind = "payment" if (number + n) % 4 == 0 else "address"
-            write = Write(kind, f"kill-{number}-{n}", f"{number}-{n} KILL STREET", who)
+            write = Write(kind, f"kill-{number}-{n}", f"{number}-{n} KILL STREET", everyone()[200 + number + WRITERS * n])
             self.writes.append(write)
             self._send(write)
             if write.last.status == 0:

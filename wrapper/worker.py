@@ -39,7 +39,7 @@ from wrapper import log, settings
 from wrapper.admission import FULL, GRACEFUL, Admission, Class, class_of, classes
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
-from wrapper.problems import RequestError, problem
+from wrapper.problems import NotReady, RequestError, problem
 from wrapper.telemetry import NOWHERE
 
 SUCCESSOR = 10.0  # seconds to wait for the next generation
@@ -259,7 +259,8 @@ class _NoPool:
 
 
 def _problem(status: HTTPStatus, trace: str, head_only: bool) -> bytes:
-    error = RequestError(_SAID.get(status, "this can't be read as an HTTP request"))
+    said = _SAID.get(status, "this can't be read as an HTTP request")
+    error = NotReady(said) if status == HTTPStatus.SERVICE_UNAVAILABLE else RequestError(said)
     error.status, error.title = status.value, status.phrase
     body = json.dumps(problem(error, trace).body).encode()
     again = ("Retry-After: 1",) if status == HTTPStatus.SERVICE_UNAVAILABLE else ()

@@ -65,6 +65,7 @@ def application() -> admin.App:
     facade = app.create_app(given)
     parts = facade.extensions["figway"]
     Finalize(None, parts.close, exitpriority=1)
+    Finalize(None, log.flush, exitpriority=0)  # afterwards; what multiprocessing ends runs no atexit
     for listener in sys.argv[2:]:
         _serve_admin(int(listener), facade.extensions["figway.admin"])
     return partial(_serve, facade, parts, Admission(classes(given.threads)), given.catalogue.parent / LEAVING)

@@ -160,10 +160,13 @@ class _Supervisor:
 
     def _bury(self) -> None:
         """Orphans of our children come to us and leave no zombie, also where no init does this, as in a container."""
-        ours = {child.pid for child in self._children.values()}
+        ours = {child.pid: child for child in self._children.values()}
         with suppress(ChildProcessError):
-            while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and dead.si_pid not in ours:
-                os.waitpid(dead.si_pid, 0)
+            while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if dead.si_pid in ours:
+                    ours[dead.si_pid].poll()
+                else:
+                    os.waitpid(dead.si_pid, 0)
 
     def _reload(self) -> None:
         """A new catalogue for new workers, or a log line for each reason why not."""

@@ -42,7 +42,7 @@ from wrapper.intake import Line, Refused
 from wrapper.problems import NotReady, RequestError, problem
 from wrapper.telemetry import NOWHERE
 
-SUCCESSOR = 10.0  # seconds to wait for the next generation
+SUCCESSOR = 60.0  # seconds to wait for the next generation
 
 # gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole.
 worker_class = "wrapper.worker.Worker"
@@ -120,7 +120,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return _NoPool()
 
     def load_wsgi(self) -> None:
-        super().load_wsgi()
+        """A worker that can't load after others could tries again: gunicorn would end them all for it. The catalogue was tried, so it is
+        the state store or a file system that is away."""
+        while True:
+            try:
+                super().load_wsgi()
+                break
+            except Exception as error:
+                if not any(_generation[8:]):
+                    raise
+                log.get().error("worker", outcome="not started", exc_info=error)
+            self.notify()
+            time.sleep(1)
+            if not self.alive:
+                sys.exit(0)
         self._facade, self._parts = self.wsgi, self.wsgi.extensions["figway"]
         self.wsgi = self._apps
         self._callers = Callers(self.cfg, self.poller, self, settings.from_environment().patience, self.worker_connections)
@@ -172,11 +185,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return self._leaves < math.inf and (accepts > to_go or time.monotonic() > self._leaves)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """TERM: the end, at once, or after HUP when the next generation accepts; a second one does not wait."""
-        if self._leaves == math.inf and self.age <= int.from_bytes(_generation[:8], "big"):
-            self._leaves = time.monotonic() + SUCCESSOR
-        else:
+        """TERM: the end, at once, or after HUP when the next generation accepts; gunicorn says it more than once."""
+        if self.age > int.from_bytes(_generation[:8], "big") or self._parts is None or self._parts.leaving.is_set():
             super().handle_exit(sig, frame)
+        else:
+            self._leaves = min(self._leaves, time.monotonic() + SUCCESSOR)
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """The supervisor is about to stop: not ready any more, and each connection ends with its next answer."""

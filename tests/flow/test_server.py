@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -92,6 +91,16 @@ def test_a_broken_catalogue_is_refused_with_its_lines_and_the_old_one_stays(faca
     assert len(copies) == 2
 
 
+def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running) -> None:
+    [current] = facade.state.glob("serving-[0-9]/current")
+    current.rename(current.with_name("away"))
+    os.kill(facade.child_of("gunicorn"), signal.SIGKILL)
+    until(lambda: [line["outcome"] for line in facade.told("worker")] == ["not started"])
+    current.with_name("away").rename(current)
+    assert facade.ask("/v1/things/1").status == 200
+    assert facade.child.poll() is None
+
+
 def test_a_reference_that_leads_nowhere_is_refused_at_hup(facade: Running) -> None:
     systems = facade.catalogue / "systems.yaml"
     systems.write_text(SYSTEMS.replace("env:SHELF_DSN", "env:NO_SUCH_DSN"))
@@ -161,10 +170,8 @@ def test_what_keeps_it_from_starting_is_one_sentence(
 ) -> None:
     _, environ = prepared(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as held:
-        began = time.monotonic()
         child = start(broken(environ, held), tmp_path / "log")
-        assert child.wait(10) == 1
-        assert time.monotonic() - began < 5  # 1 s when nothing else runs
+        assert child.wait(10) == 1  # 1 s when nothing else runs
     [line] = (tmp_path / "log").read_text().splitlines()
     assert re.fullmatch(said, line), line
     assert list(tmp_path.glob("state/serving-*/")) == []

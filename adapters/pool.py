@@ -186,8 +186,10 @@ class Pool(Generic[T]):
     def _rest(self, kept: _Kept[T]) -> None:
         with self._change:
             if not self._closed:
-                at = next((n for n, other in enumerate(self._free) if other.since > kept.since), len(self._free))
-                self._free.insert(at, kept)
+                if not self._free or self._free[-1].since <= kept.since:
+                    self._free.append(kept)
+                else:
+                    self._free.insert(next(n for n, other in enumerate(self._free) if other.since > kept.since), kept)
                 self._tell()
                 self._change.notify()
                 return

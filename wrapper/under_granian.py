@@ -84,7 +84,8 @@ def _serve(facade: Any, parts: Any, admission: Admission, leaving: Any, environ:
         try:
             return list(answer)
         finally:
-            answer.close()
+            if (close := getattr(answer, "close", None)) is not None:  # a list has none
+                close()
     finally:
         admission.leave(kind)
 

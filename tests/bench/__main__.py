@@ -1,7 +1,8 @@
 """`make bench`: what Figway costs against what a user would write without it. The README's table is what this prints.
 
     make bench                      all rows, about four minutes
-    make bench ARGS="--only d"      one row of the issue: a-e over HTTP and in process, f start and memory, 3 a stalled mainframe
+    make bench ARGS="--only d"      one row of the issue: a-e over HTTP and in process, f start and memory,
+                                    g under granian, 3 a stalled mainframe
     make bench ARGS=--quick         every row once, briefly: whether it runs, not how fast
 
 Everything runs on loopback in one run, server against server in turn. Figures are ratios to a bare Flask hello on gunicorn
@@ -24,7 +25,7 @@ from tests.bench.rounds import Load, loading
 from tests.bench.table import Row, markdown
 
 FULL, QUICK = Plan(9, 0.8, 3.0, 3), Plan(1, 0.2, 0.5, 1)
-ALL = "abcdef3"
+ALL = "abcdefg3"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from wrapper.live import operator
 
 SECRET = "a secret of the bench and of nothing else"
 OURS = [f"FIGW{n:02}" for n in range(1, 17)]
+GRANIANS = ["FIGW25"]
 THEIRS = [f"FIGW{n:02}" for n in range(17, 21)]
 MODELS = estate.FIXTURES.parent / "models"
 NATIONAL_IDS = [f"EJ{n:06}A" for n in range(100000, 100040)]
@@ -37,12 +38,13 @@ class Plan:
 
 
 @contextmanager
-def figway(env: Mapping[str, str], folder: Path, users: list[str]) -> Iterator[Served]:
+def figway(env: Mapping[str, str], folder: Path, users: list[str], server: str = "gunicorn") -> Iterator[Served]:
     """One worker, all endpoints, an API key for all of them."""
     folder.mkdir()
     made = estate.catalogue(folder / "catalogue", users)
     caller = operator(catalogue.load(made, MODELS))
-    with serving({**env, "FIGWAY_THREADS": str(THREADS), "FIGWAY_MODELS": str(MODELS)}, [caller], folder, made) as served:
+    told = {**env, "FIGWAY_THREADS": str(THREADS), "FIGWAY_MODELS": str(MODELS), "FIGWAY_SERVER": server}
+    with serving(told, [caller], folder, made) as served:
         yield served
 
 
@@ -89,7 +91,7 @@ def everything(env: Mapping[str, str], folder: Path, keys: str) -> Iterator[Serv
         theirs = {name: starting.submit(lambda made=made: up.enter_context(made[1]())) for name, made in wanted.items()}
         asked = {name: get(theirs[name].result(), path, ids, expect, heads) for name, (_, _, path, ids, expect, heads) in wanted.items()}
         server = facade(ours.result())
-        headers = {"Authorization": f"Bearer {ours.result().keys['operator']}", "Figway-Purpose": "credit-risk"}
+        headers = _headers(ours.result())
         paths = {
             "a": ("cached", "/v1/cached/%s", customers, '"customer_id":"%s"'),
             "b": ("passed", "/v1/passed/%s", customers, '"customer_id":"%s"'),
@@ -98,7 +100,16 @@ def everything(env: Mapping[str, str], folder: Path, keys: str) -> Iterator[Serv
             "e": ("customer", "/v1/customers/%s", customers, '"customer_id":"%s"'),
         }
         asked |= {name: get(server, path, ids, text, headers) for key, (name, path, ids, text) in paths.items() if key in keys}
+        if "g" in keys:
+            served = up.enter_context(figway(env, folder / "granian", GRANIANS, "granian"))
+            quick, key = facade(served), _headers(served)
+            named = {f"{name}, granian": paths[row] for row, name in (("a", "cached"), ("b", "passed"), ("c", "ledger"))}
+            asked |= {name: get(quick, path, ids, text, key) for name, (_, path, ids, text) in named.items()}
         yield Servers(server, ours.result().took, headers, asked)
+
+
+def _headers(served: Served) -> dict[str, str]:
+    return {"Authorization": f"Bearer {served.keys['operator']}", "Figway-Purpose": "credit-risk"}
 
 
 def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
@@ -125,6 +136,10 @@ def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
     if "customer" in met:
         p50 = met["customer"].p50 * 1000
         yield Row("e", "3270, 4 sessions, half of the answers within", f"{p50:.1f} ms", p50, None, 5, "less", " ms")
+    if "ledger, granian" in met:
+        yield Row("g", "under granian: a cached answer", _told(met["cached, granian"]))
+        yield Row("g", "under granian: pass-through to a JSON service", _told(met["passed, granian"]))
+        yield Row("g", "under granian: ODBC by key", _told(met["ledger, granian"]), met["ledger, granian"].rate, None, 1.3)
 
 
 def sessions(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:

@@ -83,9 +83,9 @@ def _classes(seen: Sequence[Seen]) -> str:
     return ", ".join(f"{n} {slug}" for slug, n in sorted(counts.items()))
 
 
-def leaked(rig: Rig, base: Counts, seconds: float = 8.0) -> str:
+def leaked(rig: Rig, base: Counts, seconds: float = 8.0, threads: int = 6) -> str:
     """What stays above the baseline for `seconds`: '' or words."""
     until = time.monotonic() + seconds
-    while (grown := rig.counts().over(base)) and time.monotonic() < until:
+    while (grown := rig.counts().over(base, threads=threads)) and time.monotonic() < until:
         time.sleep(0.2)
     return grown

@@ -15,21 +15,22 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fixtures.customers import Customer
 from fixtures.faults import Fault
 from tests.chaos.jobs import pay
+from tests.chaos.processes import Counts
 from tests.chaos.rig import DEADLINE, GRACE, Rig, Seen
 from tests.chaos.rows import leaked
 from tests.chaos.table import HEALTHY, warm
 
 CLIENTS = 32
-SLOPE = 0.05  # of the mean memory over the whole soak
+THREADS = 32  # of each worker: their pools are filled by faults, not by the warm-up
+SLOPE = 0.05  # of the mean
 FAULTS: tuple[Callable[[random.Random], Fault], ...] = (
     lambda dice: Fault(refuse=True),
     lambda dice: Fault(mute=dice.randrange(300)),
@@ -68,7 +69,7 @@ class Soak:
     def __init__(self, rig: Rig, seconds: float, seed: int) -> None:
         self._rig, self._seconds, self._seed = rig, seconds, seed
         self._stop = threading.Event()
-        self.tally, self.memory = Tally(), list[tuple[float, int]]()
+        self.tally, self.samples = Tally(), list[tuple[float, Counts]]()
 
     def run(self) -> None:
         work = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(CLIENTS)]
@@ -77,7 +78,7 @@ class Soak:
             thread.start()
         began = time.monotonic()
         while (at := time.monotonic() - began) < self._seconds:
-            self.memory.append((at, self._rig.counts().memory))
+            self.samples.append((at, self._rig.counts()))
             time.sleep(min(2.0, self._seconds / 20))
         self._stop.set()
         for thread in work:
@@ -148,24 +149,24 @@ class Soak:
         return next((f"batch {batch} was paid {paid[batch]} times" for batch in self.tally.payments if paid[batch] > 1), "")
 
 
-def slope(memory: list[tuple[float, int]]) -> tuple[float, float]:
-    """Least squares after the first third: KiB over the whole of it, and the mean."""
-    later = memory[len(memory) // 3 :]
+def slope(samples: Sequence[tuple[float, Counts]], name: str) -> tuple[float, float]:
+    """Least squares after the first third: the rise over the rest of the soak, and the mean."""
+    later = [(at, getattr(counts, name)) for at, counts in samples[len(samples) // 3 :]]
     mean_at, mean = (sum(v[n] for v in later) / len(later) for n in (0, 1))
     spread = sum((at - mean_at) ** 2 for at, _ in later) or 1.0
-    rise = sum((at - mean_at) * (kib - mean) for at, kib in later) / spread
+    rise = sum((at - mean_at) * (value - mean) for at, value in later) / spread
     return rise * (later[-1][0] - later[0][0]), mean
 
 
 def run(folder: Path, seconds: float, seed: int, say: Callable[[str], None] = print) -> bool:
     """Whether it was survived; prints what was met."""
     say(f"soak: {seconds:.0f} s, {CLIENTS} clients, seed {seed}")
-    with Rig(folder, seed=seed, threads=32) as rig:
+    with Rig(folder, seed=seed, threads=THREADS) as rig:
         base = warm(rig)
         soak = Soak(rig, seconds, seed)
         soak.run()
         well = rig.well(HEALTHY, 40)
-        grown = leaked(rig, base, 20)
+        grown = leaked(rig, base, 20, threads=THREADS * 2)
         wrong = _verdict(soak, well, grown, seconds)
         _told(soak, base, rig.counts(), say)
     for line in wrong:
@@ -175,17 +176,18 @@ def run(folder: Path, seconds: float, seed: int, say: Callable[[str], None] = pr
 
 
 def _verdict(soak: Soak, well: str, grown: str, seconds: float) -> list[str]:
-    tally, (rise, mean) = soak.tally, slope(soak.memory)
-    wrong = [*tally.wrong[:5], *tally.late[:5]]
+    wrong = [*soak.tally.wrong[:5], *soak.tally.late[:5]]
     wrong += [f"afterwards: {well}"] if well else []
     wrong += [f"leaked: {grown}"] if grown else []
-    wrong += [f"memory rises: {rise / 1024:.1f} MiB over {mean / 1024:.0f} MiB"] if seconds >= 120 and rise > SLOPE * mean else []
+    for name in ("memory", "threads", "descriptors") if seconds >= 120 else ():
+        rise, mean = slope(soak.samples, name)
+        wrong += [f"{name} rise: {rise:+.0f} over {mean:.0f}"] if rise > SLOPE * mean else []
     told = soak.writes()
     return [*wrong, told] if told else wrong
 
 
-def _told(soak: Soak, base: Any, now: Any, say: Callable[[str], None]) -> None:
-    tally, (rise, mean) = soak.tally, slope(soak.memory)
+def _told(soak: Soak, base: Counts, now: Counts, say: Callable[[str], None]) -> None:
+    tally, (rise, mean) = soak.tally, slope(soak.samples, "memory")
     say(f"answers: {sum(tally.classes.values())}; " + ", ".join(f"{n} {slug}" for slug, n in tally.classes.most_common()))
     say(f"wrong answers: {len(tally.wrong)}; hung requests (over {DEADLINE + GRACE:.0f} s): {len(tally.late)}")
     say(f"writes: {len(tally.addresses)} addresses, {len(tally.payments)} payments taken")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from fixtures import odbc
 from fixtures.faults import Fault
 from tests.chaos.rig import Rig
-from tests.chaos.rows import Row, back_end
+from tests.chaos.rows import Outcome, Row, back_end
 
 ASKED = {
     "corebank": ("customers.get", "accounts.list"),
@@ -106,6 +107,22 @@ def _half_extract(rig: Rig) -> Iterator[None]:
         master.write_bytes(whole)
 
 
+def _confirmation_lost(rig: Rig) -> Outcome:
+    """A commit that the host did and never confirmed: unknown, never sent again, and settled by asking when its key comes again."""
+    who, line1 = rig.customers[30], f"{rig.dice.getrandbits(40)} LOST STREET"
+    key = {"Idempotency-Key": f"lost-{line1.partition(' ')[0]}"}
+    path, body = f"/v1/customers/{who.id}/address", {"line1": line1, "town": "LEEDS", "postcode": "LS1 4DY"}
+    with _host(lose_commit=1)(rig):
+        seen = rig.send("PUT", path, body, key)
+    first, until = f"{seen.status} {seen.slug}", time.monotonic() + 20
+    while (after := rig.send("PUT", path, body, key)).status != 200 and time.monotonic() < until:
+        time.sleep(0.2)
+    times = sum(e.after is not None and e.after.line1 == line1 for e in rig.estate.host.journal.entries("commit"))
+    settled = after.body["meta"].get("settled") if after.status == 200 else f"{after.status} {after.slug}"
+    wrong = "" if (seen.slug, after.status, times) == ("outcome-unknown", 200, 1) else f"{first}, then {settled}; written {times} times"
+    return Outcome(f"{first}, then settled: {settled}; written {times} time", seen.seconds, wrong)
+
+
 def _lines() -> Iterator[Row]:
     for system, names in ASKED.items():
         broken = f"{LATE} misread failed"
@@ -137,6 +154,7 @@ def rows() -> list[Row]:
         back_end("corebank", "abend", _host(abend=100), f"failed {LATE}", *both),
         back_end("corebank", "region closed", _host(closed=True), f"closed {GONE}", *both),
         back_end("corebank", "wrong echo", _host(stale=100), f"misread {GONE}", "customers.get"),
+        Row("corebank", "reply lost (write)", _confirmation_lost),
         back_end("corebank", "early unlock", _host(stale_first=6), f"right misread {LATE}", "customers.get"),
         back_end("ledger", "lock held", _locked, LATE, *ASKED["ledger"]),
         back_end("bureau", "fault page", lambda rig: _web(rig, "html_502"), f"failed misread {GONE}", "credit.check"),

@@ -25,6 +25,7 @@ from tests.chaos.rig import Rig, Seen
 from tests.chaos.table import warm
 
 WRITERS = 4
+AIMED = 0.5  # of the kills, at the moment of a commit
 PATIENCE = 90.0  # seconds in which a key must be told: a dead worker's reservation counts as dead half a minute past its deadline
 AGAIN = (0, 409, 503)
 SETTLED_AT_LEAST = 0.9
@@ -68,6 +69,8 @@ class Kills:
             thread.start()
         while sum(self.killed.values()) < self._kills:
             time.sleep(self._rig.dice.uniform(0.05, 0.5))
+            if self._rig.dice.random() < AIMED:
+                self._await_commit()
             self._kill()
         self._stop.set()
         for thread in writers:
@@ -77,6 +80,12 @@ class Kills:
             for write in open_:
                 self._send(write)
             time.sleep(1.0)
+
+    def _await_commit(self) -> None:
+        """The moment between an act and its confirmation is short: some kills wait for it."""
+        before, until = self._rig.estate.host.journal.count("commit"), time.monotonic() + 1
+        while self._rig.estate.host.journal.count("commit") == before and time.monotonic() < until:
+            time.sleep(0.0005)
 
     def _kill(self) -> None:
         whom = "job worker" if self._rig.dice.random() < 0.3 else "worker"

@@ -173,14 +173,12 @@ class Rig:
             return list(threads.map(self.ask, names))
 
     def well(self, names: Sequence[str], seconds: float) -> str:
-        """'' when every one is answered rightly again within `seconds`, without a restart; else the last that was met."""
-        until, told = time.monotonic() + seconds, ""
-        for name in names:
-            while (seen := self.ask(name)).slug != "right":
-                told = f"{name}: {seen.status} {seen.slug}"
-                if seen.slug == "wrong" or time.monotonic() > until:
-                    return told
-                time.sleep(0.1)
+        """'' when all are answered rightly again within `seconds`, by every worker, without a restart; else what was met."""
+        until = time.monotonic() + seconds
+        while strange := [s for s in self.together(list(names) * 3) if s.slug != "right"] if names else []:
+            if time.monotonic() > until or any(s.slug == "wrong" for s in strange):
+                return f"{strange[0].status} {strange[0].slug}"
+            time.sleep(0.1)
         return ""
 
     # -- processes

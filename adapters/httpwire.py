@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from adapters import http1, tcp, watchdog
 from adapters.base import Call, Events
+from adapters.blocks import strict
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
 from adapters.events import SILENT
 from adapters.pool import Pool
@@ -32,13 +33,8 @@ _SENDABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*").fullmatch
 IDLE = 50.0  # seconds a connection is kept; servers and firewalls commonly forget one after 60
 
 SYSTEM_KEYS: Mapping[str, Any] = {
-    "tls": {"type": "object", "properties": {"ca": {"type": "string"}}, "required": ["ca"], "additionalProperties": False},
-    "pool": {
-        "type": "object",
-        "properties": {"max": {"type": "integer", "minimum": 1}},
-        "required": ["max"],
-        "additionalProperties": False,
-    },
+    "tls": strict("ca", ca={"type": "string"}),
+    "pool": strict("max", max={"type": "integer", "minimum": 1}),
 }
 """JSON Schema of what every HTTP-speaking system may say: a private CA's file, and how many connections at most."""
 

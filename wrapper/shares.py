@@ -12,11 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapters import registry
+from adapters.blocks import seconds
 from adapters.breaker import Rule
 from adapters.guard import Limits, Own
 from adapters.hours import Hours, parse
 from wrapper.admission import RESERVED
-from wrapper.catalogue.units import seconds
 from wrapper.operation import Catalogue, Operation, System
 from wrapper.settings import Settings
 

@@ -18,39 +18,27 @@ from typing import Any
 
 from adapters import errors, template
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import strict
 from adapters.errors import ErrorRule
 from adapters.httpwire import SYSTEM_KEYS
 from adapters.httpwire import calls as calls
 from adapters.template import Template
 
-SYSTEM: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["url"],
-    "properties": {
-        "url": {"type": "string", "description": "https://host:port/base, without query"},
-        "credentials": {
-            "type": "object",
-            "additionalProperties": False,
-            "minProperties": 1,
-            "maxProperties": 1,
-            "properties": {"bearer": {"type": "string"}, "basic": {"type": "string", "description": "user:password"}},
-        },
-        **SYSTEM_KEYS,
-    },
-}
-TARGET: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["path"],
-    "properties": {
-        "path": {"type": "string", "pattern": "^/"},
-        "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
-        "query": {"type": "object", "additionalProperties": {"type": "string"}},
-        "body": {"type": "object"},
-        "rows": {"type": "string", "minLength": 1},
-    },
-}
+_CREDENTIALS = strict("", bearer={"type": "string"}, basic={"type": "string", "description": "user:password"})
+SYSTEM: Mapping[str, Any] = strict(
+    "url",
+    url={"type": "string", "description": "https://host:port/base, without query"},
+    credentials={**_CREDENTIALS, "minProperties": 1, "maxProperties": 1},
+    **SYSTEM_KEYS,
+)
+TARGET: Mapping[str, Any] = strict(
+    "path",
+    path={"type": "string", "pattern": "^/"},
+    method={"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
+    query={"type": "object", "additionalProperties": {"type": "string"}},
+    body={"type": "object"},
+    rows={"type": "string", "minLength": 1},
+)
 Body = Template | Mapping[str, Any] | list[Any] | int | bool | None
 """A body as a tree with templates for its texts."""
 

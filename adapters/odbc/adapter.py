@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.base import Call, Events, Files, Leases, Record, Reply
+from adapters.blocks import seconds
 from adapters.errors import AdapterError, BadLogon, Misconfigured, Misread, matching
 from adapters.events import SILENT
 from adapters.odbc.session import Database, Session, connect, database
 from adapters.odbc.sql import AFTER
-from adapters.odbc.target import START, OdbcTarget, seconds
+from adapters.odbc.target import START, OdbcTarget
 from adapters.odbc.values import bound, columns, records
 from adapters.pool import Pool
 

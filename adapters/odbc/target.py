@@ -15,48 +15,35 @@ lowest key: the smallest 64-bit integer, or the empty text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import strict
 from adapters.errors import ErrorRule, rules
 from adapters.odbc.sql import AFTER, BadSql, Statement, parse
 
 TYPES = ("text", "integer", "decimal", "date", "datetime", "boolean")
 START: Mapping[str, Any] = {"text": "", "integer": -(2**63)}
 PAGE, MOST = 500, 10_000
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"}
 
-SYSTEM: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["dsn"],
-    "properties": {
-        "dsn": {"type": "string", "description": "an ODBC connection string; a networked driver's names Server and Port"},
-        "pool": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {"max": {"type": "integer", "minimum": 1}, "idle": _DURATION, "recycle": _DURATION},
-        },
-        "read_only": {"type": "boolean", "description": "enforced by the server and verified at each connect; true unless stated"},
-        "lock_timeout": _DURATION,
-    },
-}
-TARGET: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["sql"],
-    "properties": {
-        "sql": {"type": "string", "minLength": 1},
-        "page_by": {"type": "string"},
-        "page_size": {"type": "integer", "minimum": 1, "maximum": 10_000},
-        "max_rows": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "columns": {"type": "object", "additionalProperties": {"enum": list(TYPES)}},
-    },
-}
+SYSTEM: Mapping[str, Any] = strict(
+    "dsn",
+    dsn={"type": "string", "description": "an ODBC connection string; a networked driver's names Server and Port"},
+    pool=strict("", max={"type": "integer", "minimum": 1}, idle=_DURATION, recycle=_DURATION),
+    read_only={"type": "boolean", "description": "enforced by the server and verified at each connect; true unless stated"},
+    lock_timeout=_DURATION,
+)
+TARGET: Mapping[str, Any] = strict(
+    "sql",
+    sql={"type": "string", "minLength": 1},
+    page_by={"type": "string"},
+    page_size={"type": "integer", "minimum": 1, "maximum": 10_000},
+    max_rows={"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    columns={"type": "object", "additionalProperties": {"enum": list(TYPES)}},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +121,3 @@ def _paging(statement: Statement, page_by: str, columns: Mapping[str, str]) -> l
 
 def _list(statement: Statement) -> str:
     return ", ".join(statement.names) or "none"
-
-
-def seconds(duration: str) -> float:
-    """`"15m"` -> 900.0; the schema has checked the form."""
-    number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", duration).groups()  # type: ignore[union-attr]
-    return float(number) * _UNITS[unit]

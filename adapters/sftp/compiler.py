@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import instead, seconds
 from adapters.codec import copybook, layout
 from adapters.codec.ebcdic import CODEPAGES
 from adapters.codec.layout import Field
@@ -20,7 +19,6 @@ from adapters.sftp.drop import Drop, Form, Total
 from adapters.template import Template, parse
 
 _TOTAL = re.compile(r"(?:count\(([a-z_][a-z0-9_]*)\)|sum\(([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\))")
-_UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400"}
 _OURS = frozenset({"batch_id", "sequence"})
 Place = tuple[str, ...]
 
@@ -144,7 +142,7 @@ class Compiler:
     ) -> RecordCodec | None:
         page = file["codepage"]
         if page not in CODEPAGES:
-            self._fault((place[0], "codepage"), f"'{page}' is not a code page" + _nearest(page, CODEPAGES))
+            self._fault((place[0], "codepage"), f"'{page}' is not a code page" + instead(page, CODEPAGES))
             return None
         try:
             shape = layout.lay_out(copybook.parse(self._files.text(form["copybook"])), form.get("views", ()))
@@ -188,7 +186,7 @@ class Compiler:
 
     def _known(self, place: Place, name: str, names: Collection[str]) -> bool:
         if name not in names:
-            self._fault(place, f"the copybook has no field '{name}'" + _nearest(name, names))
+            self._fault(place, f"the copybook has no field '{name}'" + instead(name, names))
         return name in names
 
     def _same_length(self, one: Form | Edge | None, other: Form | Edge | None, place: Place) -> None:
@@ -197,12 +195,6 @@ class Compiler:
 
     def _fault(self, place: Place, message: str) -> None:
         self.faults.append(Fault(place, message))
-
-
-def seconds(duration: str) -> float:
-    """`"6h"` -> 21600.0; the schema has checked the form."""
-    number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", duration).groups()  # type: ignore[union-attr]
-    return float(Decimal(number) * Decimal(_UNITS[unit]))
 
 
 def _names(codec: RecordCodec) -> tuple[str, ...]:
@@ -219,8 +211,3 @@ def _plain_key(codec: RecordCodec, name: str) -> bool:
     if not isinstance(part, Field) or part.count is not None:
         return False
     return part.picture.kind == "text" or (part.item.usage == "display" and not part.picture.signed)
-
-
-def _nearest(name: str, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(allowed), 1)
-    return f"; did you mean '{near[0]}'?" if near else f"; allowed: {', '.join(sorted(allowed))}"

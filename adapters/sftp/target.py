@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.base import BadTarget, Files
+from adapters.blocks import strict
 from adapters.sftp.compiled import DropTarget, ExtractTarget
 from adapters.sftp.compiler import Compiler
 
@@ -27,34 +28,30 @@ _MAP = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "
 _READY = {"enum": ["done_file"]}
 
 
-def _object(required: str, **properties: Any) -> Mapping[str, Any]:
-    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": properties}
-
-
-_RECORDS = _object("format", format={"enum": ["fixed"]})
+_RECORDS = strict("format", format={"enum": ["fixed"]})
 _FORM: Mapping[str, Any] = {"copybook": _TEXT, "views": {"type": "array", "items": _TEXT}}
 _FILE = {"path": _PATH, **_FORM, "codepage": _TEXT, "records": _RECORDS}
 
-SYSTEM = _object(
+SYSTEM = strict(
     "host host_key user key",
     host=_TEXT,
     port={"type": ["integer", "string"]},
     host_key={**_TEXT, "description": "the server's key as in known_hosts, without the host: ssh-ed25519 AAAA..."},
     user=_TEXT,
     key={**_TEXT, "description": "our private key as PEM text"},
-    pool=_object("max", max={"type": "integer", "minimum": 1, "maximum": 8}),
+    pool=strict("max", max={"type": "integer", "minimum": 1, "maximum": 8}),
 )
-TARGET = _object(
+TARGET = strict(
     "",
-    drop=_object(
+    drop=strict(
         "path copybook codepage map publish",
         **_FILE,
         each=_TEXT,
         map=_MAP,
-        trailer=_object("copybook map", copybook=_TEXT, map=_MAP),
-        publish=_object("write_as then", write_as=_SUFFIX, then={"enum": ["rename"]}, done_file=_SUFFIX),
+        trailer=strict("copybook map", copybook=_TEXT, map=_MAP),
+        publish=strict("write_as then", write_as=_SUFFIX, then={"enum": ["rename"]}, done_file=_SUFFIX),
     ),
-    reply=_object(
+    reply=strict(
         "path copybook ready_when match_on expect_within",
         **_FILE,
         ready_when=_READY,
@@ -64,14 +61,14 @@ TARGET = _object(
         expect_within=_DURATION,
         archive={"type": "string", "pattern": r"^/[^\s{}]*/$"},
     ),
-    extract=_object(
+    extract=strict(
         "path copybook codepage key",
         **_FILE,
         key={**_MAP, "maxProperties": 1},
         ready_when=_READY,
         done_file=_SUFFIX,
-        header=_object("copybook", copybook=_TEXT, as_of=_TEXT),
-        trailer=_object("copybook count", copybook=_TEXT, count=_TEXT),
+        header=strict("copybook", copybook=_TEXT, as_of=_TEXT),
+        trailer=strict("copybook count", copybook=_TEXT, count=_TEXT),
     ),
 )
 

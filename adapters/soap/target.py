@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from adapters import errors, template
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import instead, strict
 from adapters.errors import ErrorRule
 from adapters.httpwire import SYSTEM_KEYS
 from adapters.httpwire import calls as calls
@@ -31,37 +31,23 @@ if TYPE_CHECKING:
     from adapters.soap.wsdl import Operation, Wsdl
 
 
-def _block(*required: str, **properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"type": "object", "additionalProperties": False, "minProperties": 1, "required": list(required), "properties": properties}
-
-
 _PEM = {"type": "string", "description": "PEM text: a private key without a passphrase, or a certificate"}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
-SYSTEM: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["wsdl", "endpoint"],
-    "properties": {
-        "wsdl": {"type": "string", "description": "a file of the catalogue; what it imports must lie beside it"},
-        "endpoint": {"type": "string", "description": "where to send; the WSDL's own address is not used"},
-        "security": {
-            "dependentRequired": {"digest": ["username_token"]},
-            **_block(
-                username_token={"type": "string", "description": "user:password"},
-                digest={"type": "boolean"},
-                sign=_block("key", "cert", key=_PEM, cert=_PEM),
-                verify=_block("cert", cert=_PEM),
-            ),
-        },
-        **SYSTEM_KEYS,
-    },
-}
-TARGET: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["operation"],
-    "properties": {"operation": {"type": "string"}, "send": _TEXTS, "echo": _TEXTS, "rows": {"type": "string"}},
-}
+_SECURITY = strict(
+    "",
+    username_token={"type": "string", "description": "user:password"},
+    digest={"type": "boolean"},
+    sign=strict("key cert", key=_PEM, cert=_PEM),
+    verify=strict("cert", cert=_PEM),
+)
+SYSTEM: Mapping[str, Any] = strict(
+    "wsdl endpoint",
+    wsdl={"type": "string", "description": "a file of the catalogue; what it imports must lie beside it"},
+    endpoint={"type": "string", "description": "where to send; the WSDL's own address is not used"},
+    security={"dependentRequired": {"digest": ["username_token"]}, **_SECURITY, "minProperties": 1},
+    **SYSTEM_KEYS,
+)
+TARGET: Mapping[str, Any] = strict("operation", operation={"type": "string"}, send=_TEXTS, echo=_TEXTS, rows={"type": "string"})
 Problems = Iterator[tuple[tuple[str, ...], str]]
 
 
@@ -88,8 +74,8 @@ def compile(block: Mapping[str, Any], system: Mapping[str, Any], files: Files) -
     pinned = wsdl.load(files, system["wsdl"])
     operation = pinned.operations.get(block["operation"])
     if operation is None:
-        instead = _instead(block["operation"], pinned.operations)
-        raise BadTarget([Fault(("operation",), f"{system['wsdl']} has no operation '{block['operation']}'{instead}")])
+        near = instead(block["operation"], pinned.operations)
+        raise BadTarget([Fault(("operation",), f"{system['wsdl']} has no operation '{block['operation']}'{near}")])
     readable = frozenset(shape.paths(operation.reply.type))
     problems = [
         *_templates(block),
@@ -131,7 +117,7 @@ def _sent(send: Mapping[str, str], type_: Any, children: Callable[[Any], Mapping
         for step in path.split("/"):
             names = {child.name: child for child in children(here).values()}
             if step not in names:
-                yield ("send", path), f"the request has no element '{path}'{_instead(step, names)}"
+                yield ("send", path), f"the request has no element '{path}'{instead(step, names)}"
                 break
             here = names[step].type
         else:
@@ -161,21 +147,15 @@ def _told(block: Mapping[str, Any], readable: frozenset[str], in_faults: Iterabl
     for path in (*block.get("echo", {}), *([block["rows"]] if "rows" in block else [])):
         if path not in readable:
             where = ("echo", path) if path in block.get("echo", {}) else ("rows",)
-            yield where, f"the answer has no element '{path}'{_instead(path, readable)}"
+            yield where, f"the answer has no element '{path}'{instead(path, readable)}"
     facts = {"fault", "faultcode", *in_faults, *readable}
     for name, rule in block.get("errors", {}).items():
         for fact in rule.get("when", {}):
             if fact not in facts:
-                yield ("errors", name, "when", fact), f"neither the answer nor a fault has '{fact}'{_instead(fact, facts)}"
+                yield ("errors", name, "when", fact), f"neither the answer nor a fault has '{fact}'{instead(fact, facts)}"
 
 
 def _at(type_: Any, path: Iterable[str], children: Callable[[Any], Mapping[str, Child]]) -> Any:
     for step in path:
         type_ = next(child.type for child in children(type_).values() if child.name == step)
     return type_
-
-
-def _instead(word: str, allowed: Iterable[str]) -> str:
-    words = sorted(allowed)
-    close = get_close_matches(word, words, 1)
-    return f"; did you mean '{close[0]}'?" if close else f"; it has {', '.join(words) or 'none'}"

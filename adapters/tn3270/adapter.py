@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from adapters.base import Adapter, Call, Events, Files, Leases, Reply
+from adapters.blocks import seconds
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Refused, Unavailable
 from adapters.events import SILENT
 from adapters.pool import Pool
@@ -69,7 +70,7 @@ class Tn3270:
             partial(self._open, needed=True),
             self._close,
             size=len(users),
-            idle=_seconds(sessions.get("idle_logoff", "10m")),
+            idle=seconds(sessions.get("idle_logoff", "10m")),
             recycle_after=sessions.get("recycle_after", 0),
             fit=self._fit,
             tend=self._tend,
@@ -239,7 +240,7 @@ class Tn3270:
         if self._leases.wanted(session.seat.lease):
             self._events.happened("handed_over", self.name)
             return False
-        if self._awake and idle and min(idle, now - session.touched) >= _seconds(self._awake["every"]):
+        if self._awake and idle and min(idle, now - session.touched) >= seconds(self._awake["every"]):
             session.touched = now
             return self._kept_awake(session.terminal, now + AWAKE)
         return True
@@ -280,7 +281,3 @@ def _place(system: Mapping[str, Any]) -> tuple[Any, Place]:
         system.get("codepage", "cp037"),
     )
     return file, place
-
-
-def _seconds(duration: str) -> float:
-    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]

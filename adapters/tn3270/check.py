@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import instead
 from adapters.tn3270.definition import LOGON, SCREEN, Definition, Edge, Field, Graph, Logon, Place, logon, screen
 
 Path = tuple[str | int, ...]
@@ -45,9 +45,7 @@ def load(files: Files, logon_file: str) -> Graph:
 
 def nearest(what: str, name: str, allowed: Iterable[str]) -> str:
     """`what 'name'` is unknown, and what was perhaps meant."""
-    known = sorted(allowed)
-    close = get_close_matches(name, known, 1)
-    return f"unknown {what} '{name}'; " + (f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(known) or 'none'}")
+    return f"unknown {what} '{name}'{instead(name, allowed)}"
 
 
 def typed(fields: Mapping[str, Any], defined: Definition, path: Path) -> Iterator[tuple[Path, str]]:

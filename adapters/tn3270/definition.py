@@ -45,14 +45,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.blocks import strict
 from adapters.template import Template, parse
 
 KEYS = ("enter", "clear", *(f"pf{n}" for n in range(1, 25)), "pa1", "pa2", "pa3")
-
-
-def strict(required: str, **properties: Any) -> dict[str, Any]:
-    """A JSON Schema object without other keys; `required` are names separated by blanks."""
-    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": properties}
 
 
 def _map(of: Any) -> dict[str, Any]:
@@ -66,7 +62,7 @@ _COUNT = {"type": "integer", "minimum": 1}
 _FLAG = {"type": "boolean"}
 _AT = {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}
 _STEP = strict("press", type=TEXTS, press=KEY)
-_EDGE = strict("from press", **{"from": NAME}, type=TEXTS, press=KEY)
+_EDGE = strict("from press", from_=NAME, type=TEXTS, press=KEY)
 _NAMES = {"type": "array", "minItems": 1, "items": NAME}
 _ANY = strict("at any", at=_AT, any=_NAMES)
 _SAID = _map(_map(_NAMES))

@@ -26,10 +26,11 @@ from typing import Any
 import ebcdic  # noqa: F401  (registers code pages that Python lacks)
 
 from adapters.base import BadTarget, Fault, Files
+from adapters.blocks import strict
 from adapters.errors import ErrorRule, rules
 from adapters.template import Template, parse
 from adapters.tn3270.check import Path, load, nearest, typed
-from adapters.tn3270.definition import KEY, NAME, TEXTS, Definition, Graph, Texts, strict, texts
+from adapters.tn3270.definition import KEY, NAME, TEXTS, Definition, Graph, Texts, texts
 
 COUNT = {"type": "integer", "minimum": 1}
 DURATION = {"type": "string", "pattern": "^[0-9]+[smh]$"}
@@ -68,7 +69,7 @@ TARGET: Mapping[str, Any] = strict(
         screen=NAME,
         press=KEY,
         confirmed=NAME,
-        ask={**strict("use", use=NAME, **{"with": TEXTS}, shows=TEXTS), "type": ["string", "object"], "minLength": 1},
+        ask={**strict("use", use=NAME, with_=TEXTS, shows=TEXTS), "type": ["string", "object"], "minLength": 1},
     ),
 )
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from adapters import registry, template
 from adapters.base import BadTarget, Fault
+from adapters.blocks import seconds
 from adapters.errors import rules as error_rules
 from wrapper.catalogue.folder import Folder, NoFile
 from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.strict_yaml import Document
-from wrapper.catalogue.units import seconds, share
+from wrapper.catalogue.units import share
 from wrapper.operation import Ask, Auth, Caching, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
 
 CURRENCIES: Mapping[str, int] = {

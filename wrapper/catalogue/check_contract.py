@@ -9,12 +9,12 @@ from typing import Any
 import re2
 
 from adapters import registry
+from adapters.blocks import seconds
+from wrapper.admission import GRACEFUL
 from wrapper.catalogue.build import CURRENCIES, Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
 from wrapper.catalogue.found import Path, instead
-from wrapper.catalogue.units import seconds
 
-GRACEFUL_STOP = 30.0  # seconds a stopping worker waits for its requests
 OURS = ("docs", "health", "jobs", "openapi.json")
 _FITS = {
     "pattern": ("string",), "min_length": ("string",), "max_length": ("string",), "one_of": ("string",),
@@ -122,10 +122,8 @@ def auth(endpoint: Endpoint, _: Estate) -> Told:
 def limits(endpoint: Endpoint, estate: Estate) -> Told:
     """Deadline, protection of the back end, cache."""
     raw = endpoint.raw["limits"]
-    if endpoint.operation.deadline > GRACEFUL_STOP:
-        too_long = (
-            f"a deadline of {raw['deadline']} is longer than a stopping worker waits ({GRACEFUL_STOP:.0f}s): a restart would cut calls"
-        )
+    if endpoint.operation.deadline > GRACEFUL:
+        too_long = f"a deadline of {raw['deadline']} is longer than a stopping worker waits ({GRACEFUL:.0f}s): a restart would cut calls"
         yield ("limits", "deadline"), too_long
     yield from _protection(endpoint, estate)
     cache = raw.get("cache", {})

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters import registry
+from adapters.blocks import strict
 from wrapper import convert
 from wrapper.catalogue.units import DURATION, PERCENT, RATE
 
@@ -20,16 +21,6 @@ ROUTE = r"^(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9_.~-]+|\{[a-z][a-z0-9_]*\}))
 STAGES = ("legacy", "shadow", "canary", "modern", "retired")
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
 MASKS = ("last4", "initials", "hidden")
-
-
-def strict(required: str, /, **properties: Any) -> dict[str, Any]:
-    """An object without other keys; `required` are names separated by blanks. A key that is a Python word ends in `_` here."""
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": required.split(),
-        "properties": {name.removesuffix("_"): schema for name, schema in properties.items()},
-    }
 
 
 def named(of: Any, what: str, pattern: str = NAME) -> dict[str, Any]:

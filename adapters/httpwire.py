@@ -10,7 +10,6 @@ unasked; once a byte is out, whatever goes wrong is the caller's to hear.
 from __future__ import annotations
 
 import re
-import select
 import socket
 import ssl
 import time
@@ -137,7 +136,7 @@ class Wire:
         if line.sock is not None:
             line.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
-            with watchdog.limit(deadline, lambda: _shut(line.sock), told=self._fired) as alarm:
+            with watchdog.limit(deadline, partial(_cut, line), told=self._fired) as alarm:
                 try:
                     yield
                 except (OSError, ValueError) as error:
@@ -221,19 +220,14 @@ def _tls(name: str, ca: str | None) -> ssl.SSLContext:
 
 
 def _quiet(line: Line, _idle: float) -> bool:
-    """A kept connection may be used when it is open and nothing waits to be read: neither its end nor a stray answer. Of TLS nothing
-    waits decrypted: a reader asks for more than a record holds."""
-    if line.sock is None:
-        return False
-    poll = select.poll()
-    poll.register(line.sock, select.POLLIN)
-    return not poll.poll(0)
+    """A kept connection may be used when it is open and nothing has come. Of TLS nothing waits decrypted: a reader asks for more than a
+    record holds."""
+    return line.sock is not None and tcp.quiet(line.sock)
 
 
-def _shut(sock: socket.socket | None) -> None:
-    """End whatever blocks on it. Past SSLSocket's own shutdown, which would drop the encryption under a reader."""
-    if sock is not None:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+def _cut(line: Line) -> None:
+    if line.sock is not None:
+        tcp.cut(line.sock)
 
 
 def _close(line: Line) -> None:

@@ -1,11 +1,14 @@
-"""A TCP connection within a deadline, the look-up of the host's name included: getaddrinfo takes no time-out and may wait for minutes."""
+"""TCP: a connection within a deadline, whether it is quiet, and its end from outside. The deadline bounds the look-up of the host's name
+too: getaddrinfo takes no time-out and may wait for minutes."""
 
 from __future__ import annotations
 
 import ipaddress
+import select
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 Address = tuple[socket.AddressFamily, Any]
@@ -54,3 +57,16 @@ def addresses(host: str, port: int, deadline: float) -> list[Address]:
     if not found:
         raise TimeoutError
     return list(found)
+
+
+def quiet(line: socket.socket) -> bool:
+    """Whether nothing waits to be read: neither the peer's end nor a word that nobody asked for. Asks this side's kernel only."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    return not poll.poll(0)
+
+
+def cut(line: socket.socket) -> None:
+    """End whatever blocks on it, in any thread. Past SSLSocket's own shutdown, which would drop the encryption under a reader."""
+    with suppress(OSError):
+        socket.socket.shutdown(line, socket.SHUT_RDWR)

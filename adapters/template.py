@@ -39,7 +39,7 @@ class Template:
     def value(self, params: Mapping[str, Any]) -> Any:
         """The parameter itself, still typed, for a whole-hole template; the rendered text otherwise; None when a parameter is absent."""
         if self.whole is not None:
-            return _look(params, self.whole)
+            return pick(params, self.whole, ".")
         return self.render(params)
 
     def render(self, params: Mapping[str, Any]) -> str | None:
@@ -49,7 +49,7 @@ class Template:
             if isinstance(part, str):
                 out.append(part)
                 continue
-            value = _look(params, part[0])
+            value = pick(params, part[0], ".")
             if value is None:
                 return None
             out.append(as_text(value, part[1]))
@@ -74,12 +74,10 @@ def parse(source: str) -> Template:
     return Template(source, kept)
 
 
-def _look(params: Mapping[str, Any], name: str) -> Any:
-    value: Any = params
-    for step in name.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(step)
+def pick(value: Any, path: str, between: str = "/") -> Any:
+    """`Result/Limit` in a nested record; None where a step is absent."""
+    for step in path.split(between):
+        value = value.get(step) if isinstance(value, Mapping) else None
     return value
 
 

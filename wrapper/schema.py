@@ -15,6 +15,7 @@ from typing import Any
 import marshmallow as ma
 import re2
 
+from adapters import template
 from adapters.base import Record
 from wrapper import convert, functions
 from wrapper.operation import Field, ReadRule
@@ -117,12 +118,7 @@ def flat(record: Record, fields: Sequence[Field], rules: Mapping[str, ReadRule])
 
 def pick(record: Record, path: str) -> Any:
     """`Result/Limit` in a nested record; None where a step is absent."""
-    if path in record:
-        return record[path]
-    value: Any = record
-    for step in path.split("/"):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
+    return record[path] if path in record else template.pick(record, path)
 
 
 def _converter(field: Field, rule: ReadRule, packages: Sequence[str]) -> convert.Converter:

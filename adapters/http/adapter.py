@@ -21,7 +21,7 @@ from adapters.errors import AdapterError, Conflict, Misread, Missing, Preconditi
 from adapters.events import SILENT
 from adapters.http.target import Body, HttpTarget
 from adapters.httpwire import Answer, Wire, refusal, unsettled
-from adapters.template import Template, as_text
+from adapters.template import Template, as_text, pick
 
 REFUSALS: Mapping[int, type[AdapterError]] = {
     400: Refused,
@@ -96,7 +96,7 @@ class Http:
         """Raise when the answer is an error, by a rule or by its status."""
         if rules := call.target.errors:
             paths = {path for rule in rules for path in rule.when}
-            facts = {path: as_text(value) for path in paths if (value := _pick(told, path)) is not None} | {"status": str(answer.status)}
+            facts = {path: as_text(value) for path in paths if (value := pick(told, path)) is not None} | {"status": str(answer.status)}
             rule = matching(rules, facts)
             if rule:
                 raise rule.error(self.name)
@@ -161,12 +161,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
-
-
-def _pick(told: Any, path: str) -> Any:
-    for step in path.split("/"):
-        told = told.get(step) if isinstance(told, Mapping) else None
-    return told
 
 
 def _filled(body: Body | Any, params: Mapping[str, Any]) -> Any:

@@ -55,8 +55,7 @@ def _drop(dialled: Future[tuple[Any, socket.socket]]) -> None:
     """Nobody waits for it any more."""
     if dialled.exception() is None:
         connection, line = dialled.result()
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
+        tcp.cut(line)
         line.close()
         connection.close()
 

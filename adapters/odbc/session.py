@@ -13,7 +13,7 @@ from typing import Any
 
 import pyodbc
 
-from adapters import watchdog
+from adapters import tcp, watchdog
 from adapters.base import Events
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown
 from adapters.events import SILENT
@@ -29,7 +29,6 @@ pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have c
 Rows = Sequence[Sequence[Any]]
 _PREPARED = 32  # cursors kept per session, each with its prepared statement
 _CLOSE = 1.0
-_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _BUSY = 50  # milliseconds that SQLite's driver waits for a lock, twice, whatever happens; more of it is waited for in _execute
 _REST, _PING = 30.0, 1.0  # a session idle for longer must answer a ping first
 _KEY = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
@@ -128,16 +127,8 @@ class Session:
         return not self._hung_up() and (idle <= _REST or self._line is None or self._answers())
 
     def _hung_up(self) -> bool:
-        """Whether the peer has closed the connection, or said something unasked as servers do before; asks this side's kernel only."""
-        if self._line is None:
-            return False
-        try:
-            self._line.recv(1, _PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
+        """Whether the peer has closed the connection, or said something unasked as servers do before."""
+        return self._line is not None and not tcp.quiet(self._line)
 
     def ping(self, deadline: float) -> None:
         """Return when the server answers."""
@@ -187,8 +178,7 @@ class Session:
     def _cut(self) -> None:
         """End whatever the driver waits for."""
         if self._line is not None:
-            with suppress(OSError):
-                self._line.shutdown(socket.SHUT_RDWR)
+            tcp.cut(self._line)
         elif self._running is not None:
             self._running.cancel()
 

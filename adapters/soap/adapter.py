@@ -23,7 +23,7 @@ from adapters.soap.request import fill
 from adapters.soap.security import WSSE, Security, Unsigned
 from adapters.soap.target import SoapTarget
 from adapters.soap.wsdl import Operation
-from adapters.template import as_text
+from adapters.template import as_text, pick
 
 Element = etree._Element
 CARRY_FAULTS = (200, 400, 500)  # statuses under which SOAP 1.1 and 1.2 send an envelope
@@ -146,10 +146,10 @@ class Soap:
     def _complain(self, call: Call, record: Any) -> None:
         """Raise when the answer is about something else than what was asked, or is an error by a rule."""
         target: SoapTarget = call.target
-        facts = {path: as_text(value) for path in target.telling if (value := _pick(record, path)) is not None}
+        facts = {path: as_text(value) for path in target.telling if (value := pick(record, path)) is not None}
         rule = matching(target.errors, facts)
         for path, template in target.echo.items():
-            shown = _pick(record, path)
+            shown = pick(record, path)
             if (shown is None and rule is None) or (shown is not None and as_text(shown) != template.render(call.params)):
                 with unsettled(call):
                     raise self._misread(f"the answer's {path} is not what was asked for")
@@ -159,14 +159,8 @@ class Soap:
 
 def _rows(record: Any, path: tuple[str, ...]) -> tuple[Record, ...]:
     """The records at `path`; none where a step is missing."""
-    rows = _pick(record, "/".join(path)) if path else record
+    rows = pick(record, "/".join(path)) if path else record
     return tuple(rows) if isinstance(rows, list) else () if rows is None else (rows,)
-
-
-def _pick(record: Any, path: str) -> Any:
-    for step in path.split("/"):
-        record = record.get(step) if isinstance(record, Mapping) else None
-    return record
 
 
 def _codes(fault: Element, soap: str) -> Iterator[str]:

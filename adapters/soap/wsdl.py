@@ -116,10 +116,8 @@ def _operations(document: Any, encoded: frozenset[tuple[str, str]]) -> Iterable[
     for service in document.services.values():
         for port in service.ports.values():
             for name, operation in port.binding.all().items():
-                if any(
-                    message is None or message.body is None or message._is_body_wrapped for message in (operation.input, operation.output)
-                ):
-                    continue  # a body of several elements has no one schema
+                if not (_whole(operation.input) and _whole(operation.output)):
+                    continue
                 made = _operation(name, operation, (port.binding.name.localname, name) in encoded, decoders)
                 owners = (service.name, port.name, port.binding.port_type.name.localname)
                 for spelt in (name, *(f"{owner}.{name}" for owner in owners)):

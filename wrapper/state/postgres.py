@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import socket
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from adapters import tcp
 from adapters.watchdog import limit
 from wrapper.problems import NotReady
 from wrapper.state.database import BadStore, Result, Transaction, note, noted
@@ -61,16 +61,13 @@ class _Line:
 
     def fit(self) -> bool:
         """Nothing has come from a server that was not asked: it would be a farewell."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return tcp.quiet(self._socket)
 
     def rests(self) -> bool:
         return not self.connection.closed and self.connection.info.transaction_status == TransactionStatus.IDLE
 
     def cut(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        tcp.cut(self._socket)
 
     def close(self) -> None:
         self.cut()  # no farewell that could block

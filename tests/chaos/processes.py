@@ -19,7 +19,7 @@ class Counts:
     zombies: int
     memory: int
 
-    def over(self, base: Counts, *, threads: int = 6, descriptors: int = 16, processes: int = 3) -> str:
+    def over(self, base: Counts, *, threads: int = 6, descriptors: int = 30, processes: int = 3) -> str:
         """What has grown beyond a tolerance for pools that are fuller than they were: '' or words."""
         grown = [
             f"{name} {getattr(base, name)} -> {getattr(self, name)}"

@@ -90,9 +90,9 @@ def test_a_job_and_its_write_appear_together(store: Store) -> None:
 def test_a_job_has_one_worker_at_a_time_and_a_late_one_is_fenced(store: Store) -> None:
     store.reserve(WRITE, {}, 30)
     store.add_job(WRITE, "JOB000000001", {}, "", 60)
-    assert store.claim("first", 0.05) is not None
+    assert store.claim("first", 0.5) is not None
     assert store.claim("second", 30) is None
-    time.sleep(0.06)
+    time.sleep(0.55)
     taken = store.claim("second", 30)
     assert taken is not None
     with pytest.raises(LeaseLost):

@@ -74,6 +74,12 @@ def parse(source: str) -> Template:
     return Template(source, kept)
 
 
+def filled(texts: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name from templates by name; what needs an absent parameter is left out."""
+    values = {name: parse(text).value(params) for name, text in texts.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def pick(value: Any, path: str, between: str = "/") -> Any:
     """`Result/Limit` in a nested record; None where a step is absent."""
     for step in path.split(between):

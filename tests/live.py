@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrapper.policy import keys
+from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,11 +51,12 @@ def estate(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def serving(
-    settings: Mapping[str, str], callers: Sequence[keys.Caller], folder: Path, catalogue: Path = CATALOGUE, state: str | None = None
+    settings: Mapping[str, str], callers: Sequence[Caller], folder: Path, catalogue: Path = CATALOGUE, state: str | None = None
 ) -> Iterator[Served]:
     """Ready when the block begins; at its end it must stop by itself, with exit code 0. `settings` say where the estate is."""
     state = state or f"sqlite:///{folder}/state.sqlite"
-    made = _keys(Store(state, Path(settings.get("FIGWAY_STATE_KEY", folder / "state.key"))), callers)
+    with closing(Store(state, Path(settings.get("FIGWAY_STATE_KEY", folder / "state.key")))) as store:
+        made = {caller.name: store.issue(caller) for caller in callers}
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
     log = folder / "figway.log"
@@ -77,14 +78,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _keys(store: Store, callers: Sequence[keys.Caller]) -> dict[str, str]:
-    made = {caller.name: keys.new(caller) for caller in callers}
-    for _, row in made.values():
-        store.put_key(row)
-    store.close()
-    return {name: key for name, (key, _) in made.items()}
 
 
 def _wait(address: tuple[str, int], child: subprocess.Popen[bytes], log: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from wrapper.policy import keys
+from wrapper.policy.keys import Caller
 from wrapper.settings import from_environment
 from wrapper.state.store import Store, restored
 
@@ -48,9 +48,7 @@ def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: S
     bound: dict[str, frozenset[str]] = {}
     for subject, _, value in (claim.partition("=") for claim in claims):
         bound[subject] = bound.get(subject, frozenset()) | {value}
-    made, row = keys.new(keys.Caller(name, frozenset(scopes), frozenset(purposes), bound))
-    opened(state).put_key(row)
-    click.echo(made)
+    click.echo(opened(state).issue(Caller(name, frozenset(scopes), frozenset(purposes), bound)))
 
 
 def _check(option: str, *words: str) -> None:

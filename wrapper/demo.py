@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,6 @@ import click
 
 from wrapper import tour
 from wrapper.admission import GRACEFUL
-from wrapper.policy import keys
 from wrapper.server import die_with_parent
 from wrapper.settings import Settings, as_environment, from_environment
 from wrapper.state.store import Store
@@ -96,14 +95,8 @@ def _pause(seconds: float) -> None:
 
 def _keys(state: str) -> dict[str, str]:
     """API keys of the tour's callers, by name."""
-    store = Store(state)
-    try:
-        made = {caller.name: keys.new(caller) for caller in tour.CALLERS}
-        for _, row in made.values():
-            store.put_key(row)
-    finally:
-        store.close()
-    return {name: key for name, (key, _) in made.items()}
+    with closing(Store(state)) as store:
+        return {caller.name: store.issue(caller) for caller in tour.CALLERS}
 
 
 def _estate(settings: Settings, folder: Path, running: ExitStack) -> dict[str, str]:

@@ -79,7 +79,7 @@ class Join:
             for part in [p for p in waiting if _needs(p, operation) <= gathered.facts.keys() | gathered.missing.keys()]:
                 waiting.remove(part)
                 if _needs(part, operation) <= gathered.facts.keys():
-                    values = _values(part, {**params, **gathered.facts})
+                    values = template.filled(part.params, {**params, **gathered.facts})
                     running[self._pool.submit(copy_context().run, self._ask, part.operation, values, terms)] = part
                 else:
                     gathered.failed(part, Missing(f"{part.name} needs a part that is missing"))
@@ -88,7 +88,11 @@ class Join:
 
     def from_caller(self, operation: Operation, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """The required parts that the caller's own values fill, each as its operation's name and these values."""
-        return [(part.operation, _values(part, params)) for part in operation.parts if part.required and not _needs(part, operation)]
+        return [
+            (part.operation, template.filled(part.params, params))
+            for part in operation.parts
+            if part.required and not _needs(part, operation)
+        ]
 
     def data(self, operation: Operation, params: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
         """The join's own response, JSON-ready: each field from its expression, or the parameter of its name.
@@ -132,9 +136,3 @@ def _needs(part: Part, operation: Operation) -> frozenset[str]:
     """The parts whose facts this part's parameters name."""
     used = frozenset().union(*(template.parse(text).uses for text in part.params.values()))
     return used & {p.name for p in operation.parts}
-
-
-def _values(part: Part, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The part's parameters; what nobody knows is left out, and the part's own rules say whether it can do without."""
-    values = {name: template.parse(text).value(known) for name, text in part.params.items()}
-    return {name: value for name, value in values.items() if value is not None}

@@ -67,6 +67,13 @@ class Inadequate(RequestError):
     title = "The back end's data is not good enough to answer with"
 
 
+class Internal(RequestError):
+    """What an error of ours is shown as."""
+
+    status = 500
+    title = "Figway failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An application/problem+json body with its headers."""
@@ -78,36 +85,24 @@ class Problem:
 
 def problem(error: Exception, trace: str) -> Problem:
     """What the caller sees of `error`. Anything unknown is a bare 500: its text stays in the log."""
+    shown: RequestError | AdapterError | ScoringError
+    more: dict[str, Any] = {}
+    headers: Mapping[str, str] = {}
     match error:
         case RequestError():
-            return _problem(error.status, _slug(error), error.title, error.detail, trace, error.errors, error.headers)
+            shown, headers = error, error.headers
+            more = {"errors": list(error.errors)} if error.errors else {}
         case AdapterError():
-            extra: dict[str, Any] = {"outcome": "unknown"} if isinstance(error, OutcomeUnknown) else {}
-            if error.code:
-                extra["code"] = error.code
-            if error.backend:
-                extra["backend"] = error.backend
+            shown = error
+            told = {"outcome": "unknown" if isinstance(error, OutcomeUnknown) else "", "code": error.code, "backend": error.backend}
+            more = {name: word for name, word in told.items() if word}
             headers = {"Retry-After": str(max(math.ceil(error.retry_after or UNKNOWN), 1))} if error.status == 503 else {}
-            return _problem(error.status, _slug(error), error.title, error.detail, trace, (), headers, extra)
         case ScoringError():
-            return _problem(error.status, _slug(error), error.title, error.detail, trace)
-    return _problem(500, "internal", "Figway failed", "An error of our own; the log has it under this request id.", trace)
-
-
-def _problem(
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    trace: str,
-    errors: Sequence[Mapping[str, str]] = (),
-    headers: Mapping[str, str] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> Problem:
-    body: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "request_id": trace}
-    if errors:
-        body["errors"] = list(errors)
-    return Problem(status, {**body, **(extra or {})}, headers or {})
+            shown = error
+        case _:
+            shown = Internal("An error of our own; the log has it under this request id.")
+    about = {"type": f"/problems/{_slug(shown)}", "title": shown.title, "status": shown.status, "detail": shown.detail}
+    return Problem(shown.status, {**about, "request_id": trace, **more}, headers)
 
 
 def _slug(error: Exception) -> str:

@@ -139,7 +139,7 @@ class Settling:
             if not earlier.gone or earlier.intent is None or earlier.id.operation != operation.name:
                 continue
             theirs = self._params(operation, earlier)
-            if theirs is None or _filled(ask.params, theirs) != _filled(ask.params, params):
+            if theirs is None or template.filled(ask.params, theirs) != template.filled(ask.params, params):
                 continue
             settled = None
             with suppress(AdapterError):
@@ -152,7 +152,7 @@ class Settling:
         assert operation.legacy is not None
         assert operation.legacy.ask is not None
         ask = operation.legacy.ask
-        _, rows = self._read(ask.operation, _filled(ask.params, params), replace(terms, fresh=True))
+        _, rows = self._read(ask.operation, template.filled(ask.params, params), replace(terms, fresh=True))
         return {name: _text(rows.good[0][name]) for name in ask.shows}, rows.good[0]
 
     def _answer(self, operation: Operation, params: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,11 +162,6 @@ class Settling:
         whole = operation.shape == "object" and all(f.optional or made[f.name] is not None for f in operation.fields)
         data = self._dump(operation, made) if whole else None
         return {"status": 200, "body": {"data": data, "score": None, "meta": {"settled": "by asking"}}}
-
-
-def _filled(texts: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name: template.parse(text).value(params) for name, text in texts.items()}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(value: Any) -> str:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
@@ -63,8 +64,7 @@ class _Line:
 
     def shut(self) -> None:
         """Does not block: what waits on the connection fails now."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        tcp.cut(self.sock)
 
     def close(self) -> None:
         """Ends the connection and its thread."""
@@ -178,7 +178,7 @@ def _connect(access: Access, deadline: float) -> _Line:
         sock = tcp.connect(access.host, access.port, deadline)
         client = paramiko.SSHClient()
         try:
-            with limit(deadline, lambda: sock.shutdown(socket.SHUT_RDWR), told=access.fired):
+            with limit(deadline, partial(tcp.cut, sock), told=access.fired):
                 transport = _log_on(access, client, sock, left(deadline))
             return _Line(client, transport, sock)
         except BaseException:
@@ -212,8 +212,7 @@ def _alive(client: paramiko.SSHClient) -> paramiko.Transport | None:
 
 
 def _abandon(client: paramiko.SSHClient, sock: socket.socket) -> None:
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+    tcp.cut(sock)
     transport = client.get_transport()
     if transport is not None:
         if transport.is_alive():

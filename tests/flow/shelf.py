@@ -19,7 +19,7 @@ from typing import Any
 from tests import needs
 from tests.live import ROOT
 from tests.processes import descendants
-from wrapper.policy import keys
+from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
 SYSTEMS = "systems:\n  shelf:\n    kind: odbc\n    dsn: env:SHELF_DSN\n"
@@ -112,9 +112,8 @@ def serving(folder: Path, files: Mapping[str, str] | None = None, **more: str) -
     catalogue, environ = prepared(folder)
     for name, text in (files or {}).items():
         (catalogue / name).write_text(text)
-    made, row = keys.new(keys.Caller("me", frozenset({"things:read"})))
     with closing(Store(environ["FIGWAY_STATE"])) as store:
-        store.put_key(row)
+        made = store.issue(Caller("me", frozenset({"things:read"})))
     log = folder / "log"
     environ = {**environ, **more}
     child = start(environ, log)

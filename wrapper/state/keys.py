@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from wrapper.policy.keys import Caller, KeyRow
+from wrapper.policy.keys import Caller, KeyRow, new
 from wrapper.state.database import Row
 from wrapper.state.generations import bumped
 from wrapper.state.table import Table
@@ -14,6 +14,12 @@ CHANGED = "keys"
 
 
 class Keys(Table):
+    def issue(self, caller: Caller) -> str:
+        """A fresh key as the caller will send it: shown once, known again by what is stored of it."""
+        key, row = new(caller)
+        self.put_key(row)
+        return key
+
     def put_key(self, row: KeyRow) -> None:
         c = row.caller
         claims = {name: sorted(values) for name, values in c.claims.items()}

@@ -29,6 +29,7 @@ from wrapper.policy.keys import Caller
 from wrapper.problems import InFlight, Invalid, NotReady, RequestError
 from wrapper.request import Answer, Request, Terms
 from wrapper.settle import GRACE, Settling, again, over
+from wrapper.state.clock import me
 from wrapper.state.records import Job, Reservation, WriteId
 from wrapper.state.store import Store
 
@@ -84,7 +85,7 @@ class Writes:
             raise RequestError(
                 "a write needs the header Idempotency-Key: 1 to 255 visible characters, a new one for each write, the same for a repeat"
             )
-        id = WriteId(request.caller.name, operation.name, key)
+        id = WriteId(request.caller.name, operation.name, key, f"{me()}{secrets.token_hex(4)}")
         known = self._reserve(id, request, terms)
         if self._settled(known, terms):
             known = self._reserve(id, request, terms)

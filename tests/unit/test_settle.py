@@ -37,12 +37,13 @@ DEAD = "/".join([*me().split("/")[:3], "4194305", "1", "x"])
 
 @dataclass
 class House:
-    """A back end with one line; `lose` loses the confirmation after the act, `drop` before it."""
+    """A back end with one line; `lose` loses the confirmation after the act, `drop` before it; `meanwhile` happens right before it."""
 
     line: str = "OLD LINE"
     fate: str = ""
     written: list[str] = field(default_factory=list)
     asked: int = 0
+    meanwhile: Callable[[], None] = lambda: None
 
     def __call__(self, call: Call) -> Sequence[Record]:
         if call.effect == "read":
@@ -51,6 +52,7 @@ class House:
                 raise Unavailable("down")
             return [{"id": call.params["id"], "line": self.line}]
         call.acting()
+        self.meanwhile()
         if self.fate != "drop":
             self.line = call.params["line"]
             self.written.append(self.line)
@@ -138,6 +140,16 @@ def test_not_done_is_said_only_when_nothing_can_be_under_way_and_frees_the_key(w
     assert world.house.written == []
     world.over()
     assert "settled" not in world.move().body["meta"]  # sent again by its caller, under the same key
+    assert world.house.written == ["NEW LINE"]
+
+
+def test_a_settler_that_comes_late_frees_no_key_that_is_in_use_again(world: World) -> None:
+    """Two settle the same write at once, and its caller has sent it again before the second one speaks."""
+    world.lost("drop")
+    world.over()
+    (first,) = world.store.unsettled()
+    world.house.meanwhile = lambda: world.store.found_undone(first)
+    assert [world.move().status for _ in range(2)] == [200, 200]
     assert world.house.written == ["NEW LINE"]
 
 

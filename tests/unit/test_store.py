@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -152,6 +153,27 @@ def test_an_id_that_is_taken_makes_no_job_and_settles_no_write(store: Store) -> 
     assert store.reserve(other, {}, 30).state == "in_flight"
 
 
+def test_who_lost_a_write_can_say_nothing_of_it_and_makes_no_job_of_it(store: Store) -> None:
+    """It was thought dead, stopped for a while say, and its caller has sent the same again."""
+    store.reserve(WRITE, {}, -1)
+    (lost,) = store.unsettled()
+    store.found_undone(lost)
+    again = replace(WRITE, owner=f"{me()}again")
+    for _ in range(2):
+        with pytest.raises(NotReady, match="too long"):
+            store.add_job(WRITE, "JOB000000001", {}, "", 60)
+        assert store.job("JOB000000001") is None
+        store.reserve(again, {}, 30)
+    said: list[Callable[[], None]] = [
+        lambda: store.release(WRITE), lambda: store.settle_unknown(WRITE), lambda: store.settle(WRITE, {}),
+        lambda: store.found_undone(lost), lambda: store.found_done(lost, {}), lambda: store.found_nothing(lost),
+    ]  # fmt: skip
+    for say in said:
+        say()
+        assert store.reserve(WRITE, {}, 30).state == "in_flight"
+    assert store.add_job(again, "JOB000000001", {}, "", 60) is not None
+
+
 @pytest.mark.parametrize("value", [10**30, "\ud800", [[[[[{}]]]]], -1.5, None])
 def test_whatever_json_can_say_is_sealed_and_opened_the_same(store: Store, value: object) -> None:
     store.reserve(WRITE, {}, 30)
@@ -267,6 +289,7 @@ def test_who_lost_a_reservation_has_no_say_in_it_any_more(store: Store, place: P
 
 
 def test_a_job_of_a_worker_that_was_killed_is_claimed_at_once(store: Store) -> None:
+    store.reserve(WRITE, {}, 30)
     store.add_job(WRITE, "JOB000000001", {}, "", 60)
     host, boot, space, pid, start, token = me().split("/")
     assert store.claim("/".join([host, boot, space, pid, f"{start}0", token]), 60) is not None
@@ -328,8 +351,9 @@ def test_an_alone_transaction_is_alone(store: Store) -> None:
 def test_a_step_of_the_wall_clock_ends_no_live_write_and_publishes_no_job_twice(place: Place, step: float) -> None:
     time = Time()
     with closing(place.open(time.clock)) as store:
-        store.reserve(WRITE, {}, 30)
-        store.add_job(WriteId("a", "b", "c"), "JOB000000001", {}, "", 86400)
+        for write in (WRITE, other := WriteId("a", "b", "c")):
+            store.reserve(write, {}, 30)
+        store.add_job(other, "JOB000000001", {}, "", 86400)
         assert store.claim("first", 60) is not None
         time.wall += step
         assert store.reserve(WRITE, {}, 30).state == "in_flight"

@@ -96,7 +96,8 @@ def test_a_full_store_takes_nothing_and_goes_on_when_there_is_room(tmp_path: Pat
         filled = 0
         with suppress(NotReady):
             for filled in range(200):
-                store.add_job(WriteId("a", "b", str(filled)), f"JOB{filled}", {"x": "y" * 500}, "", 60)
+                store.reserve(write := WriteId("a", "b", str(filled)), {}, 60)
+                store.add_job(write, f"JOB{filled}", {"x": "y" * 500}, "", 60)
         assert 0 < filled < 199
         not_ready(lambda: store.add_job(WRITE, "ONE MORE", {"x": "y" * 9000}, "", 60))
         assert store.job("JOB0") is not None

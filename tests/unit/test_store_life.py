@@ -106,7 +106,8 @@ def filled(store: Store) -> str:
     store.settle(DONE, {"status": 200, "body": "ü"})
     store.bump(["accounts"])
     for id in ("ACCEPTED", "HALFWAY", "OVER"):
-        store.add_job(WriteId("alice", "payments.create", id), id, {"x": 1}, "", 3600)
+        store.reserve(write := WriteId("alice", "payments.create", id), {}, 30)
+        store.add_job(write, id, {"x": 1}, "", 3600)
     store.claim("elsewhere", 60)
     for id in ("HALFWAY", "OVER"):
         taken = store.claim("elsewhere", 60)

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from wrapper.problems import NotReady
 from wrapper.state.clock import gone
 from wrapper.state.database import Row, Transaction
 from wrapper.state.records import Job, LeaseLost, WriteId
 from wrapper.state.table import Table
+from wrapper.state.writes import MINE, mine
 
 NEVER = float("inf")
 _JOB = "id, caller, operation, trace, state, step, attempts, created, updated, expect_by, error"
@@ -24,7 +26,8 @@ class Jobs(Table):
     def add_job(self, write: WriteId, id: str, params: Mapping[str, Any], trace: str, expect_within: float) -> Job | None:
         """The job and the settled write that made it, in one transaction: an accepted request is a job, whatever dies next.
 
-        None when there is a job of this id already: nothing is changed then.
+        None when there is a job of this id already: nothing is changed then. Raises NotReady when the write is not this one's any more:
+        it was thought dead, and somebody else may be making its job.
         """
         sealed = self._seal.close(params)
         with self._db.transaction() as tx:
@@ -34,11 +37,9 @@ class Jobs(Table):
                 f" VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING {_JOB}",
                 (id, write.caller, write.operation, sealed, trace, tx.now(), wall, wall, wall + expect_within),
             )
-            if row is not None:
-                tx.execute(
-                    "UPDATE writes SET state = 'done', job = ? WHERE (caller, operation, key) = (?, ?, ?)",
-                    (id, write.caller, write.operation, write.key),
-                )
+            made = f"UPDATE writes SET state = 'done', job = ? WHERE {MINE} AND state = 'reserved'"
+            if row is not None and not tx.execute(made, (id, *mine(write))).rowcount:
+                raise NotReady("this write took too long to begin; send it again")
         return None if row is None else _job(row)
 
     def job(self, id: str) -> Job | None:

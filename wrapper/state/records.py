@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from wrapper.state.clock import me
+
 WriteState = Literal["new", "in_flight", "mismatch", "done", "unknown"]
 JobState = Literal["accepted", "publishing", "published", "replied", "failed", "unknown", "poisoned"]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteId:
-    """An idempotency key in its scope: one caller's, for one operation."""
+    """An idempotency key in its scope: one caller's, for one operation. `owner` is who has reserved it: a process by its me(), with
+    something more where one process may reserve the same key again and must not take its own earlier try for the present one."""
 
     caller: str
     operation: str
     key: str
+    owner: str = field(default_factory=me, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,6 @@ class Unsettled:
     `intent` is what was kept for settling it, None when it did not come to that or all has been tried: then it is not `open`."""
 
     id: WriteId
-    owner: str
     created: float
     open: bool
     gone: bool

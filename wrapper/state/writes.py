@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from wrapper.problems import NotReady
-from wrapper.state.clock import gone, me
+from wrapper.state.clock import gone
 from wrapper.state.database import Row, Transaction
 from wrapper.state.records import Reservation, Unsettled, WriteId
 from wrapper.state.table import Table
 
 _THIS = "(caller, operation, key) = (?, ?, ?)"
-_MINE = f"{_THIS} AND owner = ?"
+MINE = f"{_THIS} AND owner = ?"
 
 
 class Writes(Table):
@@ -23,7 +23,7 @@ class Writes(Table):
             taken = tx.execute(
                 "INSERT INTO writes (caller, operation, key, fingerprint, state, until, created, owner)"
                 " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?) ON CONFLICT (caller, operation, key) DO NOTHING",
-                (write.caller, write.operation, write.key, fingerprint, now + seconds, tx.wall(), me()),
+                (write.caller, write.operation, write.key, fingerprint, now + seconds, tx.wall(), write.owner),
             ).rowcount
             row = None if taken else _write(tx, write)
         if taken:
@@ -40,29 +40,29 @@ class Writes(Table):
 
     def intend(self, write: WriteId, intent: Any) -> None:
         """What it will take to settle this write, should its end not be seen; before its first act. Raises NotReady, also when it is not
-        this process's any more: it was thought dead."""
+        this one's any more: it was thought dead."""
         with self._db.transaction() as tx:
             sealed = self._seal.close(intent)
-            if not tx.execute(f"UPDATE writes SET intent = ? WHERE {_MINE}", (sealed, *_names(write), me())).rowcount:
+            if not tx.execute(f"UPDATE writes SET intent = ? WHERE {MINE}", (sealed, *mine(write))).rowcount:
                 raise NotReady("this write took too long to begin; send it again")
 
-    # -- what its own process says, as long as the write is its own
+    # -- what its owner says, as long as the write is its own
 
     def settle(self, write: WriteId, answer: Any) -> None:
         """The write happened and this is its answer."""
         with self._db.transaction() as tx:
-            values = (self._seal.close(answer), *_names(write), me())
-            tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {_MINE}", values)
+            values = (self._seal.close(answer), *mine(write))
+            tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {MINE}", values)
 
     def settle_unknown(self, write: WriteId) -> None:
         """The write was sent and nobody knows: it will never be done again under this key, unless it is settled by asking."""
         with self._db.transaction() as tx:
-            tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {_MINE} AND state = 'reserved'", (*_names(write), me()))
+            tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {MINE} AND state = 'reserved'", mine(write))
 
     def release(self, write: WriteId) -> None:
         """Nothing happened: the caller may try again under the same key. A write that is settled, or has its job, stays."""
         with self._db.transaction() as tx:
-            tx.execute(f"DELETE FROM writes WHERE {_MINE} AND state = 'reserved'", (*_names(write), me()))
+            tx.execute(f"DELETE FROM writes WHERE {MINE} AND state = 'reserved'", mine(write))
 
     # -- what a settler says
 
@@ -94,14 +94,14 @@ class Writes(Table):
         return [self._unsettled(row, now) for row in rows if _unseen(row, now)]
 
     def _found(self, write: Unsettled, change: str, *values: Any) -> None:
-        """Unless its own process, or another settler, has said something meanwhile, or its caller has taken the key again."""
+        """Unless its owner, or another settler, has said something meanwhile, or its caller has taken the key again."""
         with self._db.transaction() as tx:
-            tx.execute(f"{change} WHERE {_MINE} AND state IN ('reserved', 'unknown')", (*values, *_names(write.id), write.owner))
+            tx.execute(f"{change} WHERE {MINE} AND state IN ('reserved', 'unknown')", (*values, *mine(write.id)))
 
     def _unsettled(self, row: Row, now: float) -> Unsettled:
         intent = None if row["intent"] is None else self._seal.open(row["intent"])
-        id = WriteId(row["caller"], row["operation"], row["key"])
-        return Unsettled(id, row["owner"], row["created"], _open(row), gone(row["owner"]), row["until"] - now, intent)
+        id = WriteId(row["caller"], row["operation"], row["key"], row["owner"])
+        return Unsettled(id, row["created"], _open(row), gone(row["owner"]), row["until"] - now, intent)
 
 
 def _unseen(row: Row, now: float) -> bool:
@@ -114,9 +114,10 @@ def _open(row: Row) -> bool:
     return bool(row["state"] == "reserved" or row["intent"] is not None)
 
 
-def _names(write: WriteId) -> tuple[str, str, str]:
-    return write.caller, write.operation, write.key
+def mine(write: WriteId) -> tuple[str, str, str, str]:
+    """The values of MINE."""
+    return write.caller, write.operation, write.key, write.owner
 
 
 def _write(tx: Transaction, write: WriteId) -> Row | None:
-    return tx.one(f"SELECT * FROM writes WHERE {_THIS}", _names(write))
+    return tx.one(f"SELECT * FROM writes WHERE {_THIS}", mine(write)[:3])

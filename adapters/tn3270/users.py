@@ -97,11 +97,13 @@ class Users:
         return sum(self._is_barred(name, deadline) for name in self._users)
 
     def _untried(self, deadline: float) -> list[str]:
+        """Not those that have a session here, even when their lease was lost: the end of that one would give the next one's back."""
         with self._lock:
             now = time.monotonic()
-            names = [name for name in sorted(self._users, key=self._aside.__getitem__) if self._aside[name] <= now]
+            open_ = [name for name in self._users if name not in self._held and self._aside[name] <= now]
+            names = sorted(open_, key=self._aside.__getitem__)
         if not names:
-            raise self._none(deadline, "is in use elsewhere")
+            raise self._none(deadline, "is in use")
         return names
 
     def _holding(self, needed: bool) -> int:

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.base import Credential
 from adapters.errors import PoolExhausted
+from adapters.tn3270.users import User, Users
 from tests.unit.stores import Place, Time, on_sqlite
+from wrapper.problems import NotReady
 from wrapper.state.clock import gone, me
 from wrapper.state.holder import TTL, Holder
 from wrapper.state.leases import Lease, Waiter, free, wanted
@@ -258,3 +261,62 @@ def test_what_is_free_goes_to_who_has_least_and_waits_longest(
     rows: list[Lease], waiters: list[Waiter], holding: int, taken: str | None
 ) -> None:
     assert free("XYZ", "A", holding, {row.name: row for row in rows}, waiters, dead="dead".__eq__) == taken
+
+
+class Halting(Store):
+    """Its first giver is held up after the act, or all of them fail."""
+
+    failing = False
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def give_lease(self, name: str, who: str, fence: int) -> None:
+        if self.failing:
+            raise NotReady("the state store is busy")
+        super().give_lease(name, who, fence)
+        if threading.current_thread().name == "first":
+            self.entered.set()
+            self.go_on.wait(5)
+
+
+def test_who_gives_a_name_back_late_keeps_no_later_taking_from_being_given_back(tmp_path: Path) -> None:
+    store = Halting(f"sqlite:///{tmp_path}/state.sqlite")
+    a, b = Holder(store, "elsewhere/a"), Holder(store, "elsewhere/b")
+    try:
+        assert [a.take(LUS[:1]), a.take(LUS[1:2])] == [*LUS[:2]]
+        first = threading.Thread(target=a.give, args=LUS[:1], name="first")
+        first.start()
+        assert store.entered.wait(5)
+        a.give(LUS[1])  # and what is owed beside
+        assert a.take(LUS[:1]) == LUS[0]
+        store.failing = True
+        a.give(LUS[0])
+        store.go_on.set()
+        first.join(5)
+        store.failing = False
+        until(lambda: b.take(LUS[:1]) is not None)
+    finally:
+        store.go_on.set()
+        for one in (a, b, store):
+            one.close()
+
+
+def test_a_user_whose_lease_was_lost_signs_on_anew_only_when_the_old_session_has_ended(tmp_path: Path) -> None:
+    """Both would hold the one name, and the end of either would give it back."""
+    clock = Time()
+    store = on_sqlite(tmp_path).open(clock.clock)
+    holder = Holder(store, "elsewhere/a", clock.clock)
+    users = Users("bank", [User("LU1", Credential(lambda _deadline: "USER1:PASSWORD"))], holder)
+    try:
+        seat = users.take(later(1), needed=True)
+        clock.steady += 20
+        assert not holder.holds(seat.lease, later(0))
+        with pytest.raises(PoolExhausted):
+            users.take(later(1), needed=True)
+        users.give(seat.lease)
+        assert users.take(later(1), needed=True).lease == seat.lease
+    finally:
+        for one in (holder, store):
+            one.close()

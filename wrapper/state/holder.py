@@ -157,19 +157,20 @@ class Holder:
                 log.get().error("leases", outcome=type(error).__name__, exc_info=True)
 
     def _settle(self) -> None:
-        """What the store has not heard of yet: bars, and only then what had been given back before these were looked at."""
-        owed = list(self._owed)
+        """What the store has not heard of yet: bars, and only then what had been given back before these were looked at. Several do this at
+        once, and a name may have been taken again meanwhile, or given back again: that is another taking, and no debt of this one."""
+        with self._change:
+            owed = {name: self._held.get(name) for name in self._owed}
         for name in list(self._bars):
             self._table.bar_lease(name)
             self._bars.discard(name)
-        for name in owed:
-            held = self._held.get(name)
+        for name, held in owed.items():
             if held is not None:
                 self._table.give_lease(name, self._who, held.fence)
             with self._change:
-                self._owed.discard(name)
-                if held is not None and self._held.get(name) is held:
-                    del self._held[name]
+                if self._held.get(name) is held:
+                    self._owed.discard(name)
+                    self._held.pop(name, None)
 
     def _renew(self, asked: dict[str, _Held], seconds: float) -> None:
         """Longer, never shorter. What is not ours any more, or has ended here, is dropped and never comes back."""

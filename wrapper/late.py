@@ -9,36 +9,41 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from wrapper import log
 from wrapper.problems import NotReady
 
 MOST = 1000
 AGAIN = 1.0
+SOON = 0.5  # seconds that a caller, whose deadline may have passed, waits for the store
+
+Note = Callable[..., None]
+"""Tells the store; `within` is for how many seconds it may try."""
 
 
 class Late:
     """Thread-safe. One thread, as long as there is something to tell."""
 
     def __init__(self) -> None:
-        self._notes: deque[Callable[[], None]] = deque()
+        self._notes: deque[Note] = deque()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._telling = False
 
-    def tell(self, note: Callable[[], None]) -> bool:
-        """Whether the store was told at once."""
-        try:
-            note()
-            return True
-        except NotReady:
-            pass
+    def tell(self, note: Note) -> bool:
+        """Whether the store was told at once. It is not asked when it has not heard of what came before."""
+        with suppress(NotReady):
+            if not self._notes:
+                note(within=SOON)
+                return True
         with self._lock:
             if len(self._notes) < MOST:
                 self._notes.append(note)
             if not self._telling and not self._closed.is_set():
-                self._telling = True
-                threading.Thread(target=self._run, name="figway-late", daemon=True).start()
+                with suppress(RuntimeError):  # no thread to be had: the next note tries again
+                    threading.Thread(target=self._run, name="figway-late", daemon=True).start()
+                    self._telling = True
         log.get().warning("state", outcome="a write's outcome waits for the store", waiting=len(self._notes))
         return False
 

@@ -123,7 +123,7 @@ class NoStore:
     def generation(self, names: Sequence[str]) -> int:
         raise NotReady("down")
 
-    def bump(self, names: Sequence[str]) -> None:
+    def bump(self, names: Sequence[str], within: float = 0.0) -> None:
         raise NotReady("down")
 
 

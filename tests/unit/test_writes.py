@@ -137,6 +137,27 @@ def test_a_store_that_fails_after_the_act_hides_neither_the_answer_nor_the_error
     assert len(back_end.calls) == 2
 
 
+def test_a_store_that_stalls_after_the_act_keeps_no_caller_past_the_deadline_and_a_second(tmp_path: Path) -> None:
+    """Two things are to be told by then: what has changed, and what came of it."""
+    op = replace(WRITE, deadline=0.5, invalidates=("things.get",))
+    locker = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None, check_same_thread=False)
+
+    def answer(call: Call) -> Any:
+        locker.execute("BEGIN IMMEDIATE")
+        time.sleep(call.left() - 0.05)
+        return [{"id": "7"}]
+
+    made, _ = service(tmp_path, Scripted(answer), op)
+    began = time.monotonic()
+    answered = made.serve(op, request(idempotency_key="k1"))
+    took = time.monotonic() - began
+    locker.rollback()
+    locker.close()
+    assert answered.body["meta"]["audit"] == "pending"
+    assert took < op.deadline + 1
+    assert isinstance(settled(made, "k1"), Answer)
+
+
 def test_of_two_at_once_one_writes_and_the_other_is_told(tmp_path: Path) -> None:
     entered, leave = threading.Event(), threading.Event()
 

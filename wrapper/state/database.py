@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from wrapper.state.schema import STEPS, VERSION
 
 Row = Mapping[str, Any]
+BOUND = 3.0
+"""Seconds within which whatever is wrong with an engine is NotReady."""
 
 
 class BadStore(Exception):
@@ -50,7 +52,7 @@ class Transaction:
 
 
 class Database(Protocol):
-    """An engine. Thread-safe; a forked child has connections of its own. Whatever is wrong with it is NotReady, within 3 seconds."""
+    """An engine. Thread-safe; a forked child has connections of its own. Whatever is wrong with it is NotReady, within BOUND."""
 
     where: str
     """For messages: no secret in it."""
@@ -60,8 +62,9 @@ class Database(Protocol):
     def create(self, there: bool) -> None:
         """What must be there, and sound, before the schema; neither made nor looked through when it has been `there`. Raises BadStore."""
 
-    def transaction(self, alone: str = "") -> AbstractContextManager[Transaction]:
-        """Durable when the block has ended well, undone by any exception. At one time only one transaction is `alone` under a name."""
+    def transaction(self, alone: str = "", within: float = BOUND) -> AbstractContextManager[Transaction]:
+        """Durable when the block has ended well, undone by any exception. At one time only one transaction is `alone` under a name.
+        It waits for at most `within` seconds."""
 
     def reading(self) -> AbstractContextManager[Transaction]:
         """Reads that wait for no writer; each statement sees what was committed before it."""

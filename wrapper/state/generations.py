@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrapper.state.database import Transaction
+from wrapper.state.database import BOUND, Transaction
 from wrapper.state.table import Table
 
 
@@ -16,9 +16,9 @@ class Generations(Table):
         found = {row["name"]: row["number"] for row in rows}
         return tuple(found.get(name, 0) for name in names)
 
-    def bump(self, names: Sequence[str]) -> None:
+    def bump(self, names: Sequence[str], within: float = BOUND) -> None:
         """Count each of `names` up by one."""
-        with self._db.transaction() as tx:
+        with self._db.transaction(within=within) as tx:
             bumped(tx, names)
 
 

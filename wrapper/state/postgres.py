@@ -27,6 +27,7 @@ from psycopg.rows import dict_row
 from adapters import tcp
 from adapters.watchdog import limit
 from wrapper.problems import NotReady
+from wrapper.state.database import BOUND as LONGEST
 from wrapper.state.database import BadStore, Result, Transaction, note, noted
 
 SIZE = 4
@@ -98,10 +99,10 @@ class Postgres:
         self._trying = threading.Lock()
 
     @contextmanager
-    def transaction(self, alone: str = "") -> Iterator[Transaction]:
+    def transaction(self, alone: str = "", within: float = LONGEST) -> Iterator[Transaction]:
         """An error leaves the server to undo it when the connection goes."""
         lock = f"SELECT pg_advisory_xact_lock({zlib.crc32(alone.encode())});" if alone else ""
-        with self._line() as line:
+        with self._line(min(BOUND, within)) as line:
             cursor = line.connection.execute(f"BEGIN; {lock} {_NOW}")
             while cursor.nextset():
                 pass
@@ -130,12 +131,12 @@ class Postgres:
                 line.close()
 
     @contextmanager
-    def _line(self, bound: float = BOUND) -> Iterator[_Line]:
+    def _line(self, bound: float) -> Iterator[_Line]:
         """A connection for one transaction; it is over by `bound`, whatever the server does."""
         deadline = time.monotonic() + bound
         if self._owner != os.getpid():
             self._forget()
-        with self._place(), _told():
+        with self._place(min(QUEUE, bound)), _told():
             line = self._kept() or self._open(deadline)
             whole = False
             try:
@@ -151,10 +152,10 @@ class Postgres:
                     line.close()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self, seconds: float) -> Iterator[None]:
         """One of the connections. A server that was seen to be silent is waited for by one thread at a time: the others hear soon."""
         gate: threading.Lock | threading.Semaphore = self._trying if self._stuck else self._places
-        if not gate.acquire(timeout=SHORT if gate is self._trying else QUEUE):
+        if not gate.acquire(timeout=min(SHORT, seconds) if gate is self._trying else seconds):
             raise NotReady("the state store does not answer" if gate is self._trying else "the state store is busy")
         try:
             yield

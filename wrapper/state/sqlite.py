@@ -18,6 +18,7 @@ from pathlib import Path
 
 from wrapper.problems import NotReady
 from wrapper.state.clock import Clock
+from wrapper.state.database import BOUND as LONGEST
 from wrapper.state.database import BadStore, Transaction, note, noted
 from wrapper.state.schema import RESTART
 
@@ -58,10 +59,13 @@ class Sqlite:
         self._readers: list[_Open] = []
 
     @contextmanager
-    def transaction(self, alone: str = "") -> Iterator[Transaction]:
+    def transaction(self, alone: str = "", within: float = LONGEST) -> Iterator[Transaction]:
         """There is one writer at a time anyway."""
-        deadline = time.monotonic() + BOUND
-        if not self._lock.acquire(timeout=SHORT if self._stuck else BOUND):  # one thread at a time waits for who does not let go
+        bound = min(BOUND, within)
+        deadline = time.monotonic() + bound
+        if not self._lock.acquire(
+            timeout=min(SHORT, bound) if self._stuck else bound
+        ):  # one thread at a time waits for who does not let go
             raise NotReady("the state store is busy")
         try:
             with self._told():

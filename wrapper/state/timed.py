@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from adapters.base import Events
 from wrapper.problems import NotReady
-from wrapper.state.database import Database, Transaction
+from wrapper.state.database import BOUND, Database, Transaction
 
 
 def timed(engine: Database, events: Events) -> Database:
@@ -26,8 +26,8 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def transaction(self, alone: str = "") -> AbstractContextManager[Transaction]:
-        return self._told("store_write", self._engine.transaction(alone))
+    def transaction(self, alone: str = "", within: float = BOUND) -> AbstractContextManager[Transaction]:
+        return self._told("store_write", self._engine.transaction(alone, within))
 
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._told("store_read", self._engine.reading())

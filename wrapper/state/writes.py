@@ -6,7 +6,7 @@ from typing import Any
 
 from wrapper.problems import NotReady
 from wrapper.state.clock import gone
-from wrapper.state.database import Row, Transaction
+from wrapper.state.database import BOUND, Row, Transaction
 from wrapper.state.records import Reservation, Unsettled, WriteId
 from wrapper.state.table import Table
 
@@ -46,22 +46,22 @@ class Writes(Table):
             if not tx.execute(f"UPDATE writes SET intent = ? WHERE {MINE}", (sealed, *mine(write))).rowcount:
                 raise NotReady("this write took too long to begin; send it again")
 
-    # -- what its owner says, as long as the write is its own
+    # -- what its owner says, as long as the write is its own; whose caller has waited long enough says it `within` little time
 
-    def settle(self, write: WriteId, answer: Any) -> None:
+    def settle(self, write: WriteId, answer: Any, within: float = BOUND) -> None:
         """The write happened and this is its answer."""
-        with self._db.transaction() as tx:
+        with self._db.transaction(within=within) as tx:
             values = (self._seal.close(answer), *mine(write))
             tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {MINE}", values)
 
-    def settle_unknown(self, write: WriteId) -> None:
+    def settle_unknown(self, write: WriteId, within: float = BOUND) -> None:
         """The write was sent and nobody knows: it will never be done again under this key, unless it is settled by asking."""
-        with self._db.transaction() as tx:
+        with self._db.transaction(within=within) as tx:
             tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {MINE} AND state = 'reserved'", mine(write))
 
-    def release(self, write: WriteId) -> None:
+    def release(self, write: WriteId, within: float = BOUND) -> None:
         """Nothing happened: the caller may try again under the same key. A write that is settled, or has its job, stays."""
-        with self._db.transaction() as tx:
+        with self._db.transaction(within=within) as tx:
             tx.execute(f"DELETE FROM writes WHERE {MINE} AND state = 'reserved'", mine(write))
 
     # -- what a settler says

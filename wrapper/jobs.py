@@ -126,9 +126,10 @@ class Runner:
 
     def _settle_writes(self) -> None:
         """Writes of processes that died, and those of unknown outcome; at the start, and then every few seconds."""
-        if time.monotonic() >= self._writes_due:
-            self._writes_due = time.monotonic() + SETTLE
-            self._service.settling.turn()
+        now = time.monotonic()
+        if now >= self._writes_due:
+            self._writes_due = now + SETTLE
+            self._service.settling.turn(now)
 
     def _collect(self) -> None:
         """Look for replies, system by system. A reply is read by its batch id and its definition alone: nothing sealed is opened."""

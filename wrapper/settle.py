@@ -27,7 +27,7 @@ from wrapper.operation import Ask, Catalogue, Operation
 from wrapper.problems import InFlight, RequestError
 from wrapper.request import Given, Terms
 from wrapper.rows import Rows
-from wrapper.state.records import Unsettled
+from wrapper.state.records import Unsettled, WriteId
 from wrapper.state.store import Store
 
 GRACE = 30.0  # seconds after a write's deadline in which the back end may still be busy with it
@@ -69,7 +69,7 @@ class Settling:
     ) -> None:
         self._operations, self._store = catalogue.operations, store
         self._read, self._load, self._dump, self._changed = read, load, dump, changed
-        self._rest: dict[tuple[str, str, str], float] = {}
+        self._rest: dict[WriteId, float] = {}  # when it may be tried again
 
     def intent(self, operation: Operation, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
         """What must be known to settle this write later; None when nobody could be asked. What can't be read now is no reason not to
@@ -101,18 +101,18 @@ class Settling:
         self._changed(operation)
         return outcome
 
-    def turn(self) -> None:
-        """Settle the oldest write that can be settled now, if there is any."""
-        now = time.monotonic()
-        for write in self._store.unsettled():
-            name = (write.id.caller, write.id.operation, write.id.key)
-            if self._rest.get(name, 0.0) > now:
-                continue
-            self._rest = {other: until for other, until in self._rest.items() if until > now} | {name: now + AGAIN}
-            trace = (write.intent or {}).get("trace", "")
-            outcome = self.settle(write, Terms(now + SECONDS, trace))
-            log.get().info("write", operation=write.id.operation, outcome=f"settled: {outcome or 'not yet'}", request_id=trace)
+    def turn(self, now: float) -> None:
+        """Settle a write that can be settled `now` (monotonic seconds), if there is any: of those that were left alone for longest the
+        oldest, so that those that nobody can be asked about keep none of the others waiting."""
+        writes = self._store.unsettled()
+        self._rest = {write.id: self._rest.get(write.id, 0.0) for write in writes}
+        write = min(writes, key=lambda w: self._rest[w.id], default=None)
+        if write is None or self._rest[write.id] > now:
             return
+        self._rest[write.id] = now + AGAIN
+        trace = (write.intent or {}).get("trace", "")
+        outcome = self.settle(write, Terms(now + SECONDS, trace))
+        log.get().info("write", operation=write.id.operation, outcome=f"settled: {outcome or 'not yet'}", request_id=trace)
 
     def _outcome(self, operation: Operation, write: Unsettled, terms: Terms) -> tuple[Verdict, Any]:
         ask = None if operation.legacy is None else operation.legacy.ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -216,12 +217,24 @@ def test_a_back_end_that_is_down_is_not_asked_by_every_turn(world: World) -> Non
     world.house.fate = "down"
     asked = world.house.asked
     with pytest.raises(Unavailable):
-        world.service.settling.turn()
-    world.service.settling.turn()
+        world.service.settling.turn(time.monotonic())
+    world.service.settling.turn(time.monotonic())
     assert world.house.asked == asked + 1
     assert world.states() == ["unknown"]
     world.house.fate = ""
     assert world.move().body["meta"]["settled"] == "by asking"
+
+
+def test_writes_that_nobody_can_be_asked_about_keep_no_other_waiting(world: World) -> None:
+    """One is tried a second, and each of them is tried again every quarter of a minute."""
+    for n in range(16):
+        world.store.reserve(WriteId("alice", "things.gone", str(n)), {}, -9)
+    world.lost("lose")
+    world.change("until = until - 99 WHERE operation = 'things.move'")
+    world.change("until = until - 999 WHERE operation = 'things.gone'")
+    for n in range(17):
+        world.service.settling.turn(time.monotonic() + n)
+    assert world.states().count("done") == 1
 
 
 def test_a_write_that_is_not_asked_about_stays_unknown_when_its_process_died(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from adapters import template
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, DeadlineExceeded, Unavailable
 from wrapper import log
 from wrapper.operation import Ask, Catalogue, Operation
 from wrapper.problems import InFlight, RequestError
@@ -72,13 +72,17 @@ class Settling:
         self._rest: dict[WriteId, float] = {}  # when it may be tried again
 
     def intent(self, operation: Operation, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
-        """What must be known to settle this write later; None when nobody could be asked. What can't be read now is no reason not to
-        write: the write itself will say what is wrong. Raises InFlight when an earlier write of the same thing must be settled first."""
+        """What must be known to settle this write later; None when it names no read. Raises InFlight when an earlier write of the same
+        thing must be settled first, and Unavailable when what is there now can't be read: nobody could tell afterwards what became of
+        the write. Where the read says that something is wrong with the request, the write is left to say so itself."""
         if operation.legacy is None or operation.legacy.ask is None:
             return None
         self._wait_for_earlier(operation, operation.legacy.ask, params, terms)
         try:
-            before = self._look(operation, params, terms.within((terms.deadline - time.monotonic()) / 3))[0]
+            before = self._look(operation, params, terms.within((terms.deadline - time.monotonic()) / 2))[0]
+        except (Unavailable, DeadlineExceeded) as error:
+            unread = "the write was not begun: what is there before it could not be read"
+            raise Unavailable(unread, backend=error.backend, retry_after=error.retry_after) from error
         except (AdapterError, RequestError):
             before = None
         return {"given": asdict(given), "before": before, "trace": terms.trace}

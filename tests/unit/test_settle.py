@@ -106,6 +106,15 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
+def test_a_write_before_which_nothing_can_be_read_is_not_begun_and_its_key_stays_free(world: World) -> None:
+    world.house.fate = "down"
+    with pytest.raises(Unavailable, match="not begun"):
+        world.move()
+    assert (world.house.written, world.states()) == ([], [])
+    world.house.fate = ""
+    assert world.move().status == 200
+
+
 @pytest.mark.parametrize(
     ("before", "now", "wanted", "said"),
     [

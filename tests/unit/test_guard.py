@@ -345,7 +345,7 @@ def test_a_queue_takes_a_quarter_of_what_is_left_and_two_seconds_at_most() -> No
     for left, most in ((0.4, 0.1), (60.0, 2.0)):
         with pytest.raises(PoolExhausted):
             guard.call(Call("get", None, {}, time.monotonic() + left))
-        assert most <= told.waits[-1] < most + 0.5
+        assert most * 0.9 < told.waits[-1] < most + 0.5  # of what is left when it has got there
     gate.free.set()
     held.join(5)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import command
+from tests.waiting import free_port
 from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
@@ -66,30 +67,24 @@ def serving(
         began = time.monotonic()
         child = subprocess.Popen(argv, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)
     try:
-        _wait(address, child, log)
+        answered(address, child, "/health/ready")
         yield Served(address, made, state, log, child.pid, time.monotonic() - began)
     finally:
         child.terminate()
         assert child.wait(40) == 0, log.read_text()[-2000:]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(address: tuple[str, int], child: subprocess.Popen[bytes], log: Path) -> None:
+def answered(address: tuple[str, int], child: subprocess.Popen[bytes], path: str, headers: Mapping[str, str] | None = None) -> None:
+    """Return when it says 200."""
     until = time.monotonic() + 30
     while time.monotonic() < until and child.poll() is None:
         line = http.client.HTTPConnection(*address, timeout=5)
         try:
-            line.request("GET", "/health/ready")
+            line.request("GET", path, headers=dict(headers or {}))
             if line.getresponse().status == 200:
                 return
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.02)
         finally:
             line.close()
-    raise AssertionError(f"figway serve did not get ready:\n{log.read_text()[-2000:]}")
+    raise AssertionError(f"{command(child.pid)} did not get ready")

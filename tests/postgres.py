@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import needs
+from tests.waiting import free_port
 
 FAST = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "max_wal_senders=0", "wal_level=minimal"]
 PRIVATE = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "logging_collector=off", "max_connections=50"]
@@ -55,7 +55,7 @@ def cluster() -> Iterator[Cluster]:
             [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
             check=True, capture_output=True, timeout=60, user=user, cwd=folder, extra_groups=[] if user else None,
         )  # fmt: skip
-        port = _free_port()
+        port = free_port()
         options = [word for setting in (*FAST, *PRIVATE, f"port={port}") for word in ("-c", setting)]
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -81,11 +81,6 @@ def _user(folder: Path) -> int | None:
             os.chown(folder, uid, -1)
             return uid
     raise RuntimeError("root can run PostgreSQL only as another user, and there is neither postgres nor nobody")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests import needs
+from tests.waiting import free_port
 
 CONFIG = """
 ListenAddress 127.0.0.1:{port}
@@ -42,7 +43,7 @@ class Sshd:
         self.key = (self._folder / "user").read_text()
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where a root sshd keeps its unprivileged half
-        self.address = ("127.0.0.1", _free_port())
+        self.address = ("127.0.0.1", free_port())
         config = self._folder / "config"
         config.write_text(CONFIG.format(port=self.address[1], folder=self._folder))
         self._process = subprocess.Popen([self._program, "-D", "-f", config, "-E", self._folder / "log"])
@@ -63,10 +64,3 @@ class Sshd:
                 if time.monotonic() > until or self._process.poll() is not None:
                     raise RuntimeError(f"sshd did not start: {(self._folder / 'log').read_text()[-500:]}") from None
                 time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

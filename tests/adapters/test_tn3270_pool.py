@@ -22,6 +22,7 @@ from tests.adapters.bank import BUSY, ENQUIRY, LIST, Leases, back_again, call, f
 from tests.adapters.conformance import footprint
 from tests.live import ROOT
 from tests.unit.stores import on_sqlite
+from tests.waiting import until
 from wrapper.state.holder import Holder
 
 
@@ -46,14 +47,6 @@ class Counts:
 def closing() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-def until(true: Callable[[], object], seconds: float = 5.0) -> None:
-    """Poll until it is true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
 
 
 Many = Callable[..., list[Adapter]]

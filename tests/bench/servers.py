@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.live import ROOT, Served, free_port
+from tests.live import ROOT, Served, answered
 from tests.processes import command, descendants
+from tests.waiting import free_port
 
 THREADS = 32
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,7 +48,7 @@ def peer(name: str, environ: Mapping[str, str], path: str, headers: Mapping[str,
     argv = [sys.executable, "-m", "gunicorn", *options, "--log-level", "error", "--bind", f"127.0.0.1:{address[1]}"]
     child = subprocess.Popen([*argv, f"tests.bench.peers.{name}:app"], cwd=ROOT, env={**os.environ, **environ})
     try:
-        answered(address, path, child, headers or {})
+        answered(address, child, path, headers)
         yield Server(address, _workers(child.pid))
     finally:
         child.terminate()
@@ -59,23 +58,6 @@ def peer(name: str, environ: Mapping[str, str], path: str, headers: Mapping[str,
 def facade(served: Served) -> Server:
     """The workers of a `figway serve`."""
     return Server(served.address, _workers(served.pid))
-
-
-def answered(address: tuple[str, int], path: str, child: subprocess.Popen[bytes], headers: Mapping[str, str]) -> None:
-    """Return when it says 200."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until and child.poll() is None:
-        line = http.client.HTTPConnection(*address, timeout=5)
-        try:
-            line.request("GET", path, headers=dict(headers))
-            if line.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            line.close()
-        time.sleep(0.02)
-    raise AssertionError(f"{command(child.pid)} did not answer")
 
 
 def _workers(pid: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fixtures import odbc
 from fixtures.faults import Fault
 from tests.chaos.rig import Rig
-from tests.chaos.rows import Outcome, Row, back_end
+from tests.chaos.rows import Outcome, Row, back_end, line
 
 ASKED = {
     "corebank": ("customers.get", "accounts.list"),
@@ -22,23 +22,6 @@ ASKED = {
 }
 GONE = "unavailable pool-exhausted circuit-open"
 LATE = f"{GONE} deadline-exceeded"
-
-
-def _line(system: str, fault: Fault, *, anew: bool = False) -> Callable[[Rig], AbstractContextManager[None]]:
-    """`anew` ends the open connections first, so that the fault is met in connecting."""
-
-    @contextmanager
-    def on(rig: Rig) -> Iterator[None]:
-        proxy = rig.proxies[system]
-        if anew:
-            proxy.set(Fault(refuse=True))
-        proxy.set(fault)
-        try:
-            yield
-        finally:
-            proxy.clear()
-
-    return on
 
 
 def _host(**switches: object) -> Callable[[Rig], AbstractContextManager[None]]:
@@ -126,14 +109,14 @@ def _confirmation_lost(rig: Rig) -> Outcome:
 def _lines() -> Iterator[Row]:
     for system, names in ASKED.items():
         broken = f"{LATE} misread failed"
-        yield back_end(system, "refused", _line(system, Fault(refuse=True)), GONE, *names)
-        yield back_end(system, "mute at connect", _line(system, Fault(mute=0), anew=True), LATE, *names)
-        yield back_end(system, "mute mid-call", _line(system, Fault(mute=40)), LATE, *names)
-        yield back_end(system, "trickle", _line(system, Fault(trickle=15)), LATE, *names)
-        yield back_end(system, "cut mid-answer", _line(system, Fault(cut=60)), broken, *names)
-        yield back_end(system, "reset mid-answer", _line(system, Fault(cut=60, reset=True)), broken, *names)
-        yield back_end(system, "garbage", _line(system, Fault(garbage=True)), broken, *names)
-        yield back_end(system, "slow", _line(system, Fault(latency=0.1)), f"right {LATE}", *names)
+        yield back_end(system, "refused", line(system, Fault(refuse=True)), GONE, *names)
+        yield back_end(system, "mute at connect", line(system, Fault(mute=0), anew=True), LATE, *names)
+        yield back_end(system, "mute mid-call", line(system, Fault(mute=40)), LATE, *names)
+        yield back_end(system, "trickle", line(system, Fault(trickle=15)), LATE, *names)
+        yield back_end(system, "cut mid-answer", line(system, Fault(cut=60)), broken, *names)
+        yield back_end(system, "reset mid-answer", line(system, Fault(cut=60, reset=True)), broken, *names)
+        yield back_end(system, "garbage", line(system, Fault(garbage=True)), broken, *names)
+        yield back_end(system, "slow", line(system, Fault(latency=0.1)), f"right {LATE}", *names)
         yield back_end(system, "restarted", lambda rig, system=system: _restarted(rig, system), f"right {GONE}", *names)  # type: ignore[misc]
 
 
@@ -141,7 +124,7 @@ def rows() -> list[Row]:
     both = ASKED["corebank"]
     return [
         *(
-            back_end(f"lost-{kind}", "DNS failure", _line("corebank", Fault()), LATE, f"lost.{kind}", well=())
+            back_end(f"lost-{kind}", "DNS failure", line("corebank", Fault()), LATE, f"lost.{kind}", well=())
             for kind in ("http", "host", "drop")
         ),
         *_lines(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from fixtures.faults import Fault
 from tests.chaos.rig import Rig, Seen
-from tests.chaos.rows import Outcome, Row
+from tests.chaos.rows import Outcome, Row, line
 
 PAYMENT = {"debtor": "000100010001", "creditor": "000123450001", "due": "2026-12-01"}
 SETTLED = 30.0
@@ -64,18 +64,6 @@ def _full(rig: Rig) -> Iterator[None]:
         yield
     finally:
         rig.estate.drop.full = False
-
-
-def _line(fault: Fault) -> Callable[[Rig], AbstractContextManager[None]]:
-    @contextmanager
-    def on(rig: Rig) -> Iterator[None]:
-        rig.proxies["drop"].set(fault)
-        try:
-            yield
-        finally:
-            rig.proxies["drop"].clear()
-
-    return on
 
 
 def _reply_lost(rig: Rig) -> Outcome:
@@ -134,9 +122,9 @@ def _half_reply(rig: Rig) -> Outcome:
 def rows() -> list[Row]:
     return [
         Row("drop", "disk full", _while(_full)),
-        Row("drop", "refused (payment)", _while(_line(Fault(refuse=True)))),
-        Row("drop", "mute (payment)", _while(_line(Fault(mute=200)))),
-        Row("drop", "cut (payment)", _while(_line(Fault(cut=3000)))),
+        Row("drop", "refused (payment)", _while(line("drop", Fault(refuse=True)))),
+        Row("drop", "mute (payment)", _while(line("drop", Fault(mute=200)))),
+        Row("drop", "cut (payment)", _while(line("drop", Fault(cut=3000)))),
         Row("drop", "reply lost", _reply_lost),
         Row("drop", "reply twice", _reply_twice),
         Row("drop", "half reply", _half_reply),

@@ -6,11 +6,9 @@ by asking; no payment file is published twice. A caller whose connection broke a
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,6 +20,7 @@ from pathlib import Path
 from fixtures.customers import Customer, everyone
 from tests.chaos.jobs import PAYMENT, settled
 from tests.chaos.rig import Rig, Seen
+from tests.chaos.script import main
 from tests.chaos.table import warm
 
 WRITERS = 4
@@ -177,14 +176,5 @@ def run(folder: Path, kills: int, seed: int, say: Callable[[str], None] = print)
     return not wrong
 
 
-def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.chaos.kills", description=__doc__)
-    asked.add_argument("--kills", type=int, default=50)
-    asked.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
-    given = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="figway-kills-") as folder:
-        return 0 if run(Path(folder), given.kills, given.seed, lambda line: print(line, flush=True)) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("tests.chaos.kills", __doc__, run, kills=50))

@@ -6,12 +6,10 @@ recover; a wrong password is tried once per user id by all of them together.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 from tests.chaos.load import Load
 from tests.chaos.rig import Rig
 from tests.chaos.rows import GRACE
+from tests.chaos.script import main
 
 WORKERS, LUS = 4, 3
 PATIENT = 8.0  # seconds: what the demo gives a 3270 call
@@ -113,14 +112,5 @@ def run(folder: Path, seed: int, seconds: float = 20.0, clients: int = 12, say: 
     return not wrong
 
 
-def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.chaos.lus", description=__doc__)
-    asked.add_argument("--seconds", type=float, default=20)
-    asked.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
-    given = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="figway-lus-") as folder:
-        return 0 if run(Path(folder), given.seed, given.seconds, say=lambda line: print(line, flush=True)) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("tests.chaos.lus", __doc__, run, seconds=20.0))

@@ -7,10 +7,11 @@ restart; nothing leaked (threads, descriptors, children, zombies).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from fixtures.faults import Fault
 from tests.chaos.processes import Counts
 from tests.chaos.rig import DEADLINE, GRACE, Rig, Seen
 
@@ -36,6 +37,23 @@ class Row:
     party: str
     fault: str
     run: Run
+
+
+def line(system: str, fault: Fault, *, anew: bool = False) -> Callable[[Rig], AbstractContextManager[None]]:
+    """A fault of the line to a system. `anew` ends the open connections first, so that the fault is met in connecting."""
+
+    @contextmanager
+    def on(rig: Rig) -> Iterator[None]:
+        proxy = rig.proxies[system]
+        if anew:
+            proxy.set(Fault(refuse=True))
+        proxy.set(fault)
+        try:
+            yield
+        finally:
+            proxy.clear()
+
+    return on
 
 
 def back_end(

@@ -6,12 +6,10 @@ to the baseline. Writes are checked against the back ends' own journals: an addr
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -26,6 +24,7 @@ from tests.chaos.jobs import pay
 from tests.chaos.processes import Counts
 from tests.chaos.rig import DEADLINE, GRACE, Rig, Seen
 from tests.chaos.rows import leaked
+from tests.chaos.script import main
 from tests.chaos.table import HEALTHY, warm
 
 CLIENTS = 32
@@ -196,14 +195,5 @@ def _told(soak: Soak, base: Counts, now: Counts, say: Callable[[str], None]) -> 
     say(f"after:    {now}")
 
 
-def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
-    asked.add_argument("--seconds", type=float, default=300)
-    asked.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
-    given = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="figway-soak-") as folder:
-        return 0 if run(Path(folder), given.seconds, given.seed, lambda line: print(line, flush=True)) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("tests.chaos.soak", __doc__, run, seconds=300.0))

@@ -16,7 +16,7 @@ import psycopg
 from fixtures.faults import Fault
 from tests.chaos.jobs import pay
 from tests.chaos.rig import DEADLINE, GRACE, Rig
-from tests.chaos.rows import Outcome, Row
+from tests.chaos.rows import Outcome, Row, line
 from tests.live import ROOT
 from tests.processes import descendants
 
@@ -113,18 +113,6 @@ def _corrupt(rig: Rig) -> Outcome:
     return Outcome(words.rpartition("/")[2][:70], time.monotonic() - began, "" if good else f"exit {ran.returncode}: {words[-200:]}")
 
 
-def _line(fault: Fault) -> Callable[[Rig], AbstractContextManager[None]]:
-    @contextmanager
-    def on(rig: Rig) -> Iterator[None]:
-        rig.proxies["store"].set(fault)
-        try:
-            yield
-        finally:
-            rig.proxies["store"].clear()
-
-    return on
-
-
 @contextmanager
 def _read_only(rig: Rig) -> Iterator[None]:
     with psycopg.connect(rig.ledger.psycopg, autocommit=True) as owner:
@@ -155,9 +143,9 @@ def rows() -> list[Row]:
 def postgres_rows() -> list[Row]:
     """For a rig whose store is PostgreSQL, behind the proxy `store`."""
     return [
-        Row("PostgreSQL", "down", _store(_line(Fault(refuse=True)))),
-        Row("PostgreSQL", "stalled", _store(_line(Fault(mute=0)))),
-        Row("PostgreSQL", "cut mid-answer", _store(_line(Fault(cut=30)))),
+        Row("PostgreSQL", "down", _store(line("store", Fault(refuse=True)))),
+        Row("PostgreSQL", "stalled", _store(line("store", Fault(mute=0)))),
+        Row("PostgreSQL", "cut mid-answer", _store(line("store", Fault(cut=30)))),
         Row("PostgreSQL", "read-only", _store(_read_only)),
         Row("PostgreSQL", "locked", _store(_table_locked)),
     ]

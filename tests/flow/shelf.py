@@ -9,8 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from tests import needs
 from tests.live import ROOT
 from tests.processes import descendants
+from tests.waiting import until
 from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
@@ -76,13 +76,6 @@ class Running:
     def child_of(self, words: str) -> int:
         """The youngest process below the supervisor whose command line has these words."""
         return [pid for pid, line in descendants(self.child.pid).items() if words in line][-1]
-
-
-def until(true: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def prepared(folder: Path) -> tuple[Path, Mapping[str, str]]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.live import ROOT, free_port
+from tests.live import ROOT
 from tests.processes import descendants, gone
+from tests.waiting import free_port
 from wrapper.demo import run
 
 PARTS = ("-m fixtures", "gunicorn", "wrapper.cli serve", "jobs work", "s3270")

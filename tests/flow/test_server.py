@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, prepared, serving, start, until
+from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, prepared, serving, start
 from tests.processes import descendants, gone
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

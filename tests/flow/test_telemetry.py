@@ -22,9 +22,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from fixtures.web import Asked, Page, Web
-from tests.flow.test_server import until
-from tests.live import Served, free_port, serving
+from tests.live import Served, serving
 from tests.unit.test_metrics import value
+from tests.waiting import free_port, until
 from wrapper.policy import keys
 
 ENDPOINT = """

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, serving, until
+from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, serving
 from tests.processes import descendants, gone
+from tests.waiting import until
 
 MUTE = (
     ENDPOINT.split("legacy:")[0]

@@ -18,6 +18,7 @@ from adapters.base import Credential
 from adapters.errors import PoolExhausted
 from adapters.tn3270.users import User, Users
 from tests.unit.stores import Place, Time, on_sqlite
+from tests.waiting import until
 from wrapper.problems import NotReady
 from wrapper.state.clock import gone, me
 from wrapper.state.holder import TTL, Holder
@@ -39,14 +40,6 @@ def holder(store: Store) -> Iterator[Callable[..., Holder]]:
     yield make
     for one in made:
         one.close()
-
-
-def until(said: Callable[[], bool], seconds: float = 5.0) -> float:
-    began = time.monotonic()
-    while not said():
-        assert time.monotonic() - began < seconds, "it did not come about"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def later(seconds: float) -> float:

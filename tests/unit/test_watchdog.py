@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
 from adapters import watchdog
 from adapters.watchdog import Watchdog
+from tests.waiting import until
 
 
 def test_a_thread_that_could_not_be_started_is_started_by_the_next_alarm() -> None:
@@ -94,7 +94,7 @@ def test_alarms_that_were_cleared_are_forgotten_and_cost_no_look() -> None:
 def test_what_insists_acts_again_until_the_block_ends() -> None:
     times: list[float] = []
     with watchdog.limit(time.monotonic(), lambda: times.append(time.monotonic()), insist=True):
-        _until(lambda: len(times) == 3)
+        until(lambda: len(times) == 3)
     assert times[2] - times[0] >= 0.3
     time.sleep(0.35)  # when a fourth would have come
     assert len(times) == 3
@@ -124,15 +124,9 @@ def test_who_asked_is_told_once_that_it_fired_and_not_when_it_did_not() -> None:
         pass
     assert told == []
     with watchdog.limit(time.monotonic(), lambda: None, insist=True, told=lambda: told.append(None)) as alarm:
-        _until(lambda: alarm.fired)
+        until(lambda: alarm.fired)
     assert len(told) == 1
 
 
 def _wait(event: threading.Event) -> None:
     event.wait(10)
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.001)

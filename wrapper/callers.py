@@ -55,10 +55,10 @@ class Callers:
                 raise
             return False
         wire.setblocking(False)
+        if len(self._lines) >= self._most:  # before it counts: it would be the first to go
+            self._make_room()
         line = Line(self._cfg, wire, client, wire.getsockname(), admin, time.monotonic() + self._patience / 2)
         self._lines.add(line)
-        if len(self._lines) > self._most:
-            self._make_room()
         self._read(line)
         return True
 
@@ -120,11 +120,13 @@ class Callers:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the caller is told and we go on
             wrong = error
         self._held += line.held - before
-        if wrong is None and not whole and self._held <= MAX_HELD:
+        if wrong is None and not whole:
             self._await(line)
+            if self._held > MAX_HELD:
+                self._cut(max(self._lines, key=lambda line: line.held), HTTPStatus.SERVICE_UNAVAILABLE)
             return
         line.state, line.deadline = "served", math.inf
-        if wrong is not None or not whole or not self._server.serve(line):
+        if wrong is not None or not self._server.serve(line):
             self._refuse(line, wrong or Refused(HTTPStatus.SERVICE_UNAVAILABLE))
 
     def _await(self, line: Line) -> None:
@@ -150,6 +152,8 @@ class Callers:
             self._end(line)
 
     def _refuse(self, line: Line, error: Exception) -> None:
+        self._held -= line.held
+        line.forget()
         self._server.explain(line, error)
         self.served(line, kept=False)
 

@@ -30,9 +30,11 @@ from wrapper.http import MAX_BODY
 
 MAX_HEAD = 32 * 1024
 MAX_CHUNK_LINE = 1024
+MAX_FRAMES = MAX_BODY // 4  # what is around a body's chunks
 MAX_UNSENT = 16 * 1024 * 1024
 RATE = 64 * 1024
 CHUNK = 64 * 1024
+PIECE = 4 * 1024  # for the parser: with each chunk of a body it copies all the rest that it has been given
 
 State = Literal["idle", "head", "body", "served", "taking", "closing"]
 _END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare LF ends it too: gunicorn refuses such a head
@@ -119,6 +121,10 @@ class Line:
         """Bytes of a request that is not whole."""
         return len(self._held)
 
+    def forget(self) -> None:
+        """Its request is not wanted."""
+        self._held.clear()
+
     def take(self, data: bytes) -> bool:
         """Whether a request is whole, and then in `request`. Raises Refused, or what gunicorn's parser raises."""
         self._held += data
@@ -127,10 +133,9 @@ class Line:
                 return False
             self._parse()
         if not self._whole(self._held):
-            if len(self._held) > 2 * MAX_BODY:  # chunks of a byte each
-                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return False
-        self.parser.unreader.unread(bytes(self._held))
+        whole, at = bytes(self._held), range(0, len(self._held), PIECE)
+        self.parser.unreader.iter = iter([whole[n : n + PIECE] for n in at])
         self._held.clear()
         return True
 
@@ -174,8 +179,9 @@ class Line:
         self.request = None
         self.answers += 1
         self.sock.sent = 0
-        left_over: bytes = self.parser.unreader.take_buffered()
-        return left_over
+        unreader = self.parser.unreader
+        left_over: bytes = unreader.take_buffered()
+        return left_over + b"".join(unreader.iter or ())
 
 
 class _Sized:
@@ -208,6 +214,6 @@ class _Chunked:
             self._trailers = int(size, 16) == 0
             self._size += int(size, 16)
             self._at = end + 2 if self._trailers else end + 2 + int(size, 16) + 2
-            if self._size > MAX_BODY:
+            if self._size > MAX_BODY or self._at - self._size > MAX_FRAMES:
                 raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return held.startswith(b"\r\n", self._at) or held.find(b"\r\n\r\n", self._at) >= 0 or len(held) - self._at > MAX_HEAD

@@ -69,8 +69,8 @@ def _listening(bind: str) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=2048)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return listener
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python adds the address, which was said
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", "no such name")).partition(" (")[0]  # Python adds the address, which was said
         raise BadSettings(f"can't listen on {bind}: {reason}") from None
 
 
@@ -89,6 +89,7 @@ class _Supervisor:
     def __init__(self, settings: Settings, snapshots: Snapshots) -> None:
         self._settings, self._snapshots = settings, snapshots
         self._environ = as_environment(replace(settings, catalogue=snapshots.current))
+        self._environ.pop("GUNICORN_CMD_ARGS", None)  # another application's
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
@@ -110,6 +111,8 @@ class _Supervisor:
 
     def run(self, listeners: Sequence[socket.socket]) -> int:
         """From the first child to the last; `listeners`, that for callers first, are gunicorn's from here on."""
+        for number in SIGNALS:  # what comes while the catalogue is tried is done afterwards
+            signal.signal(number, lambda number, _frame: self._signals.put(number))
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         copy = self._snapshots.take(self._settings.catalogue)
         addresses = [listener.getsockname()[:2] for listener in listeners]
@@ -121,8 +124,6 @@ class _Supervisor:
             server.kill()  # it has done nothing yet but import
             server.wait()
             raise
-        for number in SIGNALS:
-            signal.signal(number, lambda number, _frame: self._signals.put(number))
         assert server.stdin is not None
         for listener in listeners:
             listener.close()

@@ -61,7 +61,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         state=_state(resolve(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")), env, "state")),
         state_key=Path(said.get("state_key", ".figway/state.key")).absolute(),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
-        threads=_number("threads", said.get("threads", 32), 10, 512),
+        threads=_number("threads", said.get("threads", 32), 10, 256),
         server=_one_of("server", str(said.get("server", "gunicorn")), "gunicorn", "granian"),
         workers=_number("workers", said.get("workers", 1), 1, 64),
         replicas=_number("replicas", said.get("replicas", 1), 1, 1000),
@@ -132,7 +132,7 @@ def _state(value: str) -> str:
     """Whether it is there is not judged here. Not a word of a URL that can't be read is shown: it may be the password."""
     if value.startswith("postgresql://"):
         return value
-    if not value.startswith("sqlite:///") or value.removeprefix("sqlite:///") in ("", ":memory:"):
+    if not value.startswith("sqlite:///") or Path(value.removeprefix("sqlite:///")).name in ("", ":memory:"):
         raise BadSettings(
             f"state must be sqlite:///PATH, the path of a file, or postgresql://USER@HOST/DATABASE, met {value.partition(':')[0]}:..."
         )

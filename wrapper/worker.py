@@ -93,7 +93,10 @@ def _import_kinds() -> None:
     told, in the worker. Nothing of them is opened before the fork."""
     given = settings.from_environment()
     for file in given.catalogue.parent.glob("*/systems.yaml"):  # the copies, see wrapper/snapshot.py
-        for kind in re.findall(r"kind:\s*(\w+)", file.read_text(encoding="utf-8", errors="replace")):
+        kinds: list[str] = []
+        with suppress(OSError):  # the next HUP is there already, and this copy has gone
+            kinds = re.findall(r"kind:\s*(\w+)", file.read_text(encoding="utf-8", errors="replace"))
+        for kind in kinds:
             with suppress(Exception):
                 registry.adapter(kind)
     if given.models.is_dir():

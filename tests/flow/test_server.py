@@ -20,12 +20,13 @@ from tests.waiting import until
 
 @pytest.fixture(scope="module")
 def facade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(tmp_path_factory.mktemp("served"), FIGWAY_DRAIN="0") as running:
+    with serving(tmp_path_factory.mktemp("served"), FIGWAY_DRAIN="0", GUNICORN_CMD_ARGS="--reload") as running:
         yield running
 
 
 def test_it_says_once_when_it_is_ready_and_where(facade: Running) -> None:
     [ready] = facade.told("ready")
+    assert facade.told("gunicorn") == []  # its own settings in the environment are not ours
     assert ready["endpoints"] == 1
     assert ready["docs"] == f"http://127.0.0.1:{facade.address[1]}/docs/"
     assert facade.ask("/docs/").status == 200
@@ -133,6 +134,16 @@ def test_term_says_not_ready_first_then_ends_kept_connections_and_leaves_nothing
         assert list(facade.state.glob("serving-*/")) == []
 
 
+def test_signals_at_the_start_are_done_when_it_has_started(tmp_path: Path) -> None:
+    _, environ = prepared(tmp_path)
+    child = start({**environ, "FIGWAY_DRAIN": "0"}, tmp_path / "log")
+    until(lambda: list(tmp_path.glob("state/serving-0/1")))
+    child.send_signal(signal.SIGHUP)
+    child.terminate()
+    assert child.wait(20) == 0
+    assert list(tmp_path.glob("state/serving-*/")) == []
+
+
 def test_a_killed_supervisor_takes_all_with_it_and_the_next_one_starts(tmp_path: Path) -> None:
     with serving(tmp_path) as facade:
         children = descendants(facade.child.pid)
@@ -162,6 +173,7 @@ def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[s
         (_busy, r"figway: can't listen on 127\.0\.0\.1:\d+: Address already in use"),
         (_broken_state, r"figway: .*state\.sqlite: .*"),
         (lambda environ, _: {**environ, "FIGWAY_BIND": "nonsense"}, r"figway: bind must be HOST:PORT, .*'nonsense'"),
+        (lambda environ, _: {**environ, "FIGWAY_BIND": "a..b:1"}, r"figway: can't listen on a\.\.b:1: no such name"),
         (lambda environ, _: {**environ, "SHELF_DSN": ""}, r"systems\.yaml:4: shelf\.dsn: the environment variable SHELF_DSN is not set"),
         (lambda environ, _: {**environ, "FIGWAY_CATALOGUE": "/nowhere"}, r"figway: there is no catalogue folder /nowhere"),
     ],

@@ -43,10 +43,10 @@ def test_models_are_in_the_catalogue_or_beside_it(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("threads", 9), ("threads", "many"), ("workers", 0), ("workers", ""), ("drain", -1), ("drain", "0.5"), ("log_level", "loud"),
-        ("admin_bind", "8080"), ("patience", 0), ("server", "apache"),
+        ("admin_bind", "8080"), ("patience", 0), ("server", "apache"), ("threads", 257),
         ("bind", "8080"), ("bind", "nonsense"), ("bind", "127.0.0.1:"), ("bind", "127.0.0.1:http"), ("bind", "127.0.0.1:99999"),
         ("bind", "127.0.0.1:٨٠"), ("bind", "::1:8080"), ("bind", "unix:/run/figway"),
-        ("state", "/var/lib/state.sqlite"), ("state", "sqlite:///"), ("state", "sqlite:///:memory:"), ("state", "postgres://user:secret@host/"),
+        ("state", "/var/lib/state.sqlite"), ("state", "sqlite:///"), ("state", "sqlite:///:memory:"), ("state", "sqlite:////"), ("state", "postgres://user:secret@host/"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_used_is_named(name: str, value: Any) -> None:

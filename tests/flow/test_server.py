@@ -87,17 +87,26 @@ def test_a_broken_catalogue_is_refused_with_its_lines_and_the_old_one_stays(faca
     assert facade.child.poll() is None
 
     broken.write_text(good)
+    jobs = worker_of_jobs(facade)
     facade.hup()
     until(lambda: facade.told("catalogue")[-1]["outcome"] == "accepted")
+    until(lambda: worker_of_jobs(facade) != jobs)
     copies = [path.name for path in facade.state.glob("serving-[0-9]/*") if not path.is_symlink()]
     assert len(copies) == 2
+
+
+def worker_of_jobs(facade: Running) -> int:
+    """That has loaded the catalogue: it counts."""
+    until(lambda: [*facade.state.glob(f"counted-*/gauge_*_{facade.child_of('jobs work')}.db")])
+    return facade.child_of("jobs work")
 
 
 def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running) -> None:
     [current] = facade.state.glob("serving-[0-9]/current")
     current.rename(current.with_name("away"))
     os.kill(facade.child_of("gunicorn"), signal.SIGKILL)
-    until(lambda: [line["outcome"] for line in facade.told("worker")] == ["not started"])
+    until(lambda: facade.told("worker"))
+    assert {line["outcome"] for line in facade.told("worker")} == {"not started"}
     current.with_name("away").rename(current)
     assert facade.ask("/v1/things/1").status == 200
     assert facade.child.poll() is None

@@ -156,7 +156,9 @@ def test_a_call_is_a_span_of_the_callers_trace_and_the_back_end_is_told(stage: S
     }  # fmt: skip
     assert 0.5 < left <= 1
     assert stage.shelf.asked[-1].headers["traceparent"] == f"00-{TRACE}-{call.span_id.hex()}-01"
-    lines = [*stage.told("request", answer.headers["X-Request-Id"]), *stage.told("backend", answer.headers["X-Request-Id"])]
+    known = answer.headers["X-Request-Id"]
+    until(lambda: stage.told("request", known))  # written when the caller has its answer
+    lines = [*stage.told("request", known), *stage.told("backend", known)]
     assert [(line["trace_id"], line["span_id"]) for line in lines] == [(TRACE, request.span_id.hex()), (TRACE, call.span_id.hex())]
     assert ID.encode() not in stage.collector.bodies
     assert ID not in stage.served.log.read_text()

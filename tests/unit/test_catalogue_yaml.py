@@ -108,13 +108,13 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON)
 def test_json_values_come_back_as_they_were(data: Any) -> None:
     assert value(json.dumps(data)) == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text("ab:-[]{},&*!?|>'\"%@#\n\t 01.", max_size=80).map(str.encode))
 def test_any_bytes_are_a_value_or_a_refusal(data: bytes) -> None:
     with contextlib.suppress(BadYaml):

@@ -90,7 +90,7 @@ def records(draw: st.DrawFn, fields: tuple[Field, ...], rules: dict[str, ReadRul
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_reading_and_dumping_are_marshmallows(data: st.DataObject) -> None:
     fields, rules = data.draw(contracts())
     replied = tuple(data.draw(st.lists(records(fields, rules), max_size=4)))
@@ -110,7 +110,7 @@ def test_reading_and_dumping_are_marshmallows(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_a_request_may_hold_is_what_marshmallow_takes(data: st.DataObject) -> None:
     fields, _ = data.draw(contracts())
     sent = data.draw(records(fields, {}))
@@ -123,7 +123,7 @@ def test_what_a_request_may_hold_is_what_marshmallow_takes(data: st.DataObject) 
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_row_of_anything_is_dumped_as_marshmallow_would(data: st.DataObject) -> None:
     fields, rules = data.draw(contracts())
     row = {field.name: data.draw(values) for field in fields}

@@ -183,7 +183,7 @@ def same_record(ours: Any, theirs: Any, type_: Any) -> None:
             same(ours[child.name], theirs[child.name], child.type)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_answer_is_read_as_zeep_reads_it(loaded: wsdl.Wsdl, data: st.DataObject) -> None:
     operation = loaded.operations["ask"]
@@ -229,7 +229,7 @@ def built(loaded: wsdl.Wsdl, send: Mapping[str, str], params: Mapping[str, Any])
     return made
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(params=VALUES)
 def test_a_request_is_written_as_zeep_writes_it(loaded: wsdl.Wsdl, params: dict[str, Any]) -> None:
     values: dict[str, Any] = {name: value for name, value in params.items() if value is not None}

@@ -87,18 +87,19 @@ def test_a_broken_catalogue_is_refused_with_its_lines_and_the_old_one_stays(faca
     assert facade.child.poll() is None
 
     broken.write_text(good)
-    jobs = worker_of_jobs(facade)
+    until(lambda: job_workers(facade))
+    old = {facade.child_of("gunicorn"), *job_workers(facade)}
     facade.hup()
     until(lambda: facade.told("catalogue")[-1]["outcome"] == "accepted")
-    until(lambda: worker_of_jobs(facade) != jobs)
+    until(lambda: not old & descendants(facade.child.pid).keys() and job_workers(facade))
     copies = [path.name for path in facade.state.glob("serving-[0-9]/*") if not path.is_symlink()]
     assert len(copies) == 2
 
 
-def worker_of_jobs(facade: Running) -> int:
-    """That has loaded the catalogue: it counts."""
-    until(lambda: [*facade.state.glob(f"counted-*/gauge_*_{facade.child_of('jobs work')}.db")])
-    return facade.child_of("jobs work")
+def job_workers(facade: Running) -> set[int]:
+    """Those that have loaded the catalogue: they count."""
+    known = [pid for pid, line in descendants(facade.child.pid).items() if "jobs work" in line]
+    return {pid for pid in known if [*facade.state.glob(f"counted-*/gauge_*_{pid}.db")]}
 
 
 def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running) -> None:
@@ -128,16 +129,17 @@ def test_its_log_is_json_lines_alone(facade: Running) -> None:
 
 
 def test_term_says_not_ready_first_then_ends_kept_connections_and_leaves_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, FIGWAY_DRAIN="2") as facade:
+    with serving(tmp_path, FIGWAY_DRAIN="20") as facade:
         kept = http.client.HTTPConnection(*facade.address, timeout=10)
         assert facade.ask("/v1/things/1", kept).headers.get("Connection") != "close"
         children = descendants(facade.child.pid)
         facade.child.terminate()
-        until(lambda: facade.ask("/health/ready").status == 503, 1.5)
+        until(lambda: facade.ask("/health/ready").status == 503, 10)
         assert facade.ask("/health/live").status == 200
         last = facade.ask("/v1/things/1", kept)
         assert (last.status, last.headers["Connection"]) == (200, "close")
         kept.close()
+        facade.child.terminate()  # the drain need not be waited for
         assert facade.child.wait(10) == 0
         assert gone(children)
         assert list(facade.state.glob("serving-*/")) == []

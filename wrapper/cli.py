@@ -227,10 +227,10 @@ def demo(once: bool, bind: str) -> None:
 
 
 def _assemble(settings: Settings) -> Any:
-    from wrapper import app, log
+    from wrapper import assembly, log
 
     log.configure(settings.log_level if "FIGWAY_LOG_LEVEL" in settings.environ else "warning")
-    return app.assemble(settings)
+    return assembly.assemble(settings)
 
 
 for group in (key, lease, state, writes):

@@ -19,14 +19,13 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
-import structlog
 
 ROOM = 10_000  # lines that may wait to be written
 WHOLE = 4096  # bytes that a pipe takes in one piece, so that the lines of several processes do not mix (PIPE_BUF)
@@ -34,11 +33,12 @@ PAUSE = 0.05
 LAST = 1.0  # seconds that the end of a process waits for its last lines
 PLACES = 8
 
-Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
+Adding = Callable[[dict[str, Any]], None]
+"""Adds to an event what is known elsewhere."""
 
 
 class Lines:
-    """The way to a file descriptor: bounded, one thread, whole lines. `debug` to `critical` take a line of bytes, as structlog wants it."""
+    """The way to a file descriptor: bounded, one thread, whole lines."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -59,8 +59,6 @@ class Lines:
             self._wake.set()
         if not self._running:
             self._begin()
-
-    debug = info = warning = error = critical = put
 
     def flush(self, seconds: float = LAST) -> None:
         """Returns when all is written, or after so long."""
@@ -133,22 +131,45 @@ class Library(logging.Handler):
         say(record.name.partition(".")[0], **told)
 
 
+class Logger:
+    """Events as lines, those of `least` level and above; `adding` are asked about each. Before configure(), all of them."""
+
+    def __init__(self, least: int = logging.NOTSET, adding: tuple[Adding, ...] = ()) -> None:
+        self._least, self._adding = least, adding
+
+    def debug(self, event: str, **about: Any) -> None:
+        self._say(logging.DEBUG, "debug", event, about)
+
+    def info(self, event: str, **about: Any) -> None:
+        self._say(logging.INFO, "info", event, about)
+
+    def warning(self, event: str, **about: Any) -> None:
+        self._say(logging.WARNING, "warning", event, about)
+
+    def error(self, event: str, **about: Any) -> None:
+        """`exc_info` is an error, or True for the one that is being handled."""
+        self._say(logging.ERROR, "error", event, about)
+
+    def _say(self, level: int, name: str, event: str, about: dict[str, Any]) -> None:
+        if level < self._least:
+            return
+        about |= {"event": event, "level": name, "timestamp": datetime.now(UTC).isoformat()}
+        _place(about)
+        for add in self._adding:
+            add(about)
+        _LINES.put(_json(about))
+
+
 _LINES = Lines(2)
-_logger: Any = structlog.get_logger()
+_logger = Logger()
 os.register_at_fork(after_in_child=lambda: _LINES.__init__(2))  # type: ignore[misc]  # the child has not the thread, and not these lines to write
 atexit.register(_LINES.flush)
 
 
-def configure(level: str, *processors: Processor) -> None:
-    """Once per process, or once more when more is known; `processors` add to each event."""
+def configure(level: str, *adding: Adding) -> None:
+    """Once per process, or once more when more is known."""
     global _logger
-    structlog.configure(
-        processors=[_stamp, _places, *processors, _json],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: _LINES,
-        cache_logger_on_first_use=True,
-    )
-    _logger = structlog.get_logger().bind()  # the one before may have kept what was configured then
+    _logger = Logger(logging.getLevelNamesMapping()[level.upper()], adding)
     logging.lastResort = Library()
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = lambda died: get().error("thread", exc_info=died.exc_value)
@@ -164,18 +185,12 @@ def flush() -> None:
     _LINES.flush()
 
 
-def get() -> Any:
-    """The logger; bind nothing to it that belongs to a customer."""
+def get() -> Logger:
+    """The logger."""
     return _logger
 
 
-def _stamp(_logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    event["level"] = method
-    event["timestamp"] = datetime.now(UTC).isoformat()
-    return event
-
-
-def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def _place(event: dict[str, Any]) -> None:
     """`exc_info` becomes the class of each error in the chain and where it passed: an error's text may be a customer's."""
     error = event.pop("exc_info", None)
     error = sys.exc_info()[1] if error is True else error
@@ -184,14 +199,13 @@ def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapp
         cause = error.__cause__ or error.__context__
         if cause is not None:
             event["cause"], event["cause_at"] = type(cause).__name__, _steps(cause)
-    return event
 
 
 def _steps(error: BaseException) -> list[str]:
     return [f"{Path(step.filename).name}:{step.lineno} {step.name}" for step in traceback.extract_tb(error.__traceback__)][-PLACES:]
 
 
-def _json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+def _json(event: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(event)
     except TypeError:  # half a character, a number beyond 64 bits, or something that JSON has not: a log line fails nobody

@@ -48,7 +48,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(settings: Settings) -> int:
-    """Runs until told to stop; returns the exit code. Raises what app.assemble raises, before anything is started."""
+    """Runs until told to stop; returns the exit code. Raises what assembly.assemble raises, before anything is started."""
     if settings.server == "granian" and find_spec("granian") is None:
         raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server gunicorn serves")
     with ExitStack() as held:
@@ -97,10 +97,10 @@ class _Supervisor:
 
     def accept(self, copy: Path) -> None:
         """A copy of the folder becomes what is served, when a worker's own way of starting succeeds with it."""
-        from wrapper import app  # late: gunicorn imports the same meanwhile
+        from wrapper import assembly  # late: gunicorn imports the same meanwhile
 
         try:
-            with closing(app.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
+            with closing(assembly.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
                 parts.systems.check_references()
                 parts.open()
         except BaseException:
@@ -129,7 +129,6 @@ class _Supervisor:
             listener.close()
         with suppress(BrokenPipeError), server.stdin as word:
             word.write(b"go")
-        self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
         threading.Thread(target=self._announce, args=addresses, daemon=True).start()
         told = self._attend()
         return self._stop(told)
@@ -154,10 +153,10 @@ class _Supervisor:
         return self._children[name]
 
     def _revive(self) -> None:
-        """One job worker, always; a worker that dies at once is not started more than once in two seconds."""
-        jobs = self._children["jobs"]
-        if jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2:
-            self._start("jobs", [str(a) for a in jobs.args])  # type: ignore[union-attr]
+        """One job worker, always: first when the server has had its moment, and then not more than once in two seconds."""
+        jobs = self._children.get("jobs")
+        if jobs is None or (jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2):
+            self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
 
     def _bury(self) -> None:
         """Orphans of our children come to us and leave no zombie, also where no init does this, as in a container."""
@@ -183,7 +182,8 @@ class _Supervisor:
         else:
             log.get().info("catalogue", outcome="accepted", endpoints=self._endpoints)
             self._children["server"].send_signal(signal.SIGHUP)
-            self._children["jobs"].terminate()  # and started anew, by _revive
+            if "jobs" in self._children:
+                self._children["jobs"].terminate()  # and started anew, by _revive
 
     def _announce(self, callers: tuple[str, int], admin: tuple[str, int] | None = None) -> None:
         """One log line when the first request can be served, and one for the person at the terminal, if there is one."""

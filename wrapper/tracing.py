@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,12 +82,11 @@ class Tracing:
         self._carrier.inject(headers)
         return headers
 
-    def ids(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    def ids(self, event: dict[str, Any]) -> None:
         """For log lines: which trace and span they belong to."""
         found = self._trace.get_current_span().get_span_context()
         if found.is_valid:
             event["trace_id"], event["span_id"] = f"{found.trace_id:032x}", f"{found.span_id:016x}"
-        return event
 
     def close(self) -> None:
         """Send what is left, for PATIENCE at most."""

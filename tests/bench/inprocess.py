@@ -16,7 +16,7 @@ from zeep.wsse.username import UsernameToken
 
 from tests.bench import backends, estate, terminal
 from tests.bench.table import Row
-from wrapper import app, log
+from wrapper import assembly, log
 from wrapper.params import Params
 from wrapper.request import Terms
 from wrapper.settings import from_environment
@@ -54,7 +54,7 @@ def rows(env: Mapping[str, str], folder: Path, keys: str, rounds: int) -> Iterat
     log.configure("warning")
     made = estate.catalogue(folder, OURS)
     settings = from_environment({**env}, catalogue=str(made), state=f"sqlite:///{folder}/state.sqlite", models=str(MODELS))
-    with closing(app.assemble(settings)) as parts:
+    with closing(assembly.assemble(settings)) as parts:
         if "c" in keys:
             yield from _ledger(parts, env, rounds)
         if "d" in keys:
@@ -63,7 +63,7 @@ def rows(env: Mapping[str, str], folder: Path, keys: str, rounds: int) -> Iterat
             yield from _customer(parts, env, rounds)
 
 
-def _ledger(parts: app.Figway, env: Mapping[str, str], rounds: int) -> Iterator[Row]:
+def _ledger(parts: assembly.Figway, env: Mapping[str, str], rounds: int) -> Iterator[Row]:
     customer = estate.CUSTOMERS[0]
     connection = pyodbc.connect(env["LEDGER_DSN"], autocommit=True)
     sql = "SELECT INCM, EXPN, UPDDT FROM INCOME WHERE CUSTNO = ?"
@@ -77,7 +77,7 @@ def _ledger(parts: app.Figway, env: Mapping[str, str], rounds: int) -> Iterator[
     connection.close()
 
 
-def _credit(parts: app.Figway, env: Mapping[str, str], made: Path, rounds: int) -> Iterator[Row]:
+def _credit(parts: assembly.Figway, env: Mapping[str, str], made: Path, rounds: int) -> Iterator[Row]:
     client = zeep.Client(str(made / "wsdl" / "credit.wsdl"), wsse=UsernameToken(*env["BUREAU_LOGIN"].split(":", 1)))
     service = client.create_service(next(iter(client.wsdl.bindings)), env["BUREAU_URL"])
 
@@ -94,7 +94,7 @@ def _credit(parts: app.Figway, env: Mapping[str, str], made: Path, rounds: int) 
     yield Row("d", "SOAP reply of 2 rows in process, CPU, of zeep's", _times(*pair.ratio(rounds)))
 
 
-def _customer(parts: app.Figway, env: Mapping[str, str], rounds: int) -> Iterator[Row]:
+def _customer(parts: assembly.Figway, env: Mapping[str, str], rounds: int) -> Iterator[Row]:
     customer = estate.CUSTOMERS[0]
     pooled = ask(parts, "customers.get", customer_id=customer)
     kept = terminal.signed_on(env, KEPT)
@@ -118,7 +118,7 @@ def _shown(row: Mapping[str, Any]) -> list[str]:
     return [row["since"].strftime("%d/%m/%Y"), *(f"{row[name]:,.2f}" for name in ("assets", "debt"))]
 
 
-def ask(parts: app.Figway, name: str, **values: str) -> Callable[[], Any]:
+def ask(parts: assembly.Figway, name: str, **values: str) -> Callable[[], Any]:
     """The adapter's call with the reading of its answer and all checks of it."""
     operation = parts.catalogue.operations[name]
     loader = Params(operation)

@@ -74,8 +74,12 @@ class Running:
         self.child.send_signal(signal.SIGHUP)
 
     def child_of(self, words: str) -> int:
-        """The youngest process below the supervisor whose command line has these words."""
-        return [pid for pid, line in descendants(self.child.pid).items() if words in line][-1]
+        """The youngest process below the supervisor whose command line has these words, once there is one."""
+        until(lambda: self._children_of(words))
+        return self._children_of(words)[-1]
+
+    def _children_of(self, words: str) -> list[int]:
+        return [pid for pid, line in descendants(self.child.pid).items() if words in line]
 
 
 def prepared(folder: Path) -> tuple[Path, Mapping[str, str]]:

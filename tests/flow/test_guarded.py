@@ -16,8 +16,8 @@ from fixtures.modern import Modern
 from fixtures.odbc import Ledger
 from tests import needs
 from tests.live import CATALOGUE
-from wrapper import app, live, settings
-from wrapper.app import Figway
+from wrapper import assembly, live, settings
+from wrapper.assembly import Figway
 from wrapper.request import Answer
 
 DEADLINE, PLACES = 1.0, 4
@@ -45,7 +45,7 @@ def figway(line: Proxy, tmp_path: Path) -> Iterator[Figway]:
     environ = {"LEDGER_DSN": ledger.start(), "ACCOUNTS_URL": "http://{}:{}".format(*line.address)}
     models = str(CATALOGUE.parent / "models")
     given = settings.from_environment(environ, catalogue=str(folder), state=f"sqlite:///{tmp_path}/state.sqlite", threads=14, models=models)
-    with closing(app.assemble(given)) as parts:
+    with closing(assembly.assemble(given)) as parts:
         yield parts
     ledger.stop()
 

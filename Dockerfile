@@ -18,6 +18,7 @@ COPY --from=build /opt/figway ./
 COPY adapters adapters
 COPY scoring scoring
 COPY wrapper wrapper
+RUN .venv/bin/python -m compileall -q adapters scoring wrapper
 RUN useradd --uid 10001 --home-dir /var/lib/figway --create-home --shell /usr/sbin/nologin figway
 USER 10001
 VOLUME /var/lib/figway

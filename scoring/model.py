@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scoring.card import Card, OnMissing, Value, encode
 from scoring.errors import BadFeature, BadModel, BadOutput, ScoringError
 
@@ -81,6 +79,8 @@ class Model:
         return Score(card.model, card.version, value, elapsed, tuple(name for name, value in features.items() if value is None))
 
     def _run(self, session: Any, rows: list[list[float]]) -> list[float]:
+        import numpy as np
+
         matrix = np.array(rows, dtype=np.float32)
         return session.run([self.card.output], {self.card.input: matrix})[0][:, self.card.column].tolist()  # type: ignore[no-any-return]
 

@@ -40,12 +40,13 @@ class _Group(click.Group):
 
 
 def _faults(error: Exception) -> Sequence[object]:
-    """Of a catalogue. Raises whatever else it is."""
-    from wrapper.catalogue import CatalogueError
+    """Of a catalogue. Raises whatever else it is: also when none was ever read."""
+    if "wrapper.catalogue" in sys.modules:
+        from wrapper.catalogue import CatalogueError
 
-    if not isinstance(error, CatalogueError):
-        raise error
-    return error.faults
+        if isinstance(error, CatalogueError):
+            return error.faults
+    raise error
 
 
 @click.group(cls=_Group, epilog="The launcher ./figway has three more: test [PYTEST ARGS], lint, and setup [run|test].")

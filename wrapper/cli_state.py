@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from wrapper.policy.keys import Caller
 from wrapper.settings import from_environment
-from wrapper.state.store import Store, restored
+
+if TYPE_CHECKING:
+    from wrapper.state.store import Store
 
 STATE = click.option("--state", help="The state store, sqlite:///PATH or postgresql://... (FIGWAY_STATE).")
 _FORMS = {
@@ -25,6 +27,8 @@ _FORMS = {
 
 def opened(state: str | None) -> Store:
     """The store that a command is about."""
+    from wrapper.state.store import Store
+
     settings = from_environment(catalogue=str(Path.cwd()), state=state)
     return Store(settings.state, settings.state_key)
 
@@ -42,6 +46,8 @@ def key() -> None:
 @STATE
 def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
     """Make a key and print it: this once."""
+    from wrapper.policy.keys import Caller
+
     _check("NAME", name)
     for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims)):
         _check(option, *words)
@@ -142,5 +148,7 @@ def backup_state(file: Path, state: str | None) -> None:
 def restore_state(file: Path, state: str | None) -> None:
     """Make a store of a backup, where there is none yet. What came after the backup is not known to it: a write of that time that a
     caller repeats would be done again."""
+    from wrapper.state.store import restored
+
     settings = from_environment(catalogue=str(Path.cwd()), state=state)
     click.echo(f"{restored(settings.state, settings.state_key, file)} rows; what was under way at the backup counts as unknown")

@@ -17,6 +17,7 @@ granian may take its place: `wrapper/under_granian.py`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import http.client
 import os
 import queue
@@ -97,15 +98,18 @@ class _Supervisor:
 
     def accept(self, copy: Path) -> None:
         """A copy of the folder becomes what is served, when a worker's own way of starting succeeds with it."""
-        from wrapper import assembly  # late: gunicorn imports the same meanwhile
-
+        gc.disable()  # what is imported and made here is no garbage
         try:
+            from wrapper import assembly  # late: gunicorn imports the same meanwhile
+
             with closing(assembly.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
                 parts.systems.check_references()
                 parts.open()
         except BaseException:
             self._snapshots.drop(copy)
             raise
+        finally:
+            gc.enable()
         self._snapshots.accept(copy)
         self._endpoints = len(parts.catalogue.operations)
 

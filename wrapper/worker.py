@@ -76,8 +76,10 @@ _SAID = {
 
 def on_starting(server: Any) -> None:
     """gunicorn's hook, in its main process: import what workers will share, then wait for the supervisor's word; none means the end."""
+    gc.disable()  # what is imported is no garbage
     _import_kinds()
     gc.freeze()
+    gc.enable()
     if not sys.stdin.buffer.read(1):
         sys.exit(0)
 

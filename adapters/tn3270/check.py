@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jsonschema import Draft202012Validator
 
@@ -14,15 +15,24 @@ from adapters.tn3270.definition import LOGON, SCREEN, Definition, Edge, Field, G
 
 Path = tuple[str | int, ...]
 
+_KNOWN: WeakKeyDictionary[Files, dict[str, Graph]] = WeakKeyDictionary()
+
 
 def load(files: Files, logon_file: str) -> Graph:
-    """All screens beside the logon file. Raises BadTarget with all their faults."""
-    folder = logon_file.rpartition("/")[0]
+    """All screens beside the logon file, checked once, however many endpoints ask. Raises BadTarget with all their faults."""
+    found = {file: files.yaml(file) for file in files.names(logon_file.rpartition("/")[0], ".yaml")}
+    signon = files.yaml(logon_file)  # each endpoint asks for all of its files: they are part of its hash
+    known = _KNOWN.setdefault(files, {})
+    if logon_file not in known:
+        known[logon_file] = _graph(found, signon, logon_file)
+    return known[logon_file]
+
+
+def _graph(found: Mapping[str, Any], raw_logon: Any, logon_file: str) -> Graph:
     faults: list[Fault] = []
     screens: dict[str, Definition] = {}
     homes: dict[str, str] = {}
-    for file in files.names(folder, ".yaml"):
-        raw = files.yaml(file)
+    for file, raw in found.items():
         if isinstance(raw, Mapping) and "home" in raw:  # a logon file, of this system or another
             continue
         defined = _parsed(raw, SCREEN, screen, file, faults)
@@ -30,7 +40,7 @@ def load(files: Files, logon_file: str) -> Graph:
             faults.append(Fault(("screen",), f"screen '{defined.name}' is defined in {homes[defined.name]} too", file))
         elif defined:
             screens[defined.name], homes[defined.name] = defined, file
-    signon = _parsed(files.yaml(logon_file), LOGON, logon, logon_file, faults)
+    signon = _parsed(raw_logon, LOGON, logon, logon_file, faults)
     if faults or signon is None:
         raise BadTarget(faults)
     graph = Graph(screens, signon)

@@ -124,7 +124,11 @@ def rows(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
     if "cached" in met:
         half = met["cached"].cpu / met["assembled"].cpu
         yield Row("a", "a cached answer, CPU", _told(met["cached"]), met["cached"].cpu, 1.4, 1.2, "less")
-        yield Row("a", "the same from Flask + Flask-Limiter + PyJWT + prometheus-flask-exporter + marshmallow", _told(met["assembled"]))
+        yield Row(
+            "a",
+            "the same work (parameter check, kept record, dump) by Flask-Limiter + PyJWT + prometheus-flask-exporter + marshmallow",
+            _told(met["assembled"]),
+        )
         yield Row("a", "CPU of a cached answer, of that stack's", f"{half:.2f}x", half, 0.5, None, "less")
     for key, ours, what, floor, aim, peers in (
         ("b", "passed", "pass-through to a JSON service", 0.55, 0.70, {"requests": "Flask + requests"}),

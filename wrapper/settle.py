@@ -43,8 +43,8 @@ Dump = Callable[[Operation, Mapping[str, Any]], Any]
 
 
 def verdict(before: Values | None, now: Values, wanted: Values) -> Verdict:
-    """See the module; `before` is None when it could not be read."""
-    if before is None or before == wanted:
+    """See the module; `before` is None when it could not be read, and of other fields when the endpoint shows others since."""
+    if before is None or before == wanted or before.keys() != wanted.keys():
         return "unknown"
     if now == wanted:
         return "done"
@@ -120,9 +120,8 @@ class Settling:
 
     def _outcome(self, operation: Operation, write: Unsettled, terms: Terms) -> tuple[Verdict, Any]:
         ask = None if operation.legacy is None else operation.legacy.ask
-        if write.intent is None:
-            recorded = ask is not None or (operation.legacy is not None and operation.legacy.deferred)
-            return ("never begun" if recorded else "nobody to ask"), None  # a job is on record before anything of it is sent
+        if write.intent is None:  # of one without an owner, which the first version reserved, that tells nothing
+            return ("never begun" if write.id.owner else "nobody to ask"), None
         params = self._params(operation, write)
         if ask is None or params is None:
             return "nobody to ask", None
@@ -132,7 +131,9 @@ class Settling:
         return said, self._answer(operation, params, row) if said == "done" else None
 
     def _params(self, operation: Operation, write: Unsettled) -> dict[str, Any] | None:
-        """None when the endpoint has changed since: what was wanted then would mean something else now."""
+        """None when the endpoint has changed since: what was wanted then would mean something else now, or it did not say how to ask."""
+        if not write.intent:
+            return None
         try:
             return self._load(operation, Given(**write.intent["given"]))
         except RequestError:
@@ -140,7 +141,7 @@ class Settling:
 
     def _wait_for_earlier(self, operation: Operation, ask: Ask, params: Mapping[str, Any], terms: Terms) -> None:
         for earlier in self._store.unsettled():
-            if not earlier.gone or earlier.intent is None or earlier.id.operation != operation.name:
+            if not earlier.gone or earlier.id.operation != operation.name:
                 continue
             theirs = self._params(operation, earlier)
             if theirs is None or template.filled(ask.params, theirs) != template.filled(ask.params, params):

@@ -86,9 +86,10 @@ class Writes:
                 "a write needs the header Idempotency-Key: 1 to 255 visible characters, a new one for each write, the same for a repeat"
             )
         id = WriteId(request.caller.name, operation.name, key, f"{me()}{secrets.token_hex(4)}")
-        known = self._reserve(id, request, terms)
+        noted = operation.legacy is not None and (operation.legacy.deferred or operation.legacy.ask is not None)
+        known = self._reserve(id, request, terms, noted)
         if self._settled(known, terms):
-            known = self._reserve(id, request, terms)
+            known = self._reserve(id, request, terms, noted)
         match known.state:
             case "new":
                 return Write(self._store, self._late, id)
@@ -108,8 +109,8 @@ class Writes:
             return self.job_answer(self._job(known.job), replayed)
         return Answer(known.answer["status"], known.answer["body"], replayed)
 
-    def _reserve(self, id: WriteId, request: Request, terms: Terms) -> Reservation:
-        return self._store.reserve(id, asdict(request.given), terms.deadline - time.monotonic() + GRACE)
+    def _reserve(self, id: WriteId, request: Request, terms: Terms, noted: bool) -> Reservation:
+        return self._store.reserve(id, asdict(request.given), terms.deadline - time.monotonic() + GRACE, noted)
 
     def _settled(self, known: Reservation, terms: Terms) -> bool:
         """Whether more is known of it now. What keeps us from asking is not the caller's concern: for them the outcome is unknown."""

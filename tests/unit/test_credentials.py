@@ -14,6 +14,7 @@ from wrapper.credentials import credential
 
 PACKAGES = ("tests",)
 release = threading.Event()
+begun: list[str] = []
 
 
 @functions.credential
@@ -23,6 +24,7 @@ def ticket(system: str, unit: str) -> str:
 
 @functions.credential
 def stuck(system: str, unit: str) -> str:
+    begun.append(unit)
     release.wait(5)
     return "late:late"
 
@@ -70,6 +72,18 @@ def test_a_function_that_makes_none_is_an_error_in_time_that_tells_nothing(name:
     release.set()
     assert time.monotonic() - began < 1
     assert "SECRET" not in str(met.value)
+
+
+def test_a_function_that_hangs_holds_one_thread_however_many_ask() -> None:
+    release.clear()
+    begun.clear()
+    made = credential(f"py:{__name__}.stuck", {}, PACKAGES, "bank", "LU1")
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            made.read(time.monotonic() + 0.05)
+    assert begun == ["LU1"]
+    release.set()
+    assert made.read(time.monotonic() + 2) == "late:late"
 
 
 def test_a_function_needs_its_mark_and_a_listed_package() -> None:

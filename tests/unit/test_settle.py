@@ -15,7 +15,7 @@ from adapters.base import Call, Record
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from tests.unit.small import ALICE, AnyTarget, Scripted, operation, request, service
 from wrapper.jobs import Runner
-from wrapper.operation import Ask, Auth, Field, Param, ReadRule, Source
+from wrapper.operation import Ask, Auth, Field, Operation, Param, ReadRule, Source
 from wrapper.problems import Forbidden, InFlight, NotReady
 from wrapper.request import Answer
 from wrapper.settle import verdict
@@ -69,15 +69,16 @@ class World:
     folder: Path
     kept: type[Store] = Store
     house: House = field(default_factory=House)
+    write: Operation = MOVE
 
     def __post_init__(self) -> None:
         back_end = Scripted(self.house)
-        self.service, self.store = service(self.folder, back_end, GET, MOVE, kept=self.kept)
+        self.service, self.store = service(self.folder, back_end, GET, self.write, kept=self.kept)
         self.runner = Runner(self.service, {"scripted": back_end}, self.store)
 
     def move(self, line: str = "NEW LINE", key: str = "k", id: str = "7", **asked: Any) -> Answer:
         sent = request(id, given={"path": {"id": id}, "body": {"line": line}}, idempotency_key=key, **asked)
-        return self.service.serve(MOVE, sent)
+        return self.service.serve(self.write, sent)
 
     def lost(self, fate: str = "lose", line: str = "NEW LINE") -> None:
         self.house.fate = fate
@@ -124,6 +125,10 @@ def test_a_write_before_which_nothing_can_be_read_is_not_begun_and_its_key_stays
 )  # fmt: skip
 def test_only_what_was_not_so_before_tells(before: str | None, now: str, wanted: str, said: str) -> None:
     assert verdict(None if before is None else {"x": before}, {"x": now}, {"x": wanted}) == said
+
+
+def test_what_other_fields_showed_before_tells_nothing() -> None:
+    assert verdict({"x": "a"}, {"y": "b"}, {"y": "b"}) == "unknown"
 
 
 def test_a_lost_confirmation_is_found_done_by_whoever_asks_again(world: World) -> None:
@@ -250,10 +255,22 @@ def test_a_write_that_is_not_asked_about_stays_unknown_when_its_process_died(tmp
     plain = operation("things.put", method="PUT", effect="write", auth=Auth("things:write"))
     back_end = Scripted()
     made, store = service(tmp_path, back_end, plain)
-    store.reserve(WriteId("alice", "things.put", "k"), {}, -1)
+    store.reserve(WriteId("alice", "things.put", "k"), {}, -1, noted=False)
     Runner(made, {"scripted": back_end}, store).turn()
     assert [(w.id.key, w.open) for w in store.unknown_writes()] == [("k", False)]
     assert not back_end.calls
+
+
+def test_a_write_of_which_nothing_was_noted_stays_unknown_though_its_endpoint_says_now_how_to_ask(tmp_path: Path) -> None:
+    assert MOVE.legacy is not None
+    before = World(tmp_path, write=replace(MOVE, legacy=replace(MOVE.legacy, ask=None)))
+    before.lost()
+    before.change(f"state = 'reserved', until = 0, owner = '{DEAD}'")
+    world = World(tmp_path, house=before.house)
+    world.runner.turn()
+    with pytest.raises(OutcomeUnknown):
+        world.move()
+    assert world.house.written == ["NEW LINE"]
 
 
 class Mute(Store):

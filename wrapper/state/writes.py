@@ -15,15 +15,16 @@ MINE = f"{_THIS} AND owner = ?"
 
 
 class Writes(Table):
-    def reserve(self, write: WriteId, request: Any, seconds: float) -> Reservation:
-        """Take the write, or say why not. A reservation whose process has ended, or that outlived `seconds`, has an unknown outcome."""
-        fingerprint = self._seal.fingerprint(request)
+    def reserve(self, write: WriteId, request: Any, seconds: float, noted: bool = True) -> Reservation:
+        """Take the write, or say why not. A reservation whose process has ended, or that outlived `seconds`, has an unknown outcome; where
+        its act will not be `noted` (intend, add_job), that is on record from here on: nobody can tell later whether it was begun."""
+        fingerprint, intent = self._seal.fingerprint(request), None if noted else self._seal.close({})
         with self._db.transaction() as tx:
             now = tx.now()
             taken = tx.execute(
-                "INSERT INTO writes (caller, operation, key, fingerprint, state, until, created, owner)"
-                " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?) ON CONFLICT (caller, operation, key) DO NOTHING",
-                (write.caller, write.operation, write.key, fingerprint, now + seconds, tx.wall(), write.owner),
+                "INSERT INTO writes (caller, operation, key, fingerprint, state, until, created, owner, intent)"
+                " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?) ON CONFLICT (caller, operation, key) DO NOTHING",
+                (write.caller, write.operation, write.key, fingerprint, now + seconds, tx.wall(), write.owner, intent),
             ).rowcount
             row = None if taken else _write(tx, write)
         if taken:

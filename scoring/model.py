@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scoring.card import Card, OnMissing, Value, encode
-from scoring.errors import BadFeature, BadModel, BadOutput, ScoringError
+from scoring.errors import BadModel, BadOutput
 
 GOLDEN_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`value` in the card's output range, `elapsed` in seconds; `missing` names the features that had no value, scored as trained."""
+    """`value` in the card's output range; `missing` names the features that had no value, scored as trained."""
 
     model: str
     version: str
     value: float
-    elapsed: float
     missing: tuple[str, ...] = ()
 
 
@@ -46,37 +44,15 @@ class Model:
 
         Raises BadFeature for a value that the model was not trained on, BadOutput, or BadModel.
         """
-        start = time.perf_counter()
-        values = self._run(self._session(), [encode(self.card, features, on_missing)])
-        result = self._result(values[0], features, time.perf_counter() - start)
-        if isinstance(result, BadOutput):
-            raise result
-        return result
-
-    def score_many(self, rows: Sequence[Mapping[str, Value]], on_missing: OnMissing = "as_trained") -> tuple[Score | ScoringError, ...]:
-        """One result a row, in order: a row that can't be scored has its error there and spoils no other. `elapsed` is a row's share."""
-        start = time.perf_counter()
-        refused: dict[int, ScoringError] = {}
-        encoded: dict[int, list[float]] = {}
-        for n, row in enumerate(rows):
-            try:
-                encoded[n] = encode(self.card, row, on_missing)
-            except BadFeature as error:
-                refused[n] = error
-        values = dict(zip(encoded, self._run(self._session(), list(encoded.values())), strict=True)) if encoded else {}
-        share = (time.perf_counter() - start) / max(1, len(rows))
-        return tuple(refused[n] if n in refused else self._result(values[n], row, share) for n, row in enumerate(rows))
+        card, value = self.card, self._run(self._session(), [encode(self.card, features, on_missing)])[0]
+        low, high = card.bounds
+        if not low <= value <= high:  # NaN is in no range
+            raise BadOutput(f"{card.model}@{card.version} gave no score: expected a number from {low:g} to {high:g}")
+        return Score(card.model, card.version, value, tuple(name for name, value in features.items() if value is None))
 
     def warm(self) -> None:
         """Make the session now, so that no caller waits for it and a broken model shows at start. Raises BadModel."""
         self._session()
-
-    def _result(self, value: float, features: Mapping[str, Value], elapsed: float) -> Score | BadOutput:
-        card = self.card
-        low, high = card.bounds
-        if not low <= value <= high:  # NaN is in no range
-            return BadOutput(f"{card.model}@{card.version} gave no score: expected a number from {low:g} to {high:g}")
-        return Score(card.model, card.version, value, elapsed, tuple(name for name, value in features.items() if value is None))
 
     def _run(self, session: Any, rows: list[list[float]]) -> list[float]:
         import numpy as np

@@ -48,7 +48,7 @@ Ask = Callable[[float], Rows]
 class Generations(Protocol):
     """How often writes have changed what operations read, the same for all workers. Both raise NotReady."""
 
-    def generation(self, names: Sequence[str]) -> Any: ...
+    def generation(self, name: str) -> int: ...
 
     def bump(self, names: Sequence[str], within: float = ...) -> None: ...
 
@@ -123,7 +123,7 @@ class Cache:
     def _key(self, operation: Operation, side: Side, params: Mapping[str, Any]) -> Hashable:
         """None when the store can't tell the generation: then nobody knows what a write has changed."""
         try:
-            generation = str(self._generations.generation((operation.name,))) if operation.name in self._changing else ""
+            generation = self._generations.generation(operation.name) if operation.name in self._changing else 0
         except NotReady:
             return None
         return operation.name, side, operation.hash, generation, repr(sorted(params.items()))

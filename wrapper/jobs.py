@@ -92,7 +92,7 @@ class Runner:
     def _submit(self, job: Job) -> str:
         try:
             operation, source = self._deferred(job)
-            params = self._service.load(operation, _given(self._store.params(job.id)))
+            params = self._service.load(operation, Given(**self._store.params(job.id)))
             ticket = self._ticket(job, operation, source, params)
             with self._service.cache.changing(operation):
                 self._adapter(source.system).submit(ticket, lambda step: self._store.step(job.id, self._name, step, LEASE))
@@ -200,10 +200,6 @@ def _apart(event: str, **about: str) -> Iterator[None]:
         left_alone = isinstance(error, Closed | CircuitOpen)  # asked again every turn, and nothing new
         tell = log.get().debug if left_alone else log.get().warning if known else log.get().error
         tell(event, outcome=type(error).__name__, exc_info=not known, **about)
-
-
-def _given(stored: Mapping[str, Any]) -> Given:
-    return Given(**{place: dict(stored[place]) for place in ("path", "query", "header", "body")})
 
 
 def _problem(error: AdapterError | RequestError, trace: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Users:
         while True:
             name = self._leases.take(self._untried(deadline), self._holding(needed))
             if name is None:
-                raise self._none(deadline, "is in use")
+                raise self._none(deadline)
             with self._lock:
                 self._held.add(name)
             try:
@@ -103,7 +103,7 @@ class Users:
             open_ = [name for name in self._users if name not in self._held and self._aside[name] <= now]
             names = sorted(open_, key=self._aside.__getitem__)
         if not names:
-            raise self._none(deadline, "is in use")
+            raise self._none(deadline)
         return names
 
     def _holding(self, needed: bool) -> int:
@@ -111,10 +111,10 @@ class Users:
         with self._lock:
             return len(self._held) if needed else len(self._users)
 
-    def _none(self, deadline: float, why: str) -> AdapterError:
+    def _none(self, deadline: float) -> AdapterError:
         if all(self._is_barred(name, deadline) for name in self._users):
             return BadLogon(f"{self._system} refuses the credential of every user")
-        return PoolExhausted(f"every LU of {self._system} {why}")
+        return PoolExhausted(f"every LU of {self._system} is in use")
 
     def _is_barred(self, name: str, deadline: float) -> bool:
         try:

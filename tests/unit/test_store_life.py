@@ -17,33 +17,12 @@ from wrapper.cli import figway
 from wrapper.policy.keys import Caller, new
 from wrapper.state.database import BadStore
 from wrapper.state.records import WriteId
-from wrapper.state.schema import VERSION
+from wrapper.state.schema import STEPS, VERSION
 from wrapper.state.seal import Seal
 from wrapper.state.store import Store, restored
 
 DONE, OPEN, LOST = (WriteId("alice", "payments.create", name) for name in ("done", "open", "lost"))
-VERSION_1 = """
-CREATE TABLE keys (
-    id TEXT PRIMARY KEY, digest TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL,
-    created REAL NOT NULL, revoked INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE writes (
-    caller TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('reserved', 'done', 'unknown')), until REAL NOT NULL, answer BLOB, job TEXT, created REAL NOT NULL,
-    PRIMARY KEY (caller, operation, key)
-) STRICT;
-CREATE TABLE jobs (
-    id TEXT PRIMARY KEY, caller TEXT NOT NULL, operation TEXT NOT NULL, params BLOB NOT NULL, trace TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('accepted', 'publishing', 'published', 'replied', 'failed', 'unknown', 'poisoned')),
-    step TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
-    lease_by TEXT, lease_until REAL NOT NULL DEFAULT 0,
-    created REAL NOT NULL, updated REAL NOT NULL, expect_by REAL NOT NULL, answer BLOB, error TEXT, archived INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX jobs_open ON jobs (state, next_at);
-CREATE INDEX jobs_unarchived ON jobs (state, archived);
-PRAGMA user_version=1;
-"""
-"""The tables as Figway 0.1.0 made them."""
+VERSION_1 = f"PRAGMA journal_mode=WAL; {STEPS[1]}; PRAGMA user_version=1"
 
 
 def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_path: Path) -> None:
@@ -51,7 +30,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
     place.key.write_bytes(key)
     seal = Seal(key)
     with closing(sqlite3.connect(place.file)) as db:
-        db.executescript("PRAGMA journal_mode=WAL;" + VERSION_1)
+        db.executescript(VERSION_1)
         db.execute("INSERT INTO keys VALUES ('0123456789ab', 'digest', 'alice', 'a:b', 'servicing', '{}', 1.0, 0)")
         db.execute(
             "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', ?, 'done', 5.0, ?, NULL, 1.0)",
@@ -85,7 +64,7 @@ def test_a_store_of_the_first_version_with_a_strange_key_is_refused(tmp_path: Pa
     place = on_sqlite(tmp_path)
     place.key.write_bytes(Fernet.generate_key())
     with closing(sqlite3.connect(place.file)) as db:
-        db.executescript("PRAGMA journal_mode=WAL;" + VERSION_1)
+        db.executescript(VERSION_1)
         db.execute(
             "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', '', 'done', 5.0, ?, NULL, 1.0)",
             (Seal(Fernet.generate_key()).close({"status": 200}),),
@@ -143,7 +122,7 @@ def test_what_is_restored_is_what_was_there_and_promises_nothing_of_the_present(
         assert again.claim("worker", 30) is None  # whether it was published since, only its reply can tell
         assert len(again.waiting()) == 2
         assert again.answer("OVER") == {"data": 1}
-        assert again.generation(["accounts"]) == (1,)
+        assert again.generation("accounts") == 1
         assert again.lease_barred("LU2")
         assert again.take_lease(["LU1"], "elsewhere/b", 0, 60) == ("LU1", 2)
         again.bump(["new"])

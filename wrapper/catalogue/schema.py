@@ -17,7 +17,6 @@ from wrapper.catalogue.units import DURATION, PERCENT, RATE
 Schema = Mapping[str, Any]
 
 NAME = "^[a-z][a-z0-9_]{0,63}$"
-ROUTE = r"^(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9_.~-]+|\{[a-z][a-z0-9_]*\}))+$"
 STAGES = ("legacy", "shadow", "canary", "modern", "retired")
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
 MASKS = ("last4", "initials", "hidden")

@@ -6,11 +6,7 @@ import json
 
 from wrapper.policy.keys import Caller, KeyRow, new
 from wrapper.state.database import Row
-from wrapper.state.generations import bumped
 from wrapper.state.table import Table
-
-CHANGED = "keys"
-"""The generation that counts changes of keys: who keeps authentications in memory looks at it."""
 
 
 class Keys(Table):
@@ -28,7 +24,6 @@ class Keys(Table):
                 "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (row.id, row.digest, c.name, " ".join(sorted(c.scopes)), " ".join(sorted(c.purposes)), json.dumps(claims), tx.wall()),
             )
-            bumped(tx, [CHANGED])
 
     def key(self, id: str) -> KeyRow | None:
         with self._db.reading() as tx:
@@ -42,9 +37,7 @@ class Keys(Table):
     def revoke(self, name: str) -> int:
         """How many keys of that name are revoked now that were not."""
         with self._db.transaction() as tx:
-            count = tx.execute("UPDATE keys SET revoked = 1 WHERE name = ? AND revoked = 0", (name,)).rowcount
-            bumped(tx, [CHANGED])
-        return count
+            return tx.execute("UPDATE keys SET revoked = 1 WHERE name = ? AND revoked = 0", (name,)).rowcount
 
 
 def _key(row: Row) -> KeyRow:

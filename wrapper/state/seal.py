@@ -51,18 +51,13 @@ class Seal:
         return hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()
 
 
-def make_key(path: Path) -> None:
-    """The key file of a new store, complete or not at all; one that is there already is kept."""
-    write_key(path, Fernet.generate_key())
-
-
-def write_key(path: Path, key: bytes) -> None:
-    """Complete or not at all; one that is there already is kept."""
+def write_key(path: Path, key: bytes = b"") -> None:
+    """The key file of a new store, complete or not at all; one that is there already is kept. The key is a fresh one unless it is given."""
     if path.exists():
         return
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(key)
+        out.write(key or Fernet.generate_key())
         out.flush()
         os.fsync(out.fileno())
     with suppress(FileExistsError):  # another process was first: then its key is the one

@@ -20,7 +20,7 @@ from wrapper.state.generations import Generations
 from wrapper.state.jobs import Jobs
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
-from wrapper.state.seal import Seal, make_key, seal_in
+from wrapper.state.seal import Seal, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
 from wrapper.state.timed import timed
 from wrapper.state.writes import Writes
@@ -91,7 +91,7 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
     def _on_new(self) -> None:
         if self._patient:
             raise NotReady("the state store has lost its tables")
-        make_key(self._key_file)
+        write_key(self._key_file)
 
     def _check_key(self, tx: Transaction, seal: Seal) -> None:
         """The seal's mark is in the store: another host's, or another store's, is refused."""

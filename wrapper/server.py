@@ -244,7 +244,7 @@ def _server(settings: Settings, listeners: Sequence[int]) -> list[str]:
         return [sys.executable, "-m", "wrapper.under_granian", *map(str, listeners)]
     numbers = ["--workers", str(settings.workers), "--threads", str(settings.threads)]
     numbers += [word for listener in listeners for word in ("--bind", f"fd://{listener}")]
-    return [sys.executable, "-m", "gunicorn", "--config", "python:wrapper.worker", *numbers, "wrapper.app:from_environment()"]
+    return [sys.executable, "-m", "wrapper.under_gunicorn", "--config", "python:wrapper.worker", *numbers, "wrapper.app:from_environment()"]
 
 
 def _in_child() -> None:

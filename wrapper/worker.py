@@ -1,11 +1,10 @@
-"""gunicorn's side of `figway serve`: its configuration, how a worker begins, serves and ends, and what gunicorn itself says.
+"""gunicorn's configuration, how a worker begins, serves and ends, and what gunicorn itself says. Its main process: `under_gunicorn.py`.
 
 One thread of a worker, its main one, talks to all callers and never waits for one of them (`wrapper/callers.py`). A request that is whole
 is let in (`wrapper/admission.py`) and gets a thread, or is turned away on the spot. So neither a caller that stalls nor a back end that
 does can hold more than its own request.
 
 The order at the end: stop accepting, finish what runs, sign off from every system, see that callers get the rest of their answers.
-At HUP a worker goes on accepting until one of the next generation does.
 
 What can't be read as HTTP never reaches the facade; its answer is a problem like any other, and nothing of it is logged: a malformed
 request line may hold an API key.
@@ -13,14 +12,13 @@ request line may hold an API key.
 
 from __future__ import annotations
 
-import gc
 import json
-import math
 import mmap
+import os
 import queue
-import re
 import secrets
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -34,15 +32,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from adapters import registry
 from wrapper import log, settings
-from wrapper.admission import FULL, GRACEFUL, Admission, Class, class_of, classes
+from wrapper.admission import FULL, GRACEFUL, LEAVING, Admission, Class, class_of, classes
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
 from wrapper.problems import NotReady, RequestError, problem
 from wrapper.telemetry import NOWHERE
 
-SUCCESSOR = 60.0  # seconds to wait for the next generation
+HELD = (signal.SIGTERM, signal.SIGUSR1)  # until a worker can take them
 
 # gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole.
 worker_class = "wrapper.worker.Worker"
@@ -54,8 +51,6 @@ keepalive = 5
 worker_connections = 500  # descriptors stay below 1024: paramiko and psycopg use select()
 sendfile = False  # answers are collected, see Outgoing
 control_socket_disable = True
-
-_generation = mmap.mmap(-1, 16)  # shared with the workers: the youngest one that is to go, the youngest one that accepts
 
 _REFUSED = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -74,79 +69,58 @@ _SAID = {
 }
 
 
-def on_starting(server: Any) -> None:
-    """gunicorn's hook, in its main process: import what workers will share, then wait for the supervisor's word; none means the end."""
-    gc.disable()  # what is imported is no garbage
-    _import_kinds()
-    gc.freeze()
-    gc.enable()
-    if not sys.stdin.buffer.read(1):
-        sys.exit(0)
-
-
-def on_reload(server: Any) -> None:
-    """gunicorn's hook, in its main process, at HUP: all workers so far are to go when there is a next one."""
-    _import_kinds()
-    _generation[:8] = server.worker_age.to_bytes(8, "big")
-
-
-def _import_kinds() -> None:
-    """The protocol libraries that the catalogue's systems need, and onnxruntime where there are models; whatever fails here fails, and is
-    told, in the worker. Nothing of them is opened before the fork."""
-    given = settings.from_environment()
-    for file in given.catalogue.parent.glob("*/systems.yaml"):  # the copies, see wrapper/snapshot.py
-        kinds: list[str] = []
-        with suppress(OSError):  # the next HUP is there already, and this copy has gone
-            kinds = re.findall(r"kind:\s*(\w+)", file.read_text(encoding="utf-8", errors="replace"))
-        for kind in kinds:
-            with suppress(Exception):
-                registry.adapter(kind)
-    if given.models.is_dir():
-        with suppress(Exception):
-            import onnxruntime  # noqa: F401
-
-
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Loads the facade after the fork, serves, and signs off from every system at its end."""
+    """Loads the facade after the fork, serves, and signs off from every system at its end.
+
+    `accepts`: whether it does, for gunicorn's main process. `told`: there, whether it was told to go."""
 
     alive: bool
     wsgi: Any
+    told = False
     _parts: Any = None
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.accepts = mmap.mmap(-1, 1)  # shared with the worker
         limits = classes(self.cfg.threads)
         self._admission = Admission(limits)
         self._crews = {name: Crew(f"figway-{name}", limit, self._answer) for name, limit in limits.items()}
-        self._leaves = math.inf
 
     def get_thread_pool(self) -> Any:
         """gunicorn's own pool queues what it has no thread for, unseen: nothing is ever given to it."""
         return _NoPool()
 
     def load_wsgi(self) -> None:
-        """A worker that can't load after others could tries again: gunicorn would end them all for it. The catalogue was tried, so it is
-        the state store or a file system that is away."""
+        """A worker that can't load tries again, unless it is one of the first: gunicorn would end all for it. The catalogue was tried, so
+        it is the state store or a file system that is away."""
+        given = settings.from_environment()
         while True:
             try:
                 super().load_wsgi()
                 break
             except Exception as error:
-                if not any(_generation[8:]):
+                if self.age <= self.cfg.workers:
                     raise
                 log.get().error("worker", outcome="not started", exc_info=error)
             self.notify()
             time.sleep(1)
-            if not self.alive:
+            if not (self.alive and self.is_parent_alive()):
                 sys.exit(0)
         self._facade, self._parts = self.wsgi, self.wsgi.extensions["figway"]
+        if (given.catalogue.parent / LEAVING).exists():
+            self.handle_usr1(signal.SIGUSR1, None)  # it was said before we could hear it
         self.wsgi = self._apps
-        self._callers = Callers(self.cfg, self.poller, self, settings.from_environment().patience, self.worker_connections)
+        self._callers = Callers(self.cfg, self.poller, self, given.patience, self.worker_connections)
 
     def _apps(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         app = self._facade.extensions["figway.admin"] if environ["gunicorn.socket"].admin else self._facade
         answer: Iterable[bytes] = app(environ, start_response)
         return answer
+
+    def init_signals(self) -> None:
+        """Here it can take signals that it has got before."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
 
     def init_process(self) -> None:
         """All of a worker's life."""
@@ -160,11 +134,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """See the order in the module's docstring."""
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         self.set_accept_enabled(True)
-        _generation[8:] = self.age.to_bytes(8, "big")
+        self.accepts[0] = 1
+        os.kill(self.ppid, signal.SIGCHLD)  # have it looked at
         while self.alive and self.is_parent_alive():
             self.set_accept_enabled(True)
             self._turn()
-            self.alive = self.alive and not self._relieved()
         self.alive = False
         self._accept_rest()
         self.set_accept_enabled(False)
@@ -183,18 +157,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _turn_while(self, states: Any, until: float) -> None:
         while self._callers.any(*states) and time.monotonic() < until:
             self._turn()
-
-    def _relieved(self) -> bool:
-        """Whether this worker was told to go, and one of the next generation accepts."""
-        to_go, accepts = (int.from_bytes(mark, "big") for mark in (_generation[:8], _generation[8:]))
-        return self._leaves < math.inf and (accepts > to_go or time.monotonic() > self._leaves)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """TERM: the end, at once, or after HUP when the next generation accepts; gunicorn says it more than once."""
-        if self.age > int.from_bytes(_generation[:8], "big") or self._parts is None or self._parts.leaving.is_set():
-            super().handle_exit(sig, frame)
-        else:
-            self._leaves = min(self._leaves, time.monotonic() + SUCCESSOR)
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """The supervisor is about to stop: not ready any more, and each connection ends with its next answer."""

@@ -75,10 +75,10 @@ class Running:
 
     def child_of(self, words: str) -> int:
         """The youngest process below the supervisor whose command line has these words, once there is one."""
-        until(lambda: self._children_of(words))
-        return self._children_of(words)[-1]
+        until(lambda: self.children_of(words))
+        return self.children_of(words)[-1]
 
-    def _children_of(self, words: str) -> list[int]:
+    def children_of(self, words: str) -> list[int]:
         return [pid for pid, line in descendants(self.child.pid).items() if words in line]
 
 

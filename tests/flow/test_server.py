@@ -113,6 +113,33 @@ def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running
     assert facade.child.poll() is None
 
 
+def kill_a_successor(facade: Running, known: set[int]) -> None:
+    """The first worker beyond those that are known, as soon as it is a process."""
+    until(lambda: {*facade.children_of("gunicorn")} - known)
+    [newest] = {*facade.children_of("gunicorn")} - known
+    known.add(newest)
+    os.kill(newest, signal.SIGKILL)
+
+
+def test_successors_that_are_killed_are_replaced_and_meanwhile_the_old_worker_serves(facade: Running) -> None:
+    (facade.catalogue / "endpoints" / "late.yaml").write_text(ENDPOINT.format(name="late"))
+    known = {*facade.children_of("gunicorn")}
+    facade.hup()
+    for _ in range(3):
+        kill_a_successor(facade, known)
+        assert facade.ask("/v1/things/1").status == 200
+    until(lambda: facade.ask("/v1/late/1").status == 200)
+
+
+def test_term_ends_it_also_while_a_successor_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, FIGWAY_DRAIN="0") as facade:
+        known = {*facade.children_of("gunicorn")}
+        facade.hup()
+        kill_a_successor(facade, known)
+        facade.child.terminate()
+        assert facade.child.wait(10) == 0
+
+
 def test_a_reference_that_leads_nowhere_is_refused_at_hup(facade: Running) -> None:
     systems = facade.catalogue / "systems.yaml"
     systems.write_text(SYSTEMS.replace("env:SHELF_DSN", "env:NO_SUCH_DSN"))

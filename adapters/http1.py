@@ -1,6 +1,6 @@
 """One HTTP/1.1 answer, read from a connection and nothing beyond it. Strict, because a client that guesses takes one answer for another.
 
-Sans-IO but for `recv`; knows no time-outs: whoever owns the socket bounds it. The rules (RFC 9112 where it leaves a choice):
+Sans-IO but for `read_into`; knows no time-outs: whoever owns the socket bounds it. The rules (RFC 9112 where it leaves a choice):
 1. Head lines end in CR LF, none is folded, and each is `name: value` of legal characters; the head has at most HEAD bytes.
 2. The length is said once: chunked alone, or Content-Length alone and in digits; else the body ends with the connection.
 3. An end of the stream anywhere else is Ended; everything else that is not HTTP is NotHttp.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 HEAD = 65536  # bytes of a head, and of a chunked body's trailers
-_PIECE = 65536
+_PIECE = 32768  # more than a TLS record: what is read leaves nothing decrypted behind
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n\0]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n\0]*)?")
@@ -42,9 +42,11 @@ class Response:
     reusable: bool
 
 
-def receive(recv: Callable[[int], bytes], most: int) -> Response:
-    """The next final answer with at most `most` bytes of body. Raises NotHttp, Ended, TooLong and what `recv` raises."""
-    source = _Source(recv)
+def receive(read_into: Callable[[memoryview], int], most: int) -> Response:
+    """The next final answer with at most `most` bytes of body. `read_into` is a socket's recv_into.
+
+    Raises NotHttp, Ended, TooLong and what `read_into` raises."""
+    source = _Source(read_into)
     while True:
         minor, status, headers = _head(source)
         if status >= 200:
@@ -116,15 +118,19 @@ def _chunks(source: _Source, most: int) -> bytes:
 class _Source:
     """What has come and is not yet used."""
 
-    def __init__(self, recv: Callable[[int], bytes]) -> None:
-        self._recv = recv
+    def __init__(self, read_into: Callable[[memoryview], int]) -> None:
+        self._read_into = read_into
+        self._piece = memoryview(bytearray(_PIECE))  # recv(n) allocates n, keeps the head and leaves a hole
         self.kept = bytearray()
 
-    def _more(self) -> None:
-        piece = self._recv(_PIECE)
-        if not piece:
+    def _more(self) -> bool:
+        size = self._read_into(self._piece)
+        self.kept += self._piece[:size]
+        return size > 0
+
+    def _need(self) -> None:
+        if not self._more():
             raise Ended
-        self.kept += piece
 
     def until(self, mark: bytes, *, begins: bytes = b"") -> bytes:
         """What comes before `mark`, which is used up too. NotHttp as soon as it can't begin with `begins`, or has more than HEAD bytes."""
@@ -140,12 +146,12 @@ class _Source:
             if len(self.kept) > HEAD:
                 raise NotHttp("a head, or a line, without end")
             searched = max(len(self.kept) - len(mark) + 1, 0)
-            self._more()
+            self._need()
 
     def take(self, size: int) -> bytes:
         """Exactly so many bytes."""
         while len(self.kept) < size:
-            self._more()
+            self._need()
         found = bytes(self.kept[:size])
         del self.kept[:size]
         return found
@@ -153,8 +159,6 @@ class _Source:
     def rest(self, most: int) -> bytes:
         """Everything until the peer closes."""
         while len(self.kept) <= most:
-            piece = self._recv(_PIECE)
-            if not piece:
+            if not self._more():
                 return bytes(self.kept)
-            self.kept += piece
         raise TooLong

@@ -97,7 +97,7 @@ class Wire:
             with self._bounded(line, call.deadline):
                 assert line.sock is not None
                 line.sock.sendall(request)
-                told = http1.receive(line.sock.recv, MOST)
+                told = http1.receive(line.sock.recv_into, MOST)
             if not told.reusable:
                 _close(line)
             if told.headers.get("content-encoding", "identity").lower() != "identity":

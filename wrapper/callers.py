@@ -43,6 +43,7 @@ class Callers:
         self._cfg, self._poller, self._server = cfg, poller, server
         self._patience, self._most, self._kept = patience, most, float(cfg.keepalive)
         self._lines: set[Line] = set()
+        self._piece = memoryview(bytearray(CHUNK))  # recv(n) allocates n, keeps the head and leaves a hole
         self._held = 0
 
     def accept(self, listener: Any, admin: bool) -> bool:
@@ -103,13 +104,13 @@ class Callers:
 
     def _read(self, line: Line) -> None:
         try:
-            data = line.wire.recv(CHUNK)
+            size = line.wire.recv_into(self._piece)
         except BlockingIOError:
             self._watch(line, selectors.EVENT_READ)
         except OSError:
             self._close(line)
         else:
-            self._take(line, data) if data else self._close(line)
+            self._take(line, bytes(self._piece[:size])) if size else self._close(line)
 
     def _take(self, line: Line, data: bytes) -> None:
         before = line.held
@@ -178,7 +179,7 @@ class Callers:
 
     def _discard(self, line: Line) -> None:
         try:
-            gone = not line.wire.recv(CHUNK)
+            gone = not line.wire.recv_into(self._piece)
         except BlockingIOError:
             return
         except OSError:

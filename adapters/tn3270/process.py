@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import select
 import subprocess
 import time
@@ -38,6 +39,7 @@ class Process:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._in, self._out = self._child.stdin, self._child.stdout
+        self._piece = memoryview(bytearray(8192))  # read(n) allocates n, keeps the head and leaves a hole
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
         self.deadline = 0.0
@@ -75,10 +77,10 @@ class Process:
             left = self.deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(math.ceil(left * 1000)):
                 raise DeadlineExceeded("the host did not answer in time")
-            piece = self._out.read(65536)
-            if not piece:
+            size = os.readv(self._out.fileno(), [self._piece])
+            if not size:
                 raise Unavailable("the terminal has ended")
-            answer += piece
+            answer += bytes(self._piece[:size])
         lines = answer.splitlines(keepends=True)
         data = answer.startswith(b"data:") + answer.count(b"\ndata:")
         if data != len(lines) - 2 or lines[-2].startswith(b"data:") or len(lines[-2].split()) != 12:

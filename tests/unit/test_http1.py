@@ -16,10 +16,19 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\
 TO_THE_END = b"HTTP/1.0 200\r\n\r\nhello"
 
 
-def feed(*pieces: bytes) -> Callable[[int], bytes]:
+def feed(*pieces: bytes) -> Callable[[memoryview], int]:
     """A connection on which the pieces arrive one by one, and which then ends."""
     left = list(pieces)
-    return lambda _: left.pop(0) if left else b""
+
+    def read_into(buffer: memoryview) -> int:
+        piece = left.pop(0) if left else b""
+        taken = min(len(piece), len(buffer))
+        buffer[:taken] = piece[:taken]
+        if taken < len(piece):
+            left.insert(0, piece[taken:])
+        return taken
+
+    return read_into
 
 
 def read(*pieces: bytes, most: int = 100) -> Response:

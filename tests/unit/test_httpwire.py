@@ -23,6 +23,7 @@ from adapters.base import Call
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown, PoolExhausted, Unavailable
 from adapters.httpwire import MOST, Answer, Wire
 from fixtures.web import Asked, Page, Web
+from tests.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
@@ -308,9 +309,9 @@ def test_a_name_that_does_not_resolve_is_unavailable_or_late() -> None:
 def test_more_calls_than_connections_wait_and_then_hear_so(web: Counting) -> None:
     wire = Wire("web", f"http://127.0.0.1:{web.port}", {"pool": {"max": 1}})  # type: ignore[attr-defined]
     web.fault = "mute"
-    holder = threading.Thread(target=refused, args=(wire, 0.8))
+    holder = threading.Thread(target=refused, args=(wire, 1.5))
     holder.start()
-    time.sleep(0.2)
+    until(lambda: web.asked)
     assert type(refused(wire, 0.2)) is PoolExhausted
     holder.join()
     wire.close()

@@ -137,16 +137,19 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced_unseen(web: 
 
 def test_a_connection_on_which_something_unasked_arrived_is_not_used_again() -> None:
     answers = iter([OK, OK.replace(b"ok", b"no")])
+    taken, sent = threading.Event(), threading.Event()
 
     def act(line: socket.socket) -> None:
         line.recv(65536)
         line.sendall(next(answers))
-        time.sleep(0.05)
+        taken.wait(5)
         line.sendall(OK.replace(b"ok", b"XX"))  # somebody else's answer
+        sent.set()
 
     with peer(act) as wire:
         assert get(wire).body == b"ok"
-        time.sleep(0.1)
+        taken.set()
+        assert sent.wait(5)
         assert get(wire).body == b"no"
 
 

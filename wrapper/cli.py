@@ -6,6 +6,7 @@ A subcommand imports what it needs: `serve` starts gunicorn's own imports before
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -227,6 +228,15 @@ def demo(once: bool, bind: str) -> None:
     sys.exit(tour.run(once, bind))
 
 
+def occupy_standard_streams() -> None:
+    """Who starts us without standard streams must not have what we say in whatever is opened next and gets their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+
+
 def _assemble(settings: Settings) -> Any:
     from wrapper import assembly, log
 
@@ -239,4 +249,5 @@ for group in (key, lease, state, writes):
 
 
 if __name__ == "__main__":
+    occupy_standard_streams()
     figway(prog_name="figway")

@@ -83,8 +83,7 @@ class Lines:
             self._writing = True
             self._wake.clear()  # before the queue is read: a line that comes afterwards wakes again
             while self._queue:
-                self._write(self._piece())
-                if self._dropped:
+                if self._write(self._piece()) and self._dropped:
                     self._tell_dropped()
             self._writing = False
             time.sleep(PAUSE)  # so that a busy process wakes its writer twenty times a second, not once a line
@@ -96,7 +95,8 @@ class Lines:
             lines.append(self._queue.popleft())
         return b"\n".join((*lines, b""))
 
-    def _write(self, piece: bytes) -> None:
+    def _write(self, piece: bytes) -> bool:
+        """Whether the reader has it. Nothing is said of what is dropped before it takes something again: that would be dropped, too."""
         while piece:
             try:
                 piece = piece[os.write(self._file, piece) :]
@@ -105,7 +105,8 @@ class Lines:
             except OSError:
                 for _ in range(piece.count(b"\n")):
                     self._drop()
-                return
+                return False
+        return True
 
     def _tell_dropped(self) -> None:
         with self._start:

@@ -201,7 +201,7 @@ class _Supervisor:
             base = f"http://{_joined(host, port)}"
             more = {"admin": f"http://{_joined(*admin)}"} if admin else {}
             log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/", **more)
-            if sys.stdout.isatty():
+            if os.isatty(1):
                 click.echo(f"figway: ready at {base} with {self._endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
 
     def _stop(self, told: bool) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.live import CATALOGUE
+from tests.live import CATALOGUE, ROOT
 from wrapper.cli import figway
 from wrapper.policy.keys import authenticate
 from wrapper.state.records import WriteId
@@ -131,3 +133,12 @@ def test_a_call_that_can_not_be_meant_asks_nothing(state: str, words: list[str],
 def test_no_catalogue_is_one_line(state: str) -> None:
     ran = run("serve")
     assert (ran.exit_code, ran.output) == (1, "figway: no catalogue: give --catalogue DIR or set FIGWAY_CATALOGUE\n")
+
+
+def test_who_starts_it_without_standard_streams_finds_them_nowhere_else(tmp_path: Path) -> None:
+    """A log line that goes to descriptor 2 must not go to a connection, or to a file, that was opened later."""
+    seen = "import os, sys; open(sys.argv[1], 'w').write(' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))"
+    script = "import subprocess, sys; from wrapper.cli import occupy_standard_streams as s; s(); subprocess.run(sys.argv[1:])"
+    words = [sys.executable, "-c", script, sys.executable, "-c", seen, str(tmp_path / "told")]
+    subprocess.run(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], cwd=ROOT, timeout=20)
+    assert (tmp_path / "told").read_text() == "/dev/null /dev/null /dev/null"

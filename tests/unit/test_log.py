@@ -59,6 +59,26 @@ def test_the_end_of_a_process_does_not_wait_for_a_reader_that_stalls() -> None:
     process.communicate()
 
 
+def test_a_reader_that_has_gone_costs_each_line_once() -> None:
+    process = started("""
+lost = []
+log.on_lost(lambda: lost.append(1))
+sys.stdin.readline()
+for n in range(20):
+    log.get().info("request", n=n)
+log.flush()
+print(len(lost), flush=True)
+""")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stderr.close()
+    process.stdin.write("gone\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "20\n"
+    process.communicate(timeout=30)
+
+
 def test_lines_of_several_processes_are_whole_and_a_forked_one_has_a_log_of_its_own() -> None:
     lines = logged("""
 log.get().info("before")

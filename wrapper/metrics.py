@@ -100,6 +100,9 @@ class Metrics:
         self._counters: dict[tuple[str, str], Counter] = {}
         self._gauges: dict[tuple[str, str], Gauge] = {}
         self._times: dict[tuple[str, str], Histogram] = {}
+        _child(self._counters, self._happened, "log_dropped", "figway")  # one of each kind opens its file now: later there may be
+        _child(self._gauges, self._levels, "queued", "figway")  # no descriptor left, and nothing here may raise
+        _child(self._times, self._took, "store_read", "store")
 
     def request(self, operation: str, side: str, status: int, seconds: float) -> None:
         """One request was answered."""

@@ -170,6 +170,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return self._callers.accept(listener, listener is not self.sockets[0])
         except OSError:  # no descriptor is left
             self.set_accept_enabled(False)  # for a turn
+            time.sleep(0.01)  # or it goes round and round until one comes free
             return False
 
     def _accept_rest(self) -> None:

@@ -28,14 +28,16 @@ logging.getLogger("py3270").addFilter(lambda _record: False)  # it writes every 
 
 
 class Process:
-    """py3270's `app`: a child with a deadline on every read. `deadline` is set before each command. Raises Misconfigured."""
+    """py3270's `app`: a child with a deadline on every read. `deadline` is set before each command. Raises Misconfigured, Unavailable."""
 
     def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         try:
             self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=null, env=env, bufsize=0)  # noqa: S603
-        except OSError:
+        except (FileNotFoundError, PermissionError):
             raise Misconfigured(f"{argv[0]} can't be started; is it installed?") from None
+        except OSError as error:
+            raise Unavailable(f"{argv[0]} can't be started now: {error.strerror}") from None
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._in, self._out = self._child.stdin, self._child.stdout

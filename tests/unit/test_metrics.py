@@ -91,3 +91,14 @@ def test_every_event_that_the_code_tells_of_is_declared(method: str, declared: d
             for call in told.finditer(file.read_text()):
                 names = re.findall(r'"(\w+)"', call[1])
                 assert set(names) <= declared.keys(), f"{file}: {method}({call[1]}) is not declared in wrapper/metrics.py"
+
+
+def test_a_process_without_a_descriptor_left_counts_on(tmp_path: Path) -> None:
+    folder = metrics.shared_folder(tmp_path / "shared")
+    none_left = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+    script = COUNTING.replace("counted.request", f"{none_left}counted.request", 1)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(folder), "0"], cwd=ROOT, env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert ran.stdout == "counted\n", ran.stderr

@@ -19,7 +19,7 @@ from adapters.base import Reply
 from adapters.errors import AdapterError, DeadlineExceeded, Missing
 from scoring import features
 from wrapper.operation import Operation, Part
-from wrapper.problems import RequestError
+from wrapper.problems import NotReady, RequestError
 from wrapper.quality import gate, too_old
 from wrapper.request import Terms
 from wrapper.rows import Reader, Rows
@@ -80,11 +80,17 @@ class Join:
                 waiting.remove(part)
                 if _needs(part, operation) <= gathered.facts.keys():
                     values = template.filled(part.params, {**params, **gathered.facts})
-                    running[self._pool.submit(copy_context().run, self._ask, part.operation, values, terms)] = part
+                    running[self._submitted(part, values, terms)] = part
                 else:
                     gathered.failed(part, Missing(f"{part.name} needs a part that is missing"))
             _settle(running, gathered, terms.deadline)
         return gathered
+
+    def _submitted(self, part: Part, values: Mapping[str, Any], terms: Terms) -> Future[Asked]:
+        try:
+            return self._pool.submit(copy_context().run, self._ask, part.operation, values, terms)
+        except RuntimeError:  # no thread, or this worker ends
+            raise NotReady("the facade has no thread left to ask the join's parts with") from None
 
     def from_caller(self, operation: Operation, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """The required parts that the caller's own values fill, each as its operation's name and these values."""

@@ -183,8 +183,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """See callers.Server."""
         line.awaits = class_of(line.request.path, line.sock.admin)
         inside = self._admission.enter(line.awaits)
-        if inside:
-            self._crews[line.awaits].give(line, inside)
+        if inside and not self._crews[line.awaits].give(line, inside):
+            self._admission.leave(line.awaits)
+            return False
         return inside > 0
 
     def _answer(self, line: Line) -> None:
@@ -222,12 +223,16 @@ class Crew:
         self._threads = 0
         self._given: queue.SimpleQueue[Line] = queue.SimpleQueue()
 
-    def give(self, line: Line, inside: int) -> None:
-        """`inside`: how many requests of this class there are, with this one."""
+    def give(self, line: Line, inside: int) -> bool:
+        """`inside`: how many requests of this class there are, with this one. False: it takes one more thread, and none is to be had."""
         if self._threads < min(inside, self._size):
+            try:
+                threading.Thread(target=self._run, name=f"{self._name}-{self._threads + 1}", daemon=True).start()
+            except RuntimeError:
+                return False
             self._threads += 1
-            threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
         self._given.put(line)
+        return True
 
     def _run(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
+MOST = 24  # words listed in one message: all that a block or a field may say
 UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 
 
@@ -22,8 +23,10 @@ def seconds(duration: str) -> float:
     return float(Decimal(digits) * UNITS[duration[len(digits) :]])
 
 
-def instead(word: str, allowed: Iterable[str]) -> str:
-    """What was perhaps meant, to end a sentence about an unknown word."""
+def instead(word: object, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most MOST words are listed."""
     words = sorted(allowed)
-    close = get_close_matches(word, words, 1)
-    return f"; did you mean '{close[0]}'?" if close else f"; allowed: {', '.join(words) or 'none'}"
+    close = get_close_matches(str(word), words, 1)
+    meant = f"; did you mean '{close[0]}'?" if close else ";"
+    listed = ", ".join(words[:MOST]) + (f" and {len(words) - MOST} more" if len(words) > MOST else "")
+    return f"{meant} allowed: {listed or 'none'}"

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -88,6 +88,29 @@ def test_a_name_that_was_not_renewed_in_time_is_lost_before_another_can_have_it(
     finally:
         for one in (a, b, store):
             one.close()
+
+
+def test_a_thread_that_could_not_be_started_is_started_by_the_next_taking(tmp_path: Path) -> None:
+    renewed = threading.Event()
+
+    class Renewing(Store):
+        def renew_leases(self, held: Mapping[str, int], who: str, seconds: float) -> frozenset[str]:
+            renewed.set()
+            return super().renew_leases(held, who, seconds)
+
+    store = Renewing(on_sqlite(tmp_path).url)
+    a = Holder(store, "elsewhere/a", ttl=0.9)
+    try:
+        threading.stack_size(1 << 46)  # more than there is
+        try:
+            assert a.take(LUS[:1]) == LUS[0]
+        finally:
+            threading.stack_size(0)
+        assert a.take(LUS[1:2]) == LUS[1]
+        assert renewed.wait(5)
+    finally:
+        a.close()
+        store.close()
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])

@@ -9,11 +9,11 @@ from typing import Any
 import re2
 
 from adapters import registry
-from adapters.blocks import seconds
+from adapters.blocks import instead, seconds
 from wrapper.admission import GRACEFUL
 from wrapper.catalogue.build import CURRENCIES, Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
-from wrapper.catalogue.found import Path, instead
+from wrapper.catalogue.found import Path
 
 OURS = ("docs", "health", "jobs", "openapi.json")
 _FITS = {

@@ -6,12 +6,13 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from adapters import template
+from adapters.blocks import instead
 from scoring import features
 from scoring.card import Feature
 from scoring.features import OVER_ROWS, BadExpression, Expression
 from wrapper.catalogue.build import Endpoint, needs
 from wrapper.catalogue.estate import Estate, Told, response
-from wrapper.catalogue.found import Path, instead
+from wrapper.catalogue.found import Path
 from wrapper.operation import Field, Part
 
 Result = TypeVar("Result")

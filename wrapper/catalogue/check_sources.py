@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from adapters import template
+from adapters.blocks import instead
 from wrapper import convert
 from wrapper.catalogue.build import Endpoint, asked
 from wrapper.catalogue.estate import Estate, Told, response, walk
-from wrapper.catalogue.found import Path, instead, texts
+from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.schema import CONVERTERS
 from wrapper.operation import Ask, Field, ReadRule
 

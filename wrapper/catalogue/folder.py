@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import BadTarget, Fault
+from adapters.blocks import instead
 from wrapper.catalogue import strict_yaml
-from wrapper.catalogue.found import instead
 from wrapper.catalogue.strict_yaml import BadYaml, Document
 
 LONGEST = 4_194_304  # bytes of a copybook or WSDL

@@ -1,15 +1,13 @@
-"""What a catalogue check finds, and how it suggests the word that was meant."""
+"""What a catalogue check finds, and how it says where."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 Path = tuple[str | int, ...]
 """Keys and indices from a file's top."""
-MOST = 24  # words listed in one message: all that a block or a field may say
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,15 +28,6 @@ class CatalogueError(Exception):
     def __init__(self, faults: Iterable[Found]) -> None:
         self.faults = sorted(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
-
-
-def instead(word: object, allowed: Collection[str]) -> str:
-    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most MOST words are listed."""
-    close = get_close_matches(str(word), allowed, 1)
-    meant = f"; did you mean '{close[0]}'?" if close else ""
-    words = sorted(allowed)
-    listed = ", ".join(words[:MOST]) + (f" and {len(words) - MOST} more" if len(words) > MOST else "")
-    return f"{meant}{'' if meant else ';'} allowed: {listed or 'none'}"
 
 
 def spoken(path: Path) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from wrapper.catalogue.found import Path, instead, spoken
+from adapters.blocks import instead
+from wrapper.catalogue.found import Path, spoken
 from wrapper.catalogue.schema import definitions, json_schema
 
 Told = Iterator[tuple[Path, str]]

@@ -130,8 +130,10 @@ class Holder:
 
     def _work(self) -> None:
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="figway-leases", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="figway-leases", daemon=True)
+            with suppress(RuntimeError):  # no thread to be had: who comes next tries again
+                thread.start()
+                self._thread = thread
         self._change.notify_all()
 
     def _run(self) -> None:

@@ -63,6 +63,7 @@ class Tn3270:
         self._users = Users(name, users, leases)
         self._awake = sessions.get("keep_alive")
         self._live: set[Terminal] = set()
+        self._barred = 0  # users, when they were counted last
         self._lock = threading.Lock()
         self._until = float("inf")  # when close() ends its patience
         self._pool: Pool[Session] = Pool(
@@ -111,13 +112,14 @@ class Tn3270:
             terminal.run(greet(self._graph), deadline)
         finally:
             self._end(terminal)
-        if self._barred(deadline) == self._pool.size:
+        self._count_barred(deadline)
+        if self._barred == self._pool.size:
             raise BadLogon(f"{self.name} refuses the credential of every user", backend=self.name)
 
-    def _barred(self, deadline: float) -> int:
-        barred = self._users.barred(deadline)
-        self._events.level("users_barred", self.name, barred)
-        return barred
+    def _count_barred(self, deadline: float) -> None:
+        """Raises an AdapterError when it can't be known."""
+        self._barred = self._users.barred(deadline)
+        self._events.level("users_barred", self.name, self._barred)
 
     def close(self) -> None:
         """See base.Adapter."""
@@ -201,16 +203,21 @@ class Tn3270:
             if isinstance(error, Refused | BadLogon):
                 self._leases.bar(seat.bar)  # before anybody can take it
                 self._events.happened("logon_refused", self.name)
-                self._barred(deadline)
             (self._users.aside if isinstance(error, InUse) else self._users.last)(seat.lease)
             if terminal:
                 self._end(terminal, seat)
             else:
                 self._users.give(seat.lease)
+            if isinstance(error, Refused | BadLogon):
+                with suppress(AdapterError):
+                    self._count_barred(deadline)
             if isinstance(error, Refused):
                 raise BadLogon(f"the credential of {seat.lu} can't be typed: {error.detail}") from None
             raise
         self._users.good(seat.lease)
+        if self._barred:  # perhaps its credential has changed
+            with suppress(AdapterError):
+                self._count_barred(deadline)
         now = time.monotonic()
         self._events.happened("session_opened", self.name)
         self._events.took("logon", self.name, now - began)

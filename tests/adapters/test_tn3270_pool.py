@@ -203,6 +203,32 @@ def test_a_credential_made_for_one_sign_on_is_made_anew_for_each_and_barred_by_i
     assert host.journal.count("refused") == 1
 
 
+def test_a_refusal_gives_its_lu_back_though_nobody_can_say_what_is_barred(host: Host3270, closing: ExitStack) -> None:
+    class Away(Leases):
+        def barred(self, name: str) -> bool:
+            if self.bars:
+                raise PoolExhausted("the state store is away")
+            return False
+
+    leases = Away()
+    adapter = opened(host.address, ["WRONG"], leases)
+    closing.callback(adapter.close)
+    failed(adapter, call(ENQUIRY, BUSY), PoolExhausted)
+    assert not leases.held
+    assert host.journal.count("refused") == 1
+
+
+def test_a_credential_that_was_put_right_is_used_and_not_told_as_barred_any_more(host: Host3270, closing: ExitStack) -> None:
+    counts, logins = Counts(), ["FIGW01:WRONG"]
+    adapter = opened(host.address, users=[{"lu": "FIGW01", "credentials": Credential(lambda _: logins[-1])}], events=counts)
+    closing.callback(adapter.close)
+    failed(adapter, call(ENQUIRY, BUSY), BadLogon)
+    assert counts.levels["users_barred"] == 1
+    logins.append("FIGW01:PASS0001")
+    back_again(adapter, ENQUIRY, BUSY)
+    assert counts.levels["users_barred"] == 0
+
+
 def test_sessions_are_kept_open_signed_off_and_kept_awake_by_themselves(closing: ExitStack) -> None:
     with Host3270(idle_seconds=0.6) as host:
         adapter = opened(host.address, sessions={"min": 2, "idle_logoff": "0s"})

@@ -12,7 +12,7 @@ from wrapper.policy.keys import Caller
 Side = Literal["legacy", "modern"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Given:
     """What the caller sent, by place: path, query and headers are text, the body is parsed JSON."""
 
@@ -56,5 +56,5 @@ class Answer:
     """What the caller gets. `body` is JSON-ready."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)

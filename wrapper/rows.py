@@ -6,7 +6,7 @@ A row that fails is kept with its reasons, never dropped in silence and never ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import marshmallow as ma
@@ -32,7 +32,7 @@ class Rows:
     `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down.
     """
 
-    good: tuple[Mapping[str, Any], ...]
+    good: tuple[Mapping[str, Any], ...] = field(repr=False)
     bad: tuple[BadRow, ...]
     backend: str
     as_of: str | None = None

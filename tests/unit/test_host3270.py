@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ from fixtures.customers import by_id
 from fixtures.host3270 import Address, Host3270, datastream
 from fixtures.host3270.records import amount
 from tests.unit.terminal3270 import Open, Terminal, terminals
+from tests.waiting import until
 
 BUSY = "0000012345"
 
@@ -115,8 +115,7 @@ def test_a_cut_leaves_a_ghost_and_a_sign_off_does_not(host: Host3270, opened: Op
     signed_on.kill()
     other = opened(host, lu="FIGW01")
     assert other.sign_on() == "ALREADY SIGNED ON"
-    time.sleep(0.65)
-    assert other.sign_on() == "MENU"
+    until(lambda: other.sign_on() == "MENU")
     other.choose("X")
     assert other.row(24).strip() == "SIGNED OFF"
     assert other.sign_on() == "MENU"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import needs
+from tests.waiting import until
 
 SCRIPT = Path(__file__).parents[2] / "deploy/install-packages.sh"
 
@@ -110,8 +110,7 @@ def test_a_failed_installation_shows_why_and_leaves_nothing(root: Root) -> None:
 def test_an_interrupted_installation_enables_nothing_and_leaves_nothing(root: Root, number: signal.Signals, status: int) -> None:
     (root.root / "slow").touch()
     script = root.start()
-    while not (root.rc / "S01ssh").is_symlink():
-        time.sleep(0.01)
+    until((root.rc / "S01ssh").is_symlink)
     script.send_signal(number)  # dpkg goes on to its end; so may the script, but not without tidying up
     script.communicate(timeout=30)
     assert script.returncode == status

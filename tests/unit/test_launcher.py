@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 ROOT = Path(__file__).parents[2]
 TOOLS = ["sh", "cat", "cksum", "readlink", "rm", "mkdir", "awk", "flock", "cp", "sleep"]
 
@@ -225,8 +227,7 @@ def test_a_half_built_environment_is_never_used(world: World) -> None:
 def test_a_build_that_is_killed_is_done_again_from_nothing(world: World) -> None:
     world.state("slow")
     launcher = subprocess.Popen([world.checkout / "figway", "routes"], env={"PATH": str(world.bin)}, stderr=subprocess.DEVNULL)
-    while not world.log.exists():
-        time.sleep(0.01)
+    until(world.log.exists)
     launcher.kill()
     launcher.wait()
     (world.checkout / ".venv.a/left-over").touch()

@@ -12,6 +12,10 @@ from adapters.odbc.session import Database
 from adapters.sftp.extract import Version
 from adapters.tn3270.plan import Outcome, Question
 from adapters.tn3270.users import Seat
+from wrapper import request
+from wrapper.request import Given
+from wrapper.rows import Rows
+from wrapper.state.records import Reservation
 
 SECRET = "MUELLER"
 CALL = Call("test", None, {"name": SECRET}, 0.0)
@@ -29,6 +33,10 @@ CALL = Call("test", None, {"name": SECRET}, 0.0)
         Seat("bank:LU1", "LU1", "bank:LU1#0000", "FIGW01", SECRET),
         Question({"a": SECRET}, {"a": SECRET}, {"a": SECRET}, {"a": SECRET}),
         Outcome(({"name": SECRET},), True),
+        Rows(({"name": SECRET},), (), "bank"),
+        Given({"name": SECRET}, {}, {}, {}),
+        Reservation("done", {"body": SECRET}),
+        request.Answer(200, {"data": SECRET}),
     ],
     ids=lambda shown: type(shown).__name__,
 )

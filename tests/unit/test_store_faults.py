@@ -18,6 +18,7 @@ from adapters.errors import PoolExhausted
 from fixtures.faults import Fault, Proxy
 from tests.postgres import Cluster
 from tests.unit.stores import Place, on_postgres, on_sqlite
+from tests.waiting import until
 from wrapper.policy.keys import Caller, new
 from wrapper.problems import NotReady
 from wrapper.state.database import BadStore
@@ -239,10 +240,10 @@ def test_many_threads_before_a_server_that_is_mute_are_all_told_in_time(far: Sto
 
 def test_a_server_that_was_restarted_is_used_again_without_an_error(far: Store, server: Cluster) -> None:
     works(far, "before")
+    ours = "FROM pg_stat_activity WHERE application_name = 'figway'"
     with psycopg.connect(server.psycopg, autocommit=True) as other:
-        ended = other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'figway'").fetchall()
-    assert ended
-    time.sleep(0.1)
+        assert other.execute(f"SELECT pg_terminate_backend(pid) {ours}".encode()).fetchall()
+        until(lambda: not other.execute(f"SELECT pid {ours}".encode()).fetchall())
     works(far)
 
 
@@ -291,11 +292,7 @@ def test_what_is_barred_while_the_store_is_away_is_barred_before_its_lease_is_fr
         with pytest.raises(PoolExhausted):
             other.barred("LU#credential")
         line.clear()
-        until = time.monotonic() + 5
-        while not (taken := _taken(other)):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        assert taken
+        until(lambda: _taken(other), 5)
         assert other.barred("LU#credential")
 
 

@@ -15,6 +15,7 @@ import pytest
 from adapters.base import Call
 from adapters.errors import AdapterError, OutcomeUnknown, Refused
 from tests.unit.small import ALICE, Scripted, fail, operation, request, service
+from tests.waiting import until
 from wrapper.operation import Auth, Field
 from wrapper.problems import InFlight, Invalid, RequestError
 from wrapper.request import Answer
@@ -37,10 +38,8 @@ def tried(made: Any, key: str) -> Answer | str:
 
 def settled(made: Any, key: str) -> Answer | str:
     """What is known of it once it is not in flight any more."""
-    until = time.monotonic() + 5
-    while (seen := tried(made, key)) == "InFlight" and time.monotonic() < until:
-        time.sleep(0.05)
-    return seen
+    until(lambda: tried(made, key) != "InFlight", 5)
+    return tried(made, key)
 
 
 @pytest.mark.parametrize("key", [None, "", "a b", "x" * 256, "é"])

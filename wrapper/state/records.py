@@ -42,7 +42,7 @@ class Reservation:
     `unsettled`, an unknown one that may yet be settled."""
 
     state: WriteState
-    answer: Any = None
+    answer: Any = field(default=None, repr=False)
     job: str | None = None
     unsettled: Unsettled | None = None
 

@@ -182,7 +182,7 @@ def test_a_body_that_the_server_does_not_read_does_not_move_the_deadline() -> No
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             wire.send(call(0.4), "POST", "/", {}, b"x" * 50_000_000)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 1.4
 
 
 def test_after_a_deadline_the_connection_is_never_used_again(web: Counting, wire: Wire) -> None:

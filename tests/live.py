@@ -61,7 +61,7 @@ def serving(
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]
     log = folder / "figway.log"
-    environ = {**os.environ, **settings}
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **settings}  # as the launcher has it
     with log.open("wb") as out:
         argv = [sys.executable, "-m", "wrapper.cli", "serve", *options]
         began = time.monotonic()

@@ -7,6 +7,7 @@ Knows neither gunicorn nor Flask.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 GRACEFUL = 30  # seconds for what was let in when a worker is to end
 FULL = "the facade serves as many requests as it can: ask again"
 LEAVING = "leaving"  # a file beside the accepted catalogue: the supervisor is about to stop
+UNFIT = signal.SIGVTALRM  # ends gunicorn: one of its first workers can't serve the catalogue, and the supervisor is to say why
 RESERVED = 8  # threads of a worker that the facade never gets
 
 

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from functools import partial
 
+from adapters.errors import AdapterError
+from scoring.errors import ScoringError
 from scoring.store import Store as Models
 from wrapper import catalogue, log
 from wrapper.admission import RESERVED
@@ -14,13 +16,17 @@ from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
 from wrapper.score import Scorer
 from wrapper.service import Service
-from wrapper.settings import Settings
+from wrapper.settings import BadSettings, Settings
 from wrapper.state.census import Counted
+from wrapper.state.database import BadStore
 from wrapper.state.holder import Holder
 from wrapper.state.store import Store
 from wrapper.systems import Systems
 from wrapper.telemetry import Telemetry
 from wrapper.tracing import Tracing
+
+FAULTS = (catalogue.CatalogueError, BadSettings, BadStore, ScoringError, AdapterError)
+"""What assemble() and Figway.open() raise for a person to act on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +68,13 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
 
     A `patient` process begins while the state store is away."""
     folder = given.catalogue.resolve()  # `serve` switches a link: this process stays with the folder that it leads to now
-    loaded = catalogue.load(folder, given.models)
+    files = catalogue.Folder(folder)
+    loaded = catalogue.load(files, given.models)
     metrics = Metrics(given.metrics)
     log.on_lost(partial(metrics.happened, "log_dropped", "figway"))
     store = Store(given.state, given.state_key, patient=patient, events=metrics)
     leases = Holder(store)
-    systems = Systems(loaded, given, catalogue.Folder(folder), leases, metrics)
+    systems = Systems(loaded, given, files, leases, metrics)
     scorer = Scorer(loaded, Models(given.models))
     tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None
     telemetry = Telemetry(metrics, tracing)

@@ -8,7 +8,6 @@ without asking one. Labels are bounded: names of the catalogue, statuses, error 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -149,16 +148,6 @@ class Metrics:
     def page(self) -> tuple[bytes, str]:
         """All processes' numbers, or this one's where it is alone, and the content type."""
         return page(self._folder) if self._folder is not None else _printed(self._registry)
-
-
-def shared_folder(place: Path) -> Path | None:
-    """An empty folder `place` for the processes that are about to start, or None where there can't be one: then each counts for itself."""
-    shutil.rmtree(place, ignore_errors=True)
-    try:
-        place.mkdir(mode=0o700, parents=True)
-    except OSError:
-        return None
-    return place
 
 
 def page(folder: Path) -> tuple[bytes, str]:

@@ -1,8 +1,9 @@
 """`figway serve`: gunicorn and one job worker under a small supervisor, over a catalogue that has been tried.
 
-What is served is a copy of the catalogue's folder (`wrapper/snapshot.py`), loaded here as a worker will load it before any worker does:
-at the start, where a fault ends it, and again at HUP, where a fault is logged and the catalogue before it stays. Edits in the folder are
-never picked up otherwise. A model is not copied: its folders are versions and not edited.
+What is served is a copy of the catalogue's folder (`wrapper/snapshot.py`). At HUP it is loaded here, as a worker will load it, before any
+worker does: a fault is logged and the catalogue before it stays. At the start the first workers try it, so that a start loads it once: one
+that can't serve it ends the server (UNFIT), and what is wrong is found here. Edits in the folder are never picked up otherwise. A model
+is not copied: its folders are versions and not edited.
 
 TERM and INT: `/health/ready` says 503 and answers close their connections for FIGWAY_DRAIN seconds, in which balancers and clients
 with kept-alive connections turn away; then gunicorn stops listening, finishes what runs (30 s at most) and signs off. A client that
@@ -10,15 +11,14 @@ still connects at that moment is refused or reset; nothing of its request was re
 
 The exit code is gunicorn's own. The children die with the supervisor, even when it is killed (PR_SET_PDEATHSIG).
 
-gunicorn is started first and imports what it will need while the catalogue is tried here; it forks no worker before it is told to.
-granian may take its place: `wrapper/under_granian.py`.
+granian may take gunicorn's place: `wrapper/under_granian.py`. It would start a worker that fails again and again, so there the catalogue is
+tried here at the start too, while granian imports what it will need; it starts no worker before it is told to.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import http.client
 import os
 import queue
 import shutil
@@ -36,10 +36,10 @@ from pathlib import Path
 
 import click
 
-from wrapper import log, metrics
-from wrapper.admission import GRACEFUL, LEAVING
+from wrapper import log
+from wrapper.admission import GRACEFUL, LEAVING, UNFIT
 from wrapper.settings import BadSettings, Settings, address, as_environment
-from wrapper.snapshot import Snapshots, own_place
+from wrapper.snapshot import Snapshots, own_place, shared_folder
 from wrapper.state.store import Store
 
 PR_SET_PDEATHSIG = 1
@@ -49,13 +49,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(settings: Settings) -> int:
-    """Runs until told to stop; returns the exit code. Raises what assembly.assemble raises, before anything is started."""
+    """Runs until told to stop; returns the exit code. Raises what keeps it from starting: assembly.FAULTS."""
     if settings.server == "granian" and find_spec("granian") is None:
         raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server gunicorn serves")
     with ExitStack() as held:
         listeners = [held.enter_context(_listening(bind)) for bind in (settings.bind, settings.admin_bind) if bind]
         place = _place(settings)
-        counted = metrics.shared_folder(place.with_name(place.name.replace("serving", "counted")))
+        counted = shared_folder(place.with_name(place.name.replace("serving", "counted")))
         held.callback(shutil.rmtree, counted or "", ignore_errors=True)
         settings = replace(settings, metrics=counted)
         snapshots = held.enter_context(closing(Snapshots(place, leave_out=(settings.models, place.parent))))
@@ -94,7 +94,7 @@ class _Supervisor:
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
-        self._endpoints = 0
+        self._answered = threading.Event()
 
     def accept(self, copy: Path) -> None:
         """A copy of the folder becomes what is served, when a worker's own way of starting succeeds with it."""
@@ -111,11 +111,10 @@ class _Supervisor:
         finally:
             gc.enable()
         self._snapshots.accept(copy)
-        self._endpoints = len(parts.catalogue.operations)
 
     def run(self, listeners: Sequence[socket.socket]) -> int:
         """From the first child to the last; `listeners`, that for callers first, are gunicorn's from here on."""
-        for number in SIGNALS:  # what comes while the catalogue is tried is done afterwards
+        for number in SIGNALS:
             signal.signal(number, lambda number, _frame: self._signals.put(number))
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         copy = self._snapshots.take(self._settings.catalogue)
@@ -123,7 +122,7 @@ class _Supervisor:
         handed = [listener.fileno() for listener in listeners]
         server = self._start("server", _server(self._settings, handed), *handed)
         try:
-            self.accept(copy)
+            self.accept(copy) if self._settings.server == "granian" else self._snapshots.accept(copy)
         except BaseException:
             server.kill()  # it has done nothing yet but import
             server.wait()
@@ -134,8 +133,11 @@ class _Supervisor:
         with suppress(BrokenPipeError), server.stdin as word:
             word.write(b"go")
         threading.Thread(target=self._announce, args=addresses, daemon=True).start()
-        told = self._attend()
-        return self._stop(told)
+        code = self._stop(told=self._attend())
+        if server.returncode == -UNFIT:
+            self.accept(self._snapshots.current.resolve())
+            raise BadSettings("the server could not start, and what kept it from that is not met any more: start it again")
+        return code
 
     def _attend(self) -> bool:
         """Until somebody says stop (True) or gunicorn ends by itself (False)."""
@@ -157,7 +159,9 @@ class _Supervisor:
         return self._children[name]
 
     def _revive(self) -> None:
-        """One job worker, always: first when the server has had its moment, and then not more than once in two seconds."""
+        """One job worker, always: first when the server has answered, and then not more than once in two seconds."""
+        if not self._answered.is_set():
+            return
         jobs = self._children.get("jobs")
         if jobs is None or (jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2):
             self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
@@ -184,25 +188,33 @@ class _Supervisor:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the catalogue that is served is not
             log.get().error("catalogue", outcome="refused", fault=str(error), error=type(error).__name__)
         else:
-            log.get().info("catalogue", outcome="accepted", endpoints=self._endpoints)
+            log.get().info("catalogue", outcome="accepted", endpoints=self._endpoints())
             self._children["server"].send_signal(signal.SIGHUP)
             if "jobs" in self._children:
                 self._children["jobs"].terminate()  # and started anew, by _revive
 
     def _announce(self, callers: tuple[str, int], admin: tuple[str, int] | None = None) -> None:
         """One log line when the first request can be served, and one for the person at the terminal, if there is one."""
+        import http.client  # while the server starts
+
         host, port = callers
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         connection = http.client.HTTPConnection(reached, port, timeout=60)
+        ready = False
         with closing(connection), suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/health/ready")
-            if connection.getresponse().status != http.HTTPStatus.OK:
-                return
-            base = f"http://{_joined(host, port)}"
-            more = {"admin": f"http://{_joined(*admin)}"} if admin else {}
-            log.get().info("ready", address=base, endpoints=self._endpoints, docs=f"{base}/docs/", **more)
-            if os.isatty(1):
-                click.echo(f"figway: ready at {base} with {self._endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
+            ready = connection.getresponse().status == http.HTTPStatus.OK
+        self._answered.set()
+        if not ready:
+            return
+        base, endpoints = f"http://{_joined(host, port)}", self._endpoints()
+        more = {"admin": f"http://{_joined(*admin)}"} if admin else {}
+        log.get().info("ready", address=base, endpoints=endpoints, docs=f"{base}/docs/", **more)
+        if os.isatty(1):
+            click.echo(f"figway: ready at {base} with {endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")
+
+    def _endpoints(self) -> int:
+        return len([*self._snapshots.current.glob("endpoints/*.yaml")])
 
     def _stop(self, told: bool) -> int:
         """USR1, or for granian a file, says that the end is near; then TERM to all, and KILL to whoever is left after the graceful time."""

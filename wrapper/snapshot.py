@@ -30,12 +30,21 @@ def own_place(folder: Path, most: int = 64) -> Path | None:
     return None
 
 
+def shared_folder(place: Path) -> Path | None:
+    """An empty folder `place` for the metrics of the processes that are about to start, or None where there can't be one: then each counts
+    for itself."""
+    try:
+        _empty(place)
+    except OSError:
+        return None
+    return place
+
+
 class Snapshots:
     """The copies in `place`, a folder that is ours alone: emptied here, removed by close(). Folders in `leave_out` are not copied."""
 
     def __init__(self, place: Path, leave_out: Collection[Path]) -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o700, parents=True)
+        _empty(place)
         self.current = place / "current"
         self._place, self._leave_out = place, {path.resolve() for path in leave_out}
         self._taken = 0
@@ -69,6 +78,11 @@ class Snapshots:
 
     def close(self) -> None:
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _empty(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
 
 
 def _copy(source: Path, to: Path, leave_out: Collection[Path]) -> None:

@@ -33,7 +33,8 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from wrapper import log, settings
-from wrapper.admission import FULL, GRACEFUL, LEAVING, Admission, Class, class_of, classes
+from wrapper.admission import FULL, GRACEFUL, LEAVING, UNFIT, Admission, Class, class_of, classes
+from wrapper.assembly import FAULTS
 from wrapper.callers import Callers
 from wrapper.intake import Line, Refused
 from wrapper.problems import NotReady, RequestError, problem
@@ -91,16 +92,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return _NoPool()
 
     def load_wsgi(self) -> None:
-        """A worker that can't load tries again, unless it is one of the first: gunicorn would end all for it. The catalogue was tried, so
-        it is the state store or a file system that is away."""
-        given = settings.from_environment()
+        """One of the first tries the catalogue, and ends the server when it can't be served. Another one that can't load tries again: it is
+        the state store or a file system that is away."""
+        given, first = settings.from_environment(), self.age <= self.cfg.workers
         while True:
             try:
                 super().load_wsgi()
+                if first:
+                    self.wsgi.extensions["figway"].systems.check_references()
                 break
             except Exception as error:
-                if self.age <= self.cfg.workers:
+                if first and not isinstance(error, FAULTS):
                     raise
+                if first:
+                    with suppress(ProcessLookupError):  # another one was quicker
+                        os.kill(self.ppid, UNFIT)
+                    sys.exit(0)
                 log.get().error("worker", outcome="not started", exc_info=error)
             self.notify()
             time.sleep(1)

@@ -6,14 +6,19 @@ Before each step the channel's time-out is set from what is left; paramiko itsel
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import paramiko
-
 from adapters.errors import AdapterError, DeadlineExceeded, Failed, Misconfigured, Misread, Unavailable
+
+_invoke = sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]  # or paramiko imports it, with asyncio and unittest.mock, for
+import paramiko  # noqa: E402 - a line of ssh_config, a file that nobody reads here
+
+if _invoke is None:
+    del sys.modules["invoke"]
 
 CHUNK = 32768
 

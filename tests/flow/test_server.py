@@ -212,7 +212,10 @@ def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[s
         (_broken_state, r"figway: .*state\.sqlite: .*"),
         (lambda environ, _: {**environ, "FIGWAY_BIND": "nonsense"}, r"figway: bind must be HOST:PORT, .*'nonsense'"),
         (lambda environ, _: {**environ, "FIGWAY_BIND": "a..b:1"}, r"figway: can't listen on a\.\.b:1: no such name"),
-        (lambda environ, _: {**environ, "SHELF_DSN": ""}, r"systems\.yaml:4: shelf\.dsn: the environment variable SHELF_DSN is not set"),
+        (
+            lambda environ, _: {**environ, "SHELF_DSN": "", "FIGWAY_WORKERS": "3"},
+            r"systems\.yaml:4: shelf\.dsn: the environment variable SHELF_DSN is not set",
+        ),
         (lambda environ, _: {**environ, "FIGWAY_CATALOGUE": "/nowhere"}, r"figway: there is no catalogue folder /nowhere"),
     ],
 )
@@ -222,7 +225,7 @@ def test_what_keeps_it_from_starting_is_one_sentence(
     _, environ = prepared(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as held:
         child = start(broken(environ, held), tmp_path / "log")
-        assert child.wait(10) == 1  # 1 s when nothing else runs
+        assert child.wait(20) == 1  # 1 s when nothing else runs
     [line] = (tmp_path / "log").read_text().splitlines()
     assert re.fullmatch(said, line), line
     assert list(tmp_path.glob("state/serving-*/")) == []

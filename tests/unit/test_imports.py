@@ -43,6 +43,17 @@ def test_a_command_about_the_state_store_imports_neither_catalogue_nor_protocols
     assert not met & {*LIBRARIES, "wrapper.catalogue", "jsonschema", "yaml"}
 
 
+def test_the_supervisor_imports_nothing_that_only_its_children_need() -> None:
+    met = imported("import wrapper.server")
+    assert not met & {*LIBRARIES, "wrapper.catalogue", "jsonschema", "yaml", "prometheus_client"}
+
+
+def test_paramiko_comes_without_what_it_imports_for_a_file_that_nobody_reads() -> None:
+    met = imported("import adapters.sftp.adapter")
+    assert "paramiko" in met
+    assert not met & {"invoke", "asyncio"}
+
+
 def test_a_catalogue_is_tried_without_flask_and_without_libraries_of_kinds_that_it_has_not(tmp_path: Path) -> None:
     (tmp_path / "endpoints").mkdir()
     (tmp_path / "endpoints" / "income.summary.yaml").write_text((DEMO / "endpoints" / "income.summary.yaml").read_text())

@@ -27,8 +27,8 @@ case "$*" in
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && for x in ruff mypy lint-imports; do cp {world}/check "$3/bin/$x"; done ;;
     *"pip install"*) echo "pip $*" >>{log}; if [ -e {world}/slow ]; then sleep 0.5; fi; [ ! -e {world}/offline ] ;;
     *"-m pytest"*) echo "3 passed in 0.01s"; exit "$(cat {world}/pytest-status)" ;;
-    *) printf 'ran by %s in %s with %s, telemetry off: %s\\n' "$0" "$PWD" "$PYTHONPATH" \
-        "$ORT_DISABLE_TELEMETRY"; for a in "$@"; do printf '<%s>' "$a"; done ;;
+    *) printf 'ran by %s in %s with %s, telemetry off: %s, bytecode %s\\n' "$0" "$PWD" "$PYTHONPATH" \
+        "$ORT_DISABLE_TELEMETRY" "${{PYTHONDONTWRITEBYTECODE-kept}}"; for a in "$@"; do printf '<%s>' "$a"; done ;;
 esac
 """
 CHECK = '#!/bin/sh\n[ ! -e {world}/untidy ] || {{ echo "untidy: ${{0##*/}} $*"; exit 1; }}\n'
@@ -72,7 +72,7 @@ class World:
 
     def figway(self, *args: str, start: Path | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [str(start or self.checkout / "figway"), *args]
-        environ = {"PATH": str(self.bin), "PYTHONPATH": "/somebody/elses", "PIP_TARGET": "/somebody/elses"}
+        environ = {"PATH": str(self.bin), "PYTHONPATH": "/somebody/elses", "PIP_TARGET": "/somebody/elses", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
     def done(self) -> list[str]:
@@ -129,7 +129,7 @@ def test_arguments_arrive_as_they_were_given_through_a_link_from_any_folder(worl
     ran = world.figway(*given, start=elsewhere / "fw", cwd=elsewhere)
     where, _, arguments = ran.stdout.partition("\n")
     assert arguments == "".join(f"<{a}>" for a in ["-P", "-m", "wrapper.cli", *given])
-    assert where == f"ran by {world.checkout}/.venv.a/bin/python in {elsewhere} with {world.checkout}, telemetry off: 1"
+    assert where == f"ran by {world.checkout}/.venv.a/bin/python in {elsewhere} with {world.checkout}, telemetry off: 1, bytecode kept"
 
 
 def test_a_python_that_is_too_old_is_one_sentence(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from wrapper import metrics
 from wrapper.metrics import HAPPENED, LEVELS, TOOK, Metrics
+from wrapper.snapshot import shared_folder
 
 ROOT = Path(__file__).parents[2]
 COUNTING = """
@@ -45,7 +46,7 @@ def counting(folder: Path, breaker: int) -> subprocess.Popen[str]:
 
 
 def test_processes_are_added_up_and_of_a_dead_one_only_the_counts_stay(tmp_path: Path) -> None:
-    folder = metrics.shared_folder(tmp_path / "shared")
+    folder = shared_folder(tmp_path / "shared")
     assert folder is not None
     living, dying = counting(folder, 0), counting(folder, 2)
     with living, dying:
@@ -68,7 +69,7 @@ def test_processes_are_added_up_and_of_a_dead_one_only_the_counts_stay(tmp_path:
 
 def test_a_folder_that_can_not_be_written_leaves_a_process_with_its_own_numbers(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert metrics.shared_folder(tmp_path / "file" / "below") is None
+    assert shared_folder(tmp_path / "file" / "below") is None
     counted = Metrics(tmp_path / "absent")
     counted.happened("retried", "core")
     assert value(counted.page()[0].decode(), 'figway_retried_total{system="core"}') == 1
@@ -94,7 +95,7 @@ def test_every_event_that_the_code_tells_of_is_declared(method: str, declared: d
 
 
 def test_a_process_without_a_descriptor_left_counts_on(tmp_path: Path) -> None:
-    folder = metrics.shared_folder(tmp_path / "shared")
+    folder = shared_folder(tmp_path / "shared")
     none_left = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
     script = COUNTING.replace("counted.request", f"{none_left}counted.request", 1)
     ran = subprocess.run(

@@ -31,7 +31,7 @@ class Folder:
     """`adapters.base.Files` over a real folder. Relative names only, `/` between the steps."""
 
     def __init__(self, root: Path | str) -> None:
-        self._root = Path(root)
+        self.root = Path(root)
         self._bytes: dict[str, bytes] = {}
         self._documents: dict[str, Document] = {}
         self.bad: dict[str, BadYaml] = {}
@@ -39,13 +39,13 @@ class Folder:
 
     @cached_property
     def _real(self) -> Path:
-        return self._root.resolve()
+        return self.root.resolve()
 
     def path(self, name: str) -> Path:
         """Raises NoFile, a BadTarget, when there is no such file inside the folder."""
         if name.startswith("/") or "\\" in name or "\0" in name or ".." in name.split("/"):
             raise NoFile(name, f"'{name}' must be a path inside the catalogue, like copybooks/PAYREC.cpy")
-        found = self._root / name
+        found = self.root / name
         if not found.is_file():
             beside = self.names(name.rpartition("/")[0] or ".", "")
             raise NoFile(name, f"there is no file '{name}'{instead(name, beside)}")
@@ -88,11 +88,11 @@ class Folder:
 
     def names(self, folder: str, suffix: str) -> Sequence[str]:
         """Files of a folder inside the catalogue with this suffix, sorted; none when there is no such folder."""
-        place = self._root / folder
+        place = self.root / folder
         if not place.is_dir() or not place.resolve().is_relative_to(self._real):
             return ()
         found = (p for p in place.iterdir() if p.name.endswith(suffix) and p.is_file())
-        return sorted(p.relative_to(self._root).as_posix() for p in found)
+        return sorted(p.relative_to(self.root).as_posix() for p in found)
 
     def line(self, name: str, path: tuple[str | int, ...]) -> int:
         """Where `path` stands in a file; in one that is not YAML, a single number is its line."""

@@ -28,14 +28,15 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 
-def load(folder: FilePath | str, models: FilePath | None = None) -> Catalogue:
+def load(folder: FilePath | str | Folder, models: FilePath | None = None) -> Catalogue:
     """The catalogue in `folder`; `models` is where its models are, beside it when left out. Raises CatalogueError with all faults."""
-    reading = _Reading(Folder(folder), models or models_beside(FilePath(folder)))
+    files = folder if isinstance(folder, Folder) else Folder(folder)
+    reading = _Reading(files, models or models_beside(files.root))
     if reading.faults:
         raise CatalogueError(reading.faults)
     operations = {name: build.whole(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
     whole = build.digest(operation.hash for operation in operations.values())
-    return Catalogue(str(folder), reading.systems, operations, whole, tuple(map(str, sorted(reading.notes))))
+    return Catalogue(str(files.root), reading.systems, operations, whole, tuple(map(str, sorted(reading.notes))))
 
 
 def check(folder: FilePath | str, models: FilePath | None = None) -> tuple[list[Found], list[Found]]:

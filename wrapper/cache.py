@@ -8,7 +8,8 @@
 Only endpoints that say `limits.cache` take part. A key holds all that an answer depends on: operation, side, the hash of what the catalogue
 says of it, every parameter, and how often writes have changed what it reads (its generation, which all workers share). So an answer from
 before a write is never found after it, and nobody waits for a question that was put before it. When the store can't tell the generation,
-nothing is served from here and nothing is kept. Errors are not kept: what is missing may be there a moment later.
+or a write's end is not on record, nothing is served from here and nothing is kept. Errors are not kept: what is missing may be there a
+moment later.
 
 A question's leader asks under its own deadline. When it fails for want of time, or of a session, or for a reason of ours, those who waited
 ask anew: one of them leads. Whatever the back end itself said is the same for all of them.
@@ -48,14 +49,14 @@ Ask = Callable[[float], Rows]
 class Generations(Protocol):
     """How often writes have changed what operations read, the same for all workers. Both raise NotReady."""
 
-    def generation(self, name: str) -> int: ...
+    def generation(self, name: str, writers: Sequence[str] = ()) -> int | None: ...
 
     def bump(self, names: Sequence[str], within: float = ...) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows, and when they came: by the monotonic clock and by the calendar."""
+    """Rows, and when they were asked for, since nobody knows when the back end looked: by the monotonic clock and by the calendar."""
 
     rows: Rows
     at: float
@@ -77,7 +78,8 @@ class Cache:
         self, operations: Mapping[str, Operation], generations: Generations, late: Late, events: Events = SILENT, size: int = BYTES
     ) -> None:
         self._late = late
-        self._changing = frozenset(name for op in operations.values() for name in op.invalidates)
+        changed = {name for op in operations.values() for name in op.invalidates}
+        self._writers = {name: [op.name for op in operations.values() if name in op.invalidates] for name in changed}
         self._generations, self._events = generations, events
         self._kept: LRUCache[Hashable, Kept] = LRUCache(size, getsizeof=_size)
         self._asked: dict[Hashable, Future[Rows]] = {}
@@ -121,10 +123,13 @@ class Cache:
             self._late.tell(partial(self._generations.bump, operation.invalidates))
 
     def _key(self, operation: Operation, side: Side, params: Mapping[str, Any]) -> Hashable:
-        """None when the store can't tell the generation: then nobody knows what a write has changed."""
+        """None when the store can't tell the generation, or has a write under way: then nobody knows what is changed when."""
+        writers = self._writers.get(operation.name)
         try:
-            generation = self._generations.generation(operation.name) if operation.name in self._changing else 0
+            generation = self._generations.generation(operation.name, writers) if writers else 0
         except NotReady:
+            return None
+        if generation is None:
             return None
         return operation.name, side, operation.hash, generation, repr(sorted(params.items()))
 
@@ -135,8 +140,10 @@ class Cache:
         return kept if kept is not None and time.monotonic() - kept.at < rule.ttl + rule.stale_if_down else None
 
     def _fresh(self, key: Hashable, ask: Ask, deadline: float) -> Rows:
+        at, moment = time.monotonic(), time.time()
         rows = ask(deadline)
-        self._keep(key, rows)
+        with self._lock, suppress(ValueError):  # it is larger than all of the cache
+            self._kept[key] = Kept(rows, at, moment)
         self._events.happened("cache_miss", rows.backend)
         return rows
 
@@ -172,11 +179,6 @@ class Cache:
         self._asked.pop(key)
         asked.set_result(rows)
         return rows
-
-    def _keep(self, key: Hashable, rows: Rows) -> None:
-        kept = Kept(rows, time.monotonic(), time.time())
-        with self._lock, suppress(ValueError):  # it is larger than all of the cache
-            self._kept[key] = kept
 
 
 def _spared(deadline: float) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -120,7 +122,7 @@ def test_the_least_recently_used_goes_first_and_what_is_too_large_is_not_kept() 
 class NoStore:
     """Generations that can't be told."""
 
-    def generation(self, names: Sequence[str]) -> int:
+    def generation(self, name: str, writers: Sequence[str] = ()) -> int:
         raise NotReady("down")
 
     def bump(self, names: Sequence[str], within: float = 0.0) -> None:
@@ -312,6 +314,39 @@ def test_a_read_that_crossed_a_write_is_not_kept_beyond_it(tmp_path: Path) -> No
         tell.set()
         assert reader.result() == "1.00"
     assert amount(made) == "5.00"
+
+
+def test_a_read_that_crossed_a_write_is_not_kept_while_the_store_can_not_be_told_of_its_end(tmp_path: Path) -> None:
+    """The other worker asks in the midst of the act and sees the old value; then the store can be read, and not written."""
+    back_end = Scripted(counting())
+    one, two = (service(tmp_path, back_end, KEPT, WRITE)[0] for _ in range(2))
+    with closing(sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)) as other:
+
+        def act(call: Call) -> Sequence[Record]:
+            other.execute("BEGIN IMMEDIATE")
+            back_end.answer = lambda call: [{"id": "7", "amount": "1.00"}]
+            assert amount(two) == "1.00"
+            back_end.answer = lambda call: [{"id": "7", "amount": "5.00"}]
+            return [{"id": "7", "amount": "5.00"}]
+
+        back_end.answer = act
+        assert one.serve(WRITE, request(idempotency_key="k")).body["meta"]["audit"] == "pending"
+        assert [amount(two), amount(one)] == ["5.00", "5.00"]
+        other.execute("ROLLBACK")
+
+
+def test_what_took_long_to_come_is_as_old_as_its_question(tmp_path: Path) -> None:
+    op = operation(cache=Caching(0.1))
+    back_end = Scripted(counting())
+    made, _ = service(tmp_path, back_end, op)
+    numbered = back_end.answer
+
+    def slow(call: Call) -> Sequence[Record]:
+        time.sleep(0.15)
+        return numbered(call)
+
+    back_end.answer = slow
+    assert [amount(made, op) for _ in range(2)] == ["1.00", "2.00"]
 
 
 def test_a_write_of_unknown_outcome_changes_it_too(tmp_path: Path) -> None:

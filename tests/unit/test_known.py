@@ -87,3 +87,12 @@ def test_while_the_store_is_down_the_last_known_caller_is_taken_for_a_while(made
         known.caller(sent)
     with pytest.raises(NotReady):
         known.caller("Bearer fw_0123456789ab_" + "x" * 43)
+
+
+def test_all_spellings_of_a_key_are_one(made: tuple[Rows, Clock, Known, str]) -> None:
+    store, _, known, sent = made
+    key = sent.partition(" ")[2]
+    assert {known.caller(f"{scheme} {' ' * n}{key} ").name for scheme in ("Bearer", "bearer", "BEARER") for n in range(5)} == {"alice"}
+    assert store.asked == 1
+    with pytest.raises(Unauthenticated):
+        known.caller(f"Basic {key}")

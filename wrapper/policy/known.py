@@ -34,7 +34,8 @@ class Known:
 
     def caller(self, authorization: str | None) -> Caller:
         """As authenticate(). Raises Unauthenticated, NotReady."""
-        token = hashlib.sha256((authorization or "").encode()).digest()
+        scheme, _, key = (authorization or "").partition(" ")
+        token = hashlib.sha256(f"{scheme.lower()} {key.strip()}".encode()).digest()  # one for all spellings that authenticate() takes
         seen, now = self._seen.get(token), self._clock()
         if seen is not None and now < seen.until:
             return seen.caller

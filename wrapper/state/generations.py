@@ -9,10 +9,14 @@ from wrapper.state.table import Table
 
 
 class Generations(Table):
-    def generation(self, name: str) -> int:
-        """The present number; 0 before the first bump."""
+    def generation(self, name: str, writers: Sequence[str] = ()) -> int | None:
+        """The present number of `name`, 0 before the first bump; None while a write by one of the operations `writers` goes on, or its end
+        has not been recorded. In this order: a write that begins in between counts the number up."""
+        under_way = f"SELECT 1 FROM writes WHERE state = 'reserved' AND operation IN ({', '.join('?' * len(writers))}) LIMIT 1"
         with self._db.reading() as tx:
             row = tx.one("SELECT number FROM generations WHERE name = ?", (name,))
+            if writers and tx.one(under_way, writers) is not None:
+                return None
         return 0 if row is None else int(row["number"])
 
     def bump(self, names: Sequence[str], within: float = BOUND) -> None:

@@ -15,7 +15,6 @@ from adapters.errors import rules as error_rules
 from wrapper.catalogue.folder import Folder, NoFile
 from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.strict_yaml import Document
-from wrapper.catalogue.units import share
 from wrapper.operation import Ask, Auth, Caching, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
 
 CURRENCIES: Mapping[str, int] = {
@@ -113,6 +112,11 @@ def asked(ask: Ask, write: Operation, endpoints: Mapping[str, Endpoint]) -> Ask:
     params = ask.params or {name: f"{{{name}}}" for name in theirs if name in mine}
     shows = ask.shows or {f.name: f"{{{f.name}}}" for f in read.fields if f.name in mine and f.name not in theirs}
     return Ask(ask.operation, params, shows)
+
+
+def share(text: str) -> Decimal:
+    """`99.9%` -> 0.999, exactly."""
+    return Decimal(text.removesuffix("%")) / 100
 
 
 def digest(hashes: Iterable[str]) -> str:

@@ -8,10 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.blocks import instead
-from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.build import Endpoint, share
 from wrapper.catalogue.estate import Estate, Told
 from wrapper.catalogue.found import Path
-from wrapper.catalogue.units import share
 
 _ALWAYS = (200, 202, 400, 404, 422)  # what an endpoint may answer without an error rule
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import cast
 
 from adapters.base import Events
 from adapters.events import SILENT
@@ -22,7 +23,7 @@ from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
 from wrapper.state.seal import Seal, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
-from wrapper.state.timed import timed
+from wrapper.state.timed import Timed
 from wrapper.state.writes import Writes
 
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
@@ -37,7 +38,7 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
         """`key` is the file of the seal's key where the store is no file. A `patient` one may be away now, so that a worker can begin
         while the store is down: it is checked when it comes back, before anything is asked of it. It is not made: it was there before."""
         engine, self._key_file = _engine(url, key, clock or Clock())
-        self._engine = timed(engine, events)
+        self._engine = cast(Database, Timed(engine, events))
         self.folder = self._engine.folder
         self._open: Seal | None = None
         self._patient = patient

@@ -5,20 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, cast
+from typing import Any
 
 from adapters.base import Events
 from wrapper.problems import NotReady
 from wrapper.state.database import BOUND, Database, Transaction
 
 
-def timed(engine: Database, events: Events) -> Database:
-    """The engine, telling `events` of every transaction."""
-    return cast(Database, _Timed(engine, events))
-
-
-class _Timed:
-    """All but the two ways to ask is the engine's own."""
+class Timed:
+    """`events` hear of every transaction; all but the two ways to ask is the engine's own."""
 
     def __init__(self, engine: Database, events: Events) -> None:
         self._engine, self._events = engine, events

@@ -65,9 +65,7 @@ class Reply:
 
     records: tuple[Record, ...] = field(repr=False)
     backend: str
-    elapsed: float
     as_of: str | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Adapter(Protocol):

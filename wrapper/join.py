@@ -110,7 +110,7 @@ class Join:
             for f in operation.fields
         }
         reader = self._readers.setdefault(operation.name, Reader(operation.fields, {}))
-        rows = reader.read(Reply((record,), operation.name, 0.0))
+        rows = reader.read(Reply((record,), operation.name))
         gate(rows, operation.quality)
         return reader.dump(rows.good)[0]
 

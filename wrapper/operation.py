@@ -170,7 +170,6 @@ class Operation:
     deadline: float
     quality: Quality
     scoring: Scoring | None
-    migration: Mapping[str, Any]
     limits: Mapping[str, Any]
     examples: tuple[Example, ...]
     file: str
@@ -192,10 +191,8 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All of it: what the facade serves. `notes` are things declared that this version checks but does not enforce yet."""
+    """All of it: what the facade serves."""
 
-    folder: str
     systems: Mapping[str, System]
     operations: Mapping[str, Operation]
     hash: str
-    notes: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from decimal import Decimal
@@ -51,7 +50,6 @@ class Http:
 
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
-        began = time.monotonic()
         target: HttpTarget = call.target
         path, headers, body = self._request(target, call.params)
         answer = self._wire.send(call, target.method, path, {**headers, **call.context}, body)
@@ -59,7 +57,7 @@ class Http:
         self._complain(call, answer, told)
         with unsettled(call):
             rows = () if answer.status == 204 else self._rows(target, told)
-        return Reply(rows, self.name, time.monotonic() - began)
+        return Reply(rows, self.name)
 
     def probe(self, timeout: float) -> None:
         """A connection can be had."""

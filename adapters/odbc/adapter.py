@@ -41,18 +41,17 @@ class Odbc:
         self._pool = Pool(self.name, self._open, Session.close, size=size, idle=idle, fit=self._fit, events=where.events)
 
     def call(self, call: Call) -> Reply:
-        start = time.monotonic()
         call.left()
         target: OdbcTarget = call.target
         try:
             with self._pool.lease(call.deadline) as session:
-                found, pages = self._write(session, call, target) if target.statement.writes else self._read(session, call, target)
+                found = self._write(session, call, target) if target.statement.writes else self._read(session, call, target)
         except AdapterError as error:
             rule = matching(target.errors, {"sqlstate": error.code})
             if rule is None:
                 raise
             raise rule.error(self.name) from error
-        return Reply(tuple(found), self.name, time.monotonic() - start, notes={"pages": str(pages)})
+        return Reply(tuple(found), self.name)
 
     def probe(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -81,17 +80,16 @@ class Odbc:
             self._last_dead = now - idle
         return alive
 
-    def _read(self, session: Session, call: Call, target: OdbcTarget) -> tuple[list[Record], int]:
-        """All rows of the answer, and in how many pages they came."""
+    def _read(self, session: Session, call: Call, target: OdbcTarget) -> list[Record]:
+        """All rows of the answer, page by page."""
         if target.page_by is None:
             rows = self._page(session, call, target, call.params, target.max_rows + 1)
             self._whole(rows, target)
-            return rows, 1
-        key, found, pages = target.statement.names[target.page_by], list[Record](), 0
+            return rows
+        key, found = target.statement.names[target.page_by], list[Record]()
         after, seen = START[target.kinds[target.page_by] or "text"], set[Any]()
         while True:
             page = self._page(session, call, target, {**call.params, AFTER: after}, target.page_size)
-            pages += 1
             for record in page:
                 self._follows(record[key], after, seen)
                 after = record[key]
@@ -99,7 +97,7 @@ class Odbc:
             found += page
             self._whole(found, target)
             if len(page) < target.page_size:
-                return found, pages
+                return found
 
     def _page(self, session: Session, call: Call, target: OdbcTarget, params: Mapping[str, Any], most: int) -> list[Record]:
         statement, stated = target.statement, target.kinds
@@ -120,8 +118,8 @@ class Odbc:
         if len(found) > target.max_rows:
             raise Misread(f"{self.name}: more than {target.max_rows} rows; a truncated answer is refused", backend=self.name)
 
-    def _write(self, session: Session, call: Call, target: OdbcTarget) -> tuple[list[Record], int]:
+    def _write(self, session: Session, call: Call, target: OdbcTarget) -> list[Record]:
         if call.effect == "read":
             raise Misconfigured(f"{call.operation} is a read, and its statement writes", backend=self.name)
         values = [bound(name, call.params.get(name), self.name) for name in target.statement.params]
-        return [{"rows": session.write(target.statement, values, call.deadline)}], 1
+        return [{"rows": session.write(target.statement, values, call.deadline)}]

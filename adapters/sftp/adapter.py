@@ -34,7 +34,7 @@ class SftpAdapter:
 
     def call(self, call: Call) -> Reply:
         """The record of an extract whose key is asked for. Raises Missing when it has none."""
-        start, target = time.monotonic(), call.target
+        target = call.target
         if not isinstance(target, ExtractTarget):
             raise Misconfigured("a file drop is submitted, not called", backend=self.name)
         key = self._key(target, call.params)
@@ -45,7 +45,7 @@ class SftpAdapter:
             raise Missing(f"the extract has no record with this {target.key}", backend=self.name)
         record = decoded(target.codec, version.data, at // target.codec.length + 1, at)
         self._refuse(target.errors, (record,))
-        return Reply((record,), self.name, time.monotonic() - start, version.as_of)
+        return Reply((record,), self.name, version.as_of)
 
     def _key(self, target: ExtractTarget, params: Mapping[str, Any]) -> bytes:
         try:
@@ -95,7 +95,7 @@ class SftpAdapter:
 
     def _answer(self, door: Door, ticket: Ticket, path: str) -> list[tuple[Ticket, Reply | AdapterError]]:
         """The ticket's answer, or nothing when the file was cleared away meanwhile."""
-        start, reply = time.monotonic(), self._drop(ticket).reply
+        reply = self._drop(ticket).reply
         try:
             data = door.read(path, MOST)
             if data is None:
@@ -111,7 +111,7 @@ class SftpAdapter:
                 raise
             error.backend = self.name
             return [(ticket, error)]
-        return [(ticket, Reply(records, self.name, time.monotonic() - start))]
+        return [(ticket, Reply(records, self.name))]
 
     def _echoes(self, ticket: Ticket, records: Sequence[Record]) -> None:
         for name, template in self._drop(ticket).reply.echo.items():

@@ -6,7 +6,6 @@ the WSDL's own schema. Nothing of the service's own texts (fault strings, detail
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -44,7 +43,6 @@ class Soap:
 
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
-        began = time.monotonic()
         target: SoapTarget = call.target
         request = self._request(target, call.params)
         call.left()
@@ -56,7 +54,7 @@ class Soap:
         with unsettled(call):
             record = self._record(target, content)
         self._complain(call, record)
-        return Reply(_rows(record, target.rows), self.name, time.monotonic() - began)
+        return Reply(_rows(record, target.rows), self.name)
 
     def probe(self, timeout: float) -> None:
         """A connection can be had. Nothing is asked: an enquiry may cost money."""

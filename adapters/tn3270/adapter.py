@@ -84,7 +84,6 @@ class Tn3270:
 
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
-        began = time.monotonic()
         try:
             asked = question(call.target, call.params, self._place.codepage)
             call.left()
@@ -96,7 +95,7 @@ class Tn3270:
         except AdapterError as error:
             error.backend = self.name
             raise
-        return Reply(outcome.records, self.name, time.monotonic() - began)
+        return Reply(outcome.records, self.name)
 
     def _asked(self, terminal: Terminal, call: Call, asked: Question) -> Outcome:
         outcome = terminal.run(use(call.target, asked, terminal.screen, call.acting), call.deadline)

@@ -39,7 +39,7 @@ class Scripted:
 
     def call(self, call: Call) -> Reply:
         self.calls.append(call)
-        return Reply(tuple(self.answer(call)), self.name, 0.0)
+        return Reply(tuple(self.answer(call)), self.name)
 
     def probe(self, timeout: float) -> None:
         return None
@@ -72,7 +72,7 @@ def operation(name: str = "things.get", **changes: Any) -> Operation:
         name=name, summary="", owner="", group="", method="GET", path="/things/{id}", auth=Auth("things:read"), effect="read",
         params=(Param("path", Field("id", "string")),), shape="object",
         fields=(Field("id", "string"), Field("amount", "decimal", scale=2, optional=True)),
-        legacy=source, modern=None, parts=(), deadline=2.0, quality=Quality(), scoring=None, migration={}, limits={}, examples=(),
+        legacy=source, modern=None, parts=(), deadline=2.0, quality=Quality(), scoring=None, limits={}, examples=(),
         file="", hash="",
     )  # fmt: skip
     return replace(made, **changes)
@@ -92,7 +92,7 @@ def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Oper
 def service(
     folder: Path, back_end: Scripted, *operations: Operation, kept: type[Store] = Store, waiters: int = 16
 ) -> tuple[Service, Store]:
-    catalogue = Catalogue("", {"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
+    catalogue = Catalogue({"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
     store = kept(f"sqlite:///{folder}/state.sqlite")
     OPEN.append(store)
     return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder)), waiters=waiters), store
@@ -128,4 +128,4 @@ def drop(made: Service, key: str = "k1", wait: float = 0.0) -> Answer:
 
 
 def reply() -> Reply:
-    return Reply(({"id": "7", "amount": "1.00"},), "scripted", 0.0)
+    return Reply(({"id": "7", "amount": "1.00"},), "scripted")

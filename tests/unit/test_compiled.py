@@ -102,7 +102,7 @@ def test_reading_and_dumping_are_marshmallows(data: st.DataObject) -> None:
         reasons = dict(error.messages_dict)
         good = [row for n, row in enumerate(error.valid_data or []) if n not in reasons]
     reader = Reader(fields, rules)
-    rows = reader.read(Reply(replied, "test", 0.0))
+    rows = reader.read(Reply(replied, "test"))
     assert repr(rows.good) == repr(tuple(good))  # the digits of a decimal and the order of fields, too
     assert rows.bad == tuple(BadRow(int(n), tuple(sentences(why))) for n, why in sorted(reasons.items()))
     assert repr(reader.dump(rows.good)) == repr(plain.dump(good, many=True))

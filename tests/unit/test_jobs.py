@@ -233,7 +233,7 @@ def test_a_deferred_object_without_a_record_fails_and_is_not_asked_for_for_ever(
     op = replace(DROP, shape="object")
     made, store = service(tmp_path, back_end, op)
     id = made.serve(op, request(idempotency_key="k1")).body["meta"]["job"]["id"]
-    back_end.replies[id] = Reply((), "scripted", 0.0)
+    back_end.replies[id] = Reply((), "scripted")
     Runner(made, {"scripted": back_end}, store).turn()
     assert state(made, id) == ("failed", "There is no such thing")
 

@@ -26,7 +26,7 @@ CALL = Call("test", None, {"name": SECRET}, 0.0)
     [
         CALL,
         Ticket("ABCDEFGH0001", CALL),
-        Reply(({"name": SECRET},), "bank", 0.1),
+        Reply(({"name": SECRET},), "bank"),
         Answer(200, "text/plain", {"x": SECRET}, SECRET.encode()),
         Database("ledger", f"UID=u;PWD={SECRET}", None, True, 1.0),
         Version(SECRET.encode(), {SECRET.encode(): 0}, None),

@@ -20,7 +20,7 @@ from wrapper.schema import schema
 
 def read(field: Field, raw: Any, **rule: Any) -> Any:
     """One value through a reader: the canonical value, or the reasons of its row."""
-    rows = Reader([field], {field.name: ReadRule("RAW", **rule)}).read(Reply(({"RAW": raw},), "test", 0.0))
+    rows = Reader([field], {field.name: ReadRule("RAW", **rule)}).read(Reply(({"RAW": raw},), "test"))
     return rows.good[0][field.name] if rows.good else rows.bad[0].reasons
 
 
@@ -129,7 +129,7 @@ def test_nested_lists_are_read_by_their_own_rules() -> None:
 
 def test_every_record_is_either_good_or_bad_with_its_place() -> None:
     reader = Reader([amount()], {"balance": ReadRule("B", "signed_trailing")})
-    rows = reader.read(Reply(({"B": "1.00"}, {"B": "?"}, {"B": "3.00"}), "test", 0.0))
+    rows = reader.read(Reply(({"B": "1.00"}, {"B": "?"}, {"B": "3.00"}), "test"))
     assert [row["balance"] for row in rows.good] == [Decimal("1.00"), Decimal("3.00")]
     assert [(bad.index, bad.reasons) for bad in rows.bad] == [
         (1, ("balance: expected an amount like 1,234.56- or 1,234.56CR, met text of the form '?'",))
@@ -149,7 +149,7 @@ def test_a_request_with_an_unknown_member_inside_a_list_is_refused_and_a_back_en
     for wrong in ({"payments": [{"amount": "1.00", "currency": "USD"}]}, {"payments": []}):
         with pytest.raises(marshmallow.ValidationError):
             sent.load(wrong)
-    rows = Reader([payments], {}).read(Reply(({"payments": [{"amount": "1.00", "EXTRA": "x"}]},), "test", 0.0))
+    rows = Reader([payments], {}).read(Reply(({"payments": [{"amount": "1.00", "EXTRA": "x"}]},), "test"))
     assert rows.good[0]["payments"] == [{"amount": Decimal("1.00"), "note": None}]
 
 

@@ -84,7 +84,6 @@ def endpoint(document: Document, systems: Mapping[str, System], folder: Folder, 
         deadline=seconds(raw["limits"]["deadline"]),
         quality=_quality(raw.get("quality", {})),
         scoring=_scoring(raw["scoring"]) if "scoring" in raw else None,
-        migration=raw.get("migration", {}),
         limits=raw["limits"],
         examples=tuple(
             Example(given["request"], given["expect"], document.line(("examples", n))) for n, given in enumerate(raw["examples"])

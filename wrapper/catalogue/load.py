@@ -36,7 +36,7 @@ def load(folder: FilePath | str | Folder, models: FilePath | None = None) -> Cat
         raise CatalogueError(reading.faults)
     operations = {name: build.whole(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
     whole = build.digest(operation.hash for operation in operations.values())
-    return Catalogue(str(files.root), reading.systems, operations, whole, tuple(map(str, sorted(reading.notes))))
+    return Catalogue(reading.systems, operations, whole)
 
 
 def check(folder: FilePath | str, models: FilePath | None = None) -> tuple[list[Found], list[Found]]:

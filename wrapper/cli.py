@@ -31,23 +31,25 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (BadSettings, BadStore, ScoringError, AdapterError, RequestError) as error:
-            click.echo(f"figway: {error}", err=True)
-            sys.exit(1)
-        except Exception as error:  # noqa: BLE001 - raised again below when it is none of ours
-            for fault in _faults(error):
-                click.echo(str(fault), err=True)
+        except Exception as error:
+            faults = _faults(error)
+            if not faults:
+                raise
+            for fault in faults:
+                click.echo(fault, err=True)
             sys.exit(1)
 
 
-def _faults(error: Exception) -> Sequence[object]:
-    """Of a catalogue. Raises whatever else it is: also when none was ever read."""
-    if "wrapper.catalogue" in sys.modules:
+def _faults(error: Exception) -> Sequence[str]:
+    """What a person can act on, in a line each; none when it is no error of that kind."""
+    if isinstance(error, BadSettings | BadStore | ScoringError | AdapterError | RequestError):
+        return [f"figway: {error}"]
+    if "wrapper.catalogue" in sys.modules:  # else none was ever read
         from wrapper.catalogue import CatalogueError
 
         if isinstance(error, CatalogueError):
-            return error.faults
-    raise error
+            return [str(fault) for fault in error.faults]
+    return []
 
 
 @click.group(cls=_Group, epilog="The launcher ./figway has three more: test [PYTEST ARGS], lint, and setup [run|test].")
@@ -206,9 +208,15 @@ def list_jobs(limit: int, state: str | None) -> None:
 @CATALOGUE
 @STATE
 def work(catalogue: str | None, state: str | None) -> None:
-    """Run the job worker in the foreground; `serve` does this by itself."""
-    settings = from_environment(catalogue=catalogue, state=state)
-    parts = _assemble(settings)
+    """Run the job worker in the foreground; `serve` does this by itself. What it says is its log, also why it can't start."""
+    from wrapper import log
+
+    try:
+        parts = _assemble(from_environment(catalogue=catalogue, state=state))
+    except Exception as error:  # noqa: BLE001 - it is told
+        for fault in _faults(error) or [""]:
+            log.get().error("worker", outcome="not started", fault=fault, exc_info=error)
+        sys.exit(1)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

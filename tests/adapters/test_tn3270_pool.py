@@ -145,9 +145,9 @@ def test_a_wrong_credential_is_tried_once_whoever_asks(host: Host3270, many: Man
 
 def test_a_refusal_that_comes_after_its_callers_deadline_bars_all_the_same(host: Host3270, many: Many) -> None:
     (adapter,) = many(1, "WRONG")
-    host.switches.slow = 0.4
-    failed(adapter, call(ENQUIRY, BUSY, seconds=0.5), DeadlineExceeded)
-    until(lambda: host.journal.count("refused"))
+    host.switches.slow, host.switches.slow_after = 1.5, "refused"
+    failed(adapter, call(ENQUIRY, BUSY, seconds=1), DeadlineExceeded)
+    assert host.journal.count("refused") == 1
     for _ in range(3):
         failed(adapter, call(ENQUIRY, BUSY), BadLogon)
     assert host.journal.count("refused") == 1
@@ -155,8 +155,9 @@ def test_a_refusal_that_comes_after_its_callers_deadline_bars_all_the_same(host:
 
 def test_a_sign_on_that_outlasts_its_caller_serves_the_next_one(host: Host3270, many: Many) -> None:
     (adapter,) = many(1, "PASS0001")
-    host.switches.slow = 0.4
-    failed(adapter, call(ENQUIRY, BUSY, seconds=0.5), DeadlineExceeded)
+    host.switches.slow, host.switches.slow_after = 1.5, "signon"
+    failed(adapter, call(ENQUIRY, BUSY, seconds=1), DeadlineExceeded)
+    host.switches.slow = 0.0
     adapter.call(call(ENQUIRY, BUSY))
     assert host.journal.count("signon") == 1
     assert host.journal.count("ghost") == 0

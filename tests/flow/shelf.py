@@ -67,7 +67,8 @@ class Running:
         return answer
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may be in the midst of being written
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     def hup(self) -> None:
@@ -103,6 +104,14 @@ def start(environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "wrapper.cli", "serve"], cwd=ROOT, env=environ, stdout=out, stderr=out)
 
 
+def ended(child: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Whoever hangs is killed, with all below it."""
+    try:
+        return child.wait(40)
+    finally:
+        child.kill()
+
+
 @contextmanager
 def serving(folder: Path, files: Mapping[str, str] | None = None, **more: str) -> Iterator[Running]:
     """`files` of the catalogue, and settings, beyond those of prepared()."""
@@ -122,4 +131,4 @@ def serving(folder: Path, files: Mapping[str, str] | None = None, **more: str) -
         yield Running(child, ("127.0.0.1", port), environ, catalogue, log, folder / "state", made)
     finally:
         child.terminate()
-        child.wait(40)
+        ended(child)

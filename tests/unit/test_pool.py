@@ -10,6 +10,7 @@ import pytest
 
 from adapters.errors import DeadlineExceeded, PoolExhausted
 from adapters.pool import Pool
+from tests.waiting import until
 
 
 def pool(may_open: int, size: int = 3) -> Pool[int]:
@@ -23,6 +24,22 @@ def pool(may_open: int, size: int = 3) -> Pool[int]:
         return made[-1]
 
     return Pool("host", open, lambda _session: None, size=size)
+
+
+class Waiting:
+    """How many callers wait for a session now."""
+
+    now = 0.0
+
+    def happened(self, event: str, system: str) -> None:
+        pass
+
+    def level(self, gauge: str, system: str, value: float) -> None:
+        if gauge == "sessions_waiting":
+            self.now = value
+
+    def took(self, what: str, system: str, seconds: float) -> None:
+        pass
 
 
 def test_a_caller_waits_for_a_session_when_no_more_can_be_opened() -> None:
@@ -89,18 +106,18 @@ def test_looking_at_many_kept_sessions_ends_with_the_deadline() -> None:
 
 
 def test_a_wake_up_that_comes_as_one_gives_up_is_not_lost_to_the_next() -> None:
-    one = pool(may_open=1, size=1)
+    waiting = Waiting()
+    one = Pool[int]("host", lambda _deadline: 0, lambda _session: None, size=1, events=waiting)
     got: list[int] = []
     held = ExitStack()
     held.enter_context(one.lease(time.monotonic() + 1))
-    hasty = threading.Thread(target=lambda: got.append(_use(one, 0.1)))
+    hasty = threading.Thread(target=lambda: got.append(_use(one, 0.5)))
     patient = threading.Thread(target=lambda: got.append(_use(one, 5)))
-    hasty.start()
-    time.sleep(0.02)
-    patient.start()
-    time.sleep(0.02)
+    for number, caller in enumerate((hasty, patient), 1):
+        caller.start()
+        until(lambda number=number: waiting.now == number)  # type: ignore[misc]
     with one._change:  # the hasty one's time is up, and it can't say so yet
-        time.sleep(0.2)
+        time.sleep(0.6)
         held.close()
     patient.join(1)
     assert not patient.is_alive()

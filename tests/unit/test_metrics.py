@@ -103,3 +103,17 @@ def test_a_process_without_a_descriptor_left_counts_on(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     assert ran.stdout == "counted\n", ran.stderr
+
+
+def test_a_process_that_finds_no_room_leaves_the_others_numbers_readable(tmp_path: Path) -> None:
+    folder = metrics.shared_folder(tmp_path / "shared")
+    assert folder is not None
+    no_room = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    with counting(folder, 0) as living:
+        subprocess.run(
+            [sys.executable, "-c", no_room + COUNTING, str(folder), "0"], cwd=ROOT, env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=20,
+        )  # fmt: skip
+        page = metrics.page(folder)[0].decode()
+        living.kill()
+    assert value(page, 'figway_sessions{system="core"}') == 2

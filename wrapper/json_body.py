@@ -11,6 +11,8 @@ from typing import Any
 
 from wrapper.problems import RequestError
 
+MOST_DIGITS = 1000
+
 
 class WrongType(RequestError):
     status = 415
@@ -42,6 +44,12 @@ def _number(text: str) -> Decimal:
         raise ValueError("a number's exponent is out of all bounds") from None
 
 
+def _integer(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(text)
+
+
 def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
@@ -53,4 +61,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_JSON = json.JSONDecoder(parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
+_JSON = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object)

@@ -31,3 +31,8 @@ def test_another_media_type_is_a_415() -> None:
     with pytest.raises(RequestError) as caught:
         json_body.parse(b"{}", "text/plain")
     assert caught.value.status == 415
+
+
+def test_what_is_said_of_a_number_without_end_is_not_the_interpreters_own_advice() -> None:
+    with pytest.raises(RequestError, match="more than 1000 digits"):
+        json_body.parse(b'{"a": ' + b"9" * 5000 + b"}", "application/json")

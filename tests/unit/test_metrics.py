@@ -106,7 +106,7 @@ def test_a_process_without_a_descriptor_left_counts_on(tmp_path: Path) -> None:
 
 
 def test_a_process_that_finds_no_room_leaves_the_others_numbers_readable(tmp_path: Path) -> None:
-    folder = metrics.shared_folder(tmp_path / "shared")
+    folder = shared_folder(tmp_path / "shared")
     assert folder is not None
     no_room = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
     with counting(folder, 0) as living:

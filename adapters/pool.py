@@ -225,10 +225,13 @@ class Pool(Generic[T]):
 
     def _tell(self) -> None:
         """What has changed since it was told the last time."""
-        told, self._told = self._told, (self._made, self._made - len(self._free), self._waiting)
-        for name, before, now in zip(("sessions", "sessions_in_use", "sessions_waiting"), told, self._told, strict=True):
-            if now != before:
-                self._events.level(name, self.name, now)
+        (made, used, waiting), self._told = self._told, (self._made, self._made - len(self._free), self._waiting)
+        if used != self._told[1]:
+            self._events.level("sessions_in_use", self.name, self._told[1])
+        if made != self._told[0]:
+            self._events.level("sessions", self.name, self._told[0])
+        if waiting != self._told[2]:
+            self._events.level("sessions_waiting", self.name, self._told[2])
 
     def _look_after(self) -> None:
         """The pool's own thread."""

@@ -1,21 +1,24 @@
 """What is counted and timed, for Prometheus: declared here, once; a name that is not declared here is not counted.
 
-Several processes (`figway serve`) keep their numbers in memory-mapped files of one folder, PROMETHEUS_MULTIPROC_DIR. prometheus_client
-looks for it when it is imported, so it is in a child's environment before the child starts. `page` adds the numbers up, in any process,
-without asking one. Labels are bounded: names of the catalogue, statuses, error classes; never a path, an id or a caller's word.
+Several processes (`figway serve`) keep their numbers in memory-mapped files of one folder, PROMETHEUS_MULTIPROC_DIR (`cells.py`). `page`
+adds the numbers up, in any process, without asking one. Labels are bounded: names of the catalogue, statuses, error classes; never a path, an id or a caller's word.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from wrapper.cells import cells
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
@@ -65,9 +68,8 @@ OPEN: Mapping[str, str] = {
     "writes_unknown": "Writes whose outcome is unknown",
 }
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
-M = TypeVar("M", Counter, Gauge, Histogram)
+Tell = Callable[[float], None]
 _WORST = {"breaker_state", "users_barred"}  # the rest is added up over the processes
-_SHARED = values.ValueClass  # what prometheus_client has chosen by the environment
 _FILES = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
 
 
@@ -77,7 +79,7 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` is the PROMETHEUS_MULTIPROC_DIR that this process was started with, if any."""
         self._folder = folder if folder is not None and _room(folder) else None
-        values.ValueClass = values.MutexValue if self._folder is None else _SHARED
+        values.ValueClass = values.MutexValue if self._folder is None else cells(self._folder, _FILES)
         self._registry = CollectorRegistry()
         made = self._registry if self._folder is None else None  # what is shared is collected from the files
         on = "system"
@@ -94,49 +96,51 @@ class Metrics:
         self._took = {n: Histogram(f"figway_{n}_seconds", help, [on], buckets=SECONDS, registry=made) for n, help in TOOK.items()}
         self._jobs = Gauge("figway_jobs", "Jobs by state, without the replied ones", ["state"], multiprocess_mode="livemax", registry=made)
         self._open = {n: Gauge(f"figway_{n}", help, multiprocess_mode="livemax", registry=made) for n, help in OPEN.items()}
-        self._known_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._known_calls: dict[tuple[str, str, str, str], tuple[Counter, Histogram, Histogram]] = {}
-        self._counters: dict[tuple[str, str], Counter] = {}
-        self._gauges: dict[tuple[str, str], Gauge] = {}
-        self._times: dict[tuple[str, str], Histogram] = {}
-        _child(self._counters, self._happened, "log_dropped", "figway")  # one of each kind opens its file now: later there may be
-        _child(self._gauges, self._levels, "queued", "figway")  # no descriptor left, and nothing here may raise
-        _child(self._times, self._took, "store_read", "store")
+        self._told_requests: dict[tuple[str, str, int], tuple[Tell, Tell]] = {}
+        self._told_calls: dict[tuple[str, str, str, str], tuple[Tell, Tell, Tell]] = {}
+        self._told: dict[tuple[str, str], Tell] = {}
 
     def request(self, operation: str, side: str, status: int, seconds: float) -> None:
         """One request was answered."""
-        found = self._known_requests.get((operation, side, status))
+        found = self._told_requests.get((operation, side, status))
         if found is None:
-            found = self._requests.labels(operation, side, str(status)), self._seconds.labels(operation)
-            self._known_requests[operation, side, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+            found = _taking(self._requests.labels(operation, side, str(status))), _taking(self._seconds.labels(operation))
+            self._told_requests[operation, side, status] = found
+        count, took = found
+        count(1)
+        took(seconds)
 
     def call(self, system: str, operation: str, side: str, outcome: str, seconds: float, left: float) -> None:
         """One back-end call has ended, with this share of its deadline left (0 to 1)."""
-        found = self._known_calls.get((system, operation, side, outcome))
+        found = self._told_calls.get((system, operation, side, outcome))
         if found is None:
-            both = self._call_seconds.labels(system, operation), self._left.labels(system, operation)
-            found = self._calls.labels(system, operation, side, outcome), *both
-            self._known_calls[system, operation, side, outcome] = found
-        found[0].inc()
-        found[1].observe(seconds)
-        found[2].observe(left)
+            both = _taking(self._call_seconds.labels(system, operation)), _taking(self._left.labels(system, operation))
+            found = _taking(self._calls.labels(system, operation, side, outcome)), *both
+            self._told_calls[system, operation, side, outcome] = found
+        count, took, had_left = found
+        count(1)
+        took(seconds)
+        had_left(left)
 
     def happened(self, event: str, system: str) -> None:
         """See base.Events."""
-        if (counter := _child(self._counters, self._happened, event, system)) is not None:
-            counter.inc()
+        self._tell(self._happened, event, system, 1)
 
     def level(self, gauge: str, system: str, value: float) -> None:
         """See base.Events."""
-        if (found := _child(self._gauges, self._levels, gauge, system)) is not None:
-            found.set(value)
+        self._tell(self._levels, gauge, system, value)
 
     def took(self, what: str, system: str, seconds: float) -> None:
         """See base.Events."""
-        if (times := _child(self._times, self._took, what, system)) is not None:
-            times.observe(seconds)
+        self._tell(self._took, what, system, seconds)
+
+    def _tell(self, declared: Mapping[str, Counter | Gauge | Histogram], name: str, system: str, value: float) -> None:
+        tell = self._told.get((name, system))
+        if tell is None:
+            if name not in declared:
+                return
+            tell = self._told[name, system] = _taking(declared[name].labels(system))
+        tell(value)
 
     def census(self, jobs: Mapping[str, int], overdue: int, oldest: float, unknown_writes: int) -> None:
         """What is open in the state store, as the job worker sees it."""
@@ -190,8 +194,14 @@ def _room(folder: Path) -> bool:
     return True
 
 
-def _child(known: dict[tuple[str, str], M], declared: Mapping[str, M], name: str, system: str) -> M | None:
-    found = known.get((name, system))
-    if found is None and name in declared:
-        found = known[name, system] = declared[name].labels(system)
-    return found
+def _taking(child: Counter | Gauge | Histogram) -> Tell:
+    """What takes a number, straight to where it lies: prometheus_client's own way there is longer than that of some requests."""
+    if isinstance(child, Histogram):
+        return partial(_observe, child._sum.inc, child._upper_bounds, [bucket.inc for bucket in child._buckets])
+    tell: Tell = child._value.set if isinstance(child, Gauge) else child._value.inc
+    return tell
+
+
+def _observe(total: Tell, bounds: Sequence[float], buckets: Sequence[Tell], value: float) -> None:
+    total(value)
+    buckets[bisect_left(bounds, value)](1)

@@ -67,7 +67,8 @@ class Pool(Generic[T]):
         self._grow_at = 0.0
         self._tended = False
         self._closed = False
-        self._change = threading.Condition()
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._leaving = threading.Event()  # for the pool's own thread, which must not take a caller's wake-up
 
     @contextmanager
@@ -106,7 +107,7 @@ class Pool(Generic[T]):
 
     def _reserve(self, deadline: float, short: PoolExhausted | None) -> _Kept[T] | None:
         """A kept session, or None: the caller may open one, its place is counted. `short` is why there was none the last time."""
-        with self._change:
+        with self._lock:
             if self._tick and not self._tended:
                 threading.Thread(target=self._look_after, name=f"figway-pool-{self.name}", daemon=True).start()
                 self._tended = True
@@ -144,7 +145,7 @@ class Pool(Generic[T]):
         return True
 
     def _grow_later(self, seconds: float) -> None:
-        with self._change:
+        with self._lock:
             self._grow_at = time.monotonic() + seconds
 
     def _make(self, open: Callable[[float], T], deadline: float) -> _Kept[T]:
@@ -153,7 +154,7 @@ class Pool(Generic[T]):
         except BaseException:
             self._forget()
             raise
-        with self._change:  # it was quick: then so may be the next one
+        with self._lock:  # it was quick: then so may be the next one
             self._grow_at = 0.0
             self._change.notify()
         return kept
@@ -184,14 +185,15 @@ class Pool(Generic[T]):
             self._rest(kept)
 
     def _rest(self, kept: _Kept[T]) -> None:
-        with self._change:
+        with self._lock:
             if not self._closed:
                 if not self._free or self._free[-1].since <= kept.since:
                     self._free.append(kept)
                 else:
                     self._free.insert(next(n for n, other in enumerate(self._free) if other.since > kept.since), kept)
                 self._tell()
-                self._change.notify()
+                if self._waiting:
+                    self._change.notify()
                 return
         self._discard(kept)
 
@@ -211,12 +213,12 @@ class Pool(Generic[T]):
 
     def add(self, session: T) -> None:
         """A session that was opened for a caller whose time was up by then."""
-        with self._change:
+        with self._lock:
             self._made += 1
         self._rest(_Kept(session, 0, time.monotonic()))
 
     def _forget(self) -> None:
-        with self._change:
+        with self._lock:
             self._made -= 1
             if not self._made:
                 self._grow_at = 0.0
@@ -237,7 +239,7 @@ class Pool(Generic[T]):
         """The pool's own thread."""
         warm_at = 0.0
         while not self._leaving.wait(self._tick):
-            with self._change:
+            with self._lock:
                 now = time.monotonic()
                 resting, warming = list(self._free), now >= warm_at and not self._closed and self._may_grow(self._least, now)
             for kept in resting:
@@ -247,7 +249,7 @@ class Pool(Generic[T]):
 
     def _visit(self, kept: _Kept[T]) -> None:
         """Tend a session at rest, unless a caller has it by now."""
-        with self._change:
+        with self._lock:
             if kept not in self._free:
                 return
             self._free.remove(kept)
@@ -267,7 +269,7 @@ class Pool(Generic[T]):
 
     def close(self) -> None:
         """Close what is free now, side by side, and each session in use as it comes back."""
-        with self._change:
+        with self._lock:
             self._closed = True
             free, self._free = self._free, []
             self._change.notify_all()

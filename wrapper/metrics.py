@@ -1,7 +1,8 @@
 """What is counted and timed, for Prometheus: declared here, once; a name that is not declared here is not counted.
 
 Several processes (`figway serve`) keep their numbers in memory-mapped files of one folder, PROMETHEUS_MULTIPROC_DIR (`cells.py`). `page`
-adds the numbers up, in any process, without asking one. Labels are bounded: names of the catalogue, statuses, error classes; never a path, an id or a caller's word.
+adds the numbers up, in any process, without asking one. Labels are bounded: names of the catalogue, statuses, error classes; never a
+path, an id or a caller's word.
 """
 
 from __future__ import annotations

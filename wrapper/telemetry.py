@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,13 +56,10 @@ class Asking:
     def __call__(self, adapter: Adapter, call: Call) -> Reply:
         """The back end's answer; a warning in the log when it is at fault."""
         tracing = self.telemetry.tracing
-        span: AbstractContextManager[object] = nullcontext()
-        if tracing is not None:
-            span = tracing.call(self.operation, self.system, self.side)
-        with span:
-            if tracing is not None:
-                call = replace(call, context=tracing.carried())
+        if tracing is None:
             return self._ask(adapter, call)
+        with tracing.call(self.operation, self.system, self.side):
+            return self._ask(adapter, replace(call, context=tracing.carried()))
 
     def _ask(self, adapter: Adapter, call: Call) -> Reply:
         began = time.monotonic()

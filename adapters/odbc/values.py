@@ -26,13 +26,14 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([+-][0-9]{2}:[0-9]{2})?")
+_UNSAYABLE = re.compile("[\0\ud800-\udfff]").search
 _BOOLEAN = {"0": False, "1": True, "false": False, "true": True}
 
 
 def bound(name: str, value: Any, backend: str) -> Any:
     """A parameter as the driver may have it. Raises Refused, Misconfigured."""
     match value:
-        case str() if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        case str() if _UNSAYABLE(value):
             raise Refused(f"{name} holds a character that {backend} does not take", backend=backend)
         case int() if not -(2**63) <= value < 2**63:
             raise Refused(f"{name} is too large a number for {backend}", backend=backend)
@@ -50,17 +51,17 @@ def read(value: Any, kind: str, *, stated: bool, digits: int | None) -> Any:
 
     Raises ValueError where the value is not of that kind, or may have lost something on its way.
     """
+    if value is None:
+        return None
+    if kind == "decimal":  # the most frequent one that is not taken as it is
+        return _decimal(value, digits if stated else None)
     match kind, value:
-        case _, None:
-            return None
         case "text", str():
             return value
         case "text", int() | Decimal() | date() if not stated:  # drivers report booleans, and what from_text has made, as text
             return value
         case "integer", _:
             return _integer(value)
-        case "decimal", _:
-            return _decimal(value, digits if stated else None)
         case "date", str() if _DATE.fullmatch(value):
             return date.fromisoformat(value)
         case "datetime", str() if _DATETIME.fullmatch(value):
@@ -97,56 +98,61 @@ def _integer(value: Any) -> int:
 
 
 def _decimal(value: Any, digits: int | None) -> Decimal:
-    match value:
-        case bool():
+    number = value if value.__class__ is Decimal else _number(value)
+    if digits is None:
+        if not number.is_finite():
             raise ValueError("decimal")
-        case float() if math.isfinite(value):
-            number = Decimal(repr(value))
-        case Decimal():
-            number = value
-        case int():
-            number = Decimal(value)
-        case str() if _NUMBER.fullmatch(value):
-            number = Decimal(value)
-        case _:
-            raise ValueError("decimal")
+        return number
     _, figures, exponent = number.as_tuple()
-    if not isinstance(exponent, int) or (digits is not None and exponent != 0 and len(figures) > digits):
+    if not isinstance(exponent, int) or (exponent != 0 and len(figures) > digits):
         raise ValueError("decimal")
     return number
+
+
+def _number(value: Any) -> Decimal:
+    match value:
+        case str() if _NUMBER.fullmatch(value):
+            return Decimal(value)
+        case int() | Decimal() if not isinstance(value, bool):
+            return Decimal(value)
+        case float() if math.isfinite(value):
+            return Decimal(repr(value))
+    raise ValueError("decimal")
 
 
 @cache
 def columns(names: tuple[str, ...], stated: tuple[str | None, ...], met: tuple[str | None, ...]) -> tuple[Column, ...]:
     """Raises ValueError when they are not as many as each other."""
-    return tuple(Column(name, kind, as_met or "") for name, kind, as_met in zip(names, stated, met, strict=True))
+    return tuple(
+        Column(name, kind or as_met or "", kind is not None, _EXACT.get(kind or as_met or ""))
+        for name, kind, as_met in zip(names, stated, met, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's name, the kind that the catalogue states for it, if any, and the one that it is met as."""
+    """A column's name, its kind, and whether the catalogue states it or the database; values of the class `exact` are taken as they are."""
 
     name: str
-    stated: str | None
-    met: str
-
-    def read(self, value: Any, digits: int | None) -> Any:
-        return read(value, self.stated or self.met, stated=self.stated is not None, digits=digits)
+    kind: str
+    stated: bool
+    exact: type | None
 
 
 def records(rows: Sequence[Sequence[Any]], columns: Sequence[Column], digits: int | None, backend: str) -> list[Mapping[str, Any]]:
     """Rows as records. Raises Misread."""
     out: list[Mapping[str, Any]] = []
-    plan = [(column, column.name, _EXACT.get(column.stated or column.met)) for column in columns]
     for number, row in enumerate(rows, 1):
         record: dict[str, Any] = {}
-        for (column, name, exact), value in zip(plan, row, strict=True):
-            try:
-                record[name] = value if value is None or value.__class__ is exact else column.read(value, digits)
-            except ValueError:
-                expected = f"column {column.name} of row {number}: expected {column.stated or column.met}, met {shape(value)}"
-                advice = "" if column.stated else "; state its type under columns"
-                raise Misread(f"{backend}: {expected}{advice}", backend=backend) from None
+        for column, value in zip(columns, row, strict=True):
+            if value is not None and value.__class__ is not column.exact:
+                try:
+                    value = read(value, column.kind, stated=column.stated, digits=digits)
+                except ValueError:
+                    expected = f"column {column.name} of row {number}: expected {column.kind}, met {shape(value)}"
+                    advice = "" if column.stated else "; state its type under columns"
+                    raise Misread(f"{backend}: {expected}{advice}", backend=backend) from None
+            record[column.name] = value
         out.append(record)
     return out
 

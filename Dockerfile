@@ -28,9 +28,10 @@ ENV PYTHONPATH=/opt/figway \
     FIGWAY_CATALOGUE=/etc/figway/catalogue \
     FIGWAY_STATE=sqlite:////var/lib/figway/state.sqlite \
     FIGWAY_STATE_KEY=/var/lib/figway/state.key \
-    FIGWAY_BIND=0.0.0.0:8080
+    FIGWAY_BIND=0.0.0.0:8080 \
+    FIGWAY_ADMIN_BIND=127.0.0.1:8081
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD [".venv/bin/python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['FIGWAY_BIND'].rpartition(':')[2] + '/health/live', timeout=2)"]
+    CMD [".venv/bin/python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + (os.environ['FIGWAY_ADMIN_BIND'] or os.environ['FIGWAY_BIND']).rpartition(':')[2] + '/health/live', timeout=2)"]
 ENTRYPOINT ["/opt/figway/.venv/bin/python", "-P", "-m", "wrapper.cli"]
 CMD ["serve"]

@@ -212,7 +212,7 @@ def work(catalogue: str | None, state: str | None) -> None:
     from wrapper import log
 
     try:
-        parts = _assemble(from_environment(catalogue=catalogue, state=state))
+        parts = _assemble(from_environment(catalogue=catalogue, state=state), patient=True)
     except Exception as error:  # noqa: BLE001 - it is told
         for fault in _faults(error) or [""]:
             log.get().error("worker", outcome="not started", fault=fault, exc_info=error)
@@ -245,11 +245,11 @@ def occupy_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
 
 
-def _assemble(settings: Settings) -> Any:
+def _assemble(settings: Settings, patient: bool = False) -> Any:
     from wrapper import assembly, log
 
     log.configure(settings.log_level if "FIGWAY_LOG_LEVEL" in settings.environ else "warning")
-    return assembly.assemble(settings)
+    return assembly.assemble(settings, patient)
 
 
 for group in (key, lease, state, writes):

@@ -102,7 +102,8 @@ class _Supervisor:
         try:
             from wrapper import assembly  # late: gunicorn imports the same meanwhile
 
-            with closing(assembly.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""))) as parts:
+            with closing(assembly.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""), patient=True)) as parts:
+                parts.store.ping()  # it is there since the start: one that is away is not made anew
                 parts.systems.check_references()
                 parts.open()
         except BaseException:

@@ -152,6 +152,18 @@ def test_a_reference_that_leads_nowhere_is_refused_at_hup(facade: Running) -> No
     assert facade.ask("/v1/things/1").status == 200
 
 
+def test_hup_while_the_store_is_away_is_refused_and_makes_no_other_store(facade: Running) -> None:
+    store = facade.state / "state.sqlite"
+    before = len(facade.told("catalogue"))
+    store.rename(store.with_name("away"))
+    facade.hup()
+    until(lambda: len(facade.told("catalogue")) > before)
+    assert not store.exists()
+    store.with_name("away").rename(store)
+    assert facade.told("catalogue")[-1]["fault"] == "the state store can't be used (FileNotFoundError)"
+    until(lambda: facade.ask("/v1/things/1").status == 200)
+
+
 def test_its_log_is_json_lines_alone(facade: Running) -> None:
     assert [line for line in facade.log.read_text().splitlines() if not line.startswith("{")] == []
 

@@ -181,7 +181,7 @@ def serve(**given: Any) -> None:
     """Serve a catalogue: a web server and one job worker. TERM stops gracefully, HUP loads the catalogue anew when it has no fault.
 
     Under gunicorn no request fails at HUP, and no caller that stalls holds a thread. Under granian, an extra that needs less CPU, a caller
-    that stalls in its body holds one, and now and then a connection is closed at HUP: put a proxy in front that buffers and repeats.
+    that stalls in its body holds one, and now and then a new connection is closed at HUP: put a proxy in front that buffers and repeats.
     """
     from wrapper import log, server
 

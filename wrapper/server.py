@@ -51,7 +51,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def serve(settings: Settings) -> int:
     """Runs until told to stop; returns the exit code. Raises what keeps it from starting: assembly.FAULTS."""
     if settings.server == "granian" and find_spec("granian") is None:
-        raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server gunicorn serves")
+        raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server, gunicorn serves")
     with ExitStack() as held:
         listeners = [held.enter_context(_listening(bind)) for bind in (settings.bind, settings.admin_bind) if bind]
         place = _place(settings)

@@ -2,7 +2,8 @@
 
 As under gunicorn: admission, health, metrics, the admin listener, drain at TERM, a catalogue that is tried first. Not as under gunicorn:
 a caller that stalls in its body holds one of CALLERS threads until it goes, so a proxy that buffers requests belongs in front; and HUP
-starts new workers and drains the old ones, in which now and then a connection is closed instead of answered.
+starts new workers and drains the old ones: kept connections end with an answer, but now and then one that has just been opened is closed
+instead of answered.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from importlib import import_module
 from io import BytesIO
 from multiprocessing.util import Finalize
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -62,25 +64,29 @@ def main() -> None:
 def application() -> admin.App:
     """What a worker loads."""
     given = settings.from_environment()
+    served = given.catalogue.readlink()
     facade = app.create_app(given)
     parts = facade.extensions["figway"]
     Finalize(None, parts.close, exitpriority=1)
     Finalize(None, log.flush, exitpriority=0)  # afterwards; what multiprocessing ends runs no atexit
     for listener in sys.argv[2:]:
         _serve_admin(int(listener), facade.extensions["figway.admin"])
-    return partial(_serve, facade, parts, Admission(classes(given.threads)), given.catalogue.parent / LEAVING)
+    return partial(_serve, facade, parts, Admission(classes(given.threads)), given.catalogue, served)
 
 
-def _serve(facade: Any, parts: Any, admission: Admission, leaving: Any, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+def _serve(
+    facade: Any, parts: Any, admission: Admission, catalogue: Path, served: Path, environ: dict[str, Any], start_response: Any
+) -> list[bytes]:
     """One request in one of the worker's threads; the body first, so that only what is whole takes a seat."""
     environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(MAX_BODY + 1))
-    if leaving.exists():
+    if (catalogue.parent / LEAVING).exists():
         parts.leaving.set()
+    last = parts.leaving.is_set() or catalogue.readlink() != served  # after HUP its callers go to its successor
     kind = class_of(environ["PATH_INFO"])
     if not admission.enter(kind):
         return _turned_away(parts, start_response)
     try:
-        answer = facade(environ, partial(_started, start_response, parts.leaving.is_set()))
+        answer = facade(environ, partial(_started, start_response, last))
         try:
             return list(answer)
         finally:

@@ -235,6 +235,11 @@ def test_granian_turns_away_measures_and_drains_as_gunicorn_does(mute: socket.so
         shed = facade.ask("/v1/things/1")
         assert (shed.status, shed.headers["Retry-After"], shed.headers["Content-Type"]) == (503, "1", "application/problem+json")
         assert seconds(facade, "/metrics", int(facade.told("ready")[0]["admin"].rpartition(":")[2])) < 1
+        kept = http.client.HTTPConnection(*facade.address, timeout=10)
+        assert facade.ask("/health/live", kept).headers["Connection"] is None
+        facade.hup()
+        until(lambda: facade.ask("/health/live", kept).headers["Connection"] == "close")
+        kept.close()
         children = descendants(facade.child.pid)
         facade.child.terminate()
         until(lambda: facade.ask("/health/ready").status == 503)

@@ -18,7 +18,7 @@ from typing import Any
 
 from adapters.base import Adapter, Call, Events, Files, Leases, Reply
 from adapters.blocks import seconds
-from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Refused, Unavailable
+from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Misconfigured, Refused, Unavailable
 from adapters.events import SILENT
 from adapters.pool import Pool
 from adapters.tn3270.check import load
@@ -57,7 +57,7 @@ class Tn3270:
 
     def __init__(self, name: str, system: Mapping[str, Any], graph: Graph, leases: Leases, events: Events) -> None:
         self.name, self._graph, self._leases, self._events = name, graph, leases, events
-        self._authorities, self._place = _place(system)
+        self._authorities, self._place = _place(name, system)
         sessions = system.get("sessions", {})
         users = [User(user["lu"], user["credentials"]) for user in system["users"]][: sessions.get("max")]
         self._users = Users(name, users, leases)
@@ -268,9 +268,12 @@ class Tn3270:
         self._events.happened(how, self.name)
 
 
-def _place(system: Mapping[str, Any]) -> tuple[Any, Place]:
-    """Where to connect, and the file that holds the authorities when the system's block has their text."""
+def _place(name: str, system: Mapping[str, Any]) -> tuple[Any, Place]:
+    """Where to connect, and the file that holds the authorities when the system's block has their text. Raises Misconfigured."""
     tls, file = system.get("tls"), None
+    port = str(system.get("port", 992 if tls is not None else 23))
+    if not port.isdecimal():
+        raise Misconfigured("the port is not a number", backend=name)
     ca = (tls or {}).get("ca")
     if ca and ca.lstrip().startswith("-----BEGIN"):
         file = tempfile.NamedTemporaryFile("w", prefix="figway-ca-", suffix=".pem")  # noqa: SIM115
@@ -279,7 +282,7 @@ def _place(system: Mapping[str, Any]) -> tuple[Any, Place]:
         ca = file.name
     place = Place(
         system["host"],
-        int(system.get("port", 992 if tls is not None else 23)),
+        int(port),
         tls is not None,
         (tls or {}).get("verify", True),
         ca,

@@ -13,6 +13,7 @@ from adapters.errors import (
     Closed,
     DeadlineExceeded,
     Failed,
+    Misconfigured,
     Misread,
     Missing,
     Unavailable,
@@ -212,3 +213,8 @@ def test_what_the_host_sends_between_two_calls_is_seen_before_a_key_is_pressed(h
     time.sleep(0.2)
     assert one.call(call(ENQUIRY, BUSY)).records[0]["customer"] == BUSY
     assert [e.detail for e in host.journal.entries("key")] == ["BROADCAST enter", "CUSTINQ enter"]
+
+
+def test_a_port_that_is_no_number_is_told_at_the_start() -> None:
+    with pytest.raises(Misconfigured, match="port"):
+        opened(("127.0.0.1", 0), port="telnet")

@@ -17,29 +17,16 @@ from cryptography.x509.oid import NameOID
 from fixtures.customers import by_id
 from fixtures.host3270 import Address, Host3270, datastream
 from fixtures.host3270.records import amount
-from tests.unit.terminal3270 import Open, Terminal, terminals
+from tests.unit.terminal3270 import Open, Terminal
 from tests.waiting import until
 
 BUSY = "0000012345"
 
 
 @pytest.fixture
-def opened() -> Iterator[Open]:
-    with terminals() as opens:
-        yield opens
-
-
-@pytest.fixture
 def host() -> Iterator[Host3270]:
     with Host3270(ghost_seconds=0.6, row_delay=0.1) as running:
         yield running
-
-
-@pytest.fixture
-def signed_on(host: Host3270, opened: Open) -> Terminal:
-    terminal = opened(host, lu="FIGW01")
-    assert terminal.sign_on() == "MENU"
-    return terminal
 
 
 @pytest.mark.parametrize("prefix, mode", [("", "tn3270e"), ("N:", "tn3270")])

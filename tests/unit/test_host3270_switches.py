@@ -11,28 +11,15 @@ import pytest
 
 from fixtures.customers import by_id
 from fixtures.host3270 import Address, Host3270, Switches
-from tests.unit.terminal3270 import Open, Terminal, terminals
+from tests.unit.terminal3270 import Open, Terminal
 
 BUSY, OTHER = "0000012345", "0000010002"
-
-
-@pytest.fixture
-def opened() -> Iterator[Open]:
-    with terminals() as opens:
-        yield opens
 
 
 @pytest.fixture
 def host() -> Iterator[Host3270]:
     with Host3270(late_delay=0.2, row_delay=0.1) as running:
         yield running
-
-
-@pytest.fixture
-def signed_on(host: Host3270, opened: Open) -> Terminal:
-    terminal = opened(host, lu="FIGW01")
-    assert terminal.sign_on() == "MENU"
-    return terminal
 
 
 def test_late_rows_come_after_the_header_and_the_unlock(host: Host3270, signed_on: Terminal) -> None:

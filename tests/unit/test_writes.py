@@ -138,7 +138,7 @@ def test_a_store_that_fails_after_the_act_hides_neither_the_answer_nor_the_error
 
 def test_a_store_that_stalls_after_the_act_keeps_no_caller_past_the_deadline_and_a_second(tmp_path: Path) -> None:
     """Two things are to be told by then: what has changed, and what came of it."""
-    op = replace(WRITE, deadline=0.5, invalidates=("things.get",))
+    op = replace(WRITE, deadline=1.0, invalidates=("things.get",))
     locker = sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None, check_same_thread=False)
 
     def answer(call: Call) -> Any:

@@ -140,6 +140,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """See the order in the module's docstring."""
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
+        for name in ("live", "ready"):
+            self._crews[name].grow()  # while there is a thread to be had
         self.set_accept_enabled(True)
         self.accepts[0] = 1
         os.kill(self.ppid, signal.SIGCHLD)  # have it looked at
@@ -232,13 +234,18 @@ class Crew:
 
     def give(self, line: Line, inside: int) -> bool:
         """`inside`: how many requests of this class there are, with this one. False: it takes one more thread, and none is to be had."""
-        if self._threads < min(inside, self._size):
-            try:
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads + 1}", daemon=True).start()
-            except RuntimeError:
-                return False
-            self._threads += 1
+        if self._threads < min(inside, self._size) and not self.grow():
+            return False
         self._given.put(line)
+        return True
+
+    def grow(self) -> bool:
+        """Whether there is one more thread."""
+        try:
+            threading.Thread(target=self._run, name=f"{self._name}-{self._threads + 1}", daemon=True).start()
+        except RuntimeError:
+            return False
+        self._threads += 1
         return True
 
     def _run(self) -> None:

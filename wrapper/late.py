@@ -38,13 +38,15 @@ class Late:
                 note(within=SOON)
                 return True
         with self._lock:
-            if len(self._notes) < MOST:
+            room = len(self._notes) < MOST
+            if room:
                 self._notes.append(note)
             if not self._telling and not self._closed.is_set():
                 with suppress(RuntimeError):  # no thread to be had: the next note tries again
                     threading.Thread(target=self._run, name="figway-late", daemon=True).start()
                     self._telling = True
-        log.get().warning("state", outcome="a write's outcome waits for the store", waiting=len(self._notes))
+        outcome = "a write's outcome waits for the store" if room else "too many wait: the settler must find out"
+        log.get().warning("state", outcome=outcome, waiting=len(self._notes))
         return False
 
     def close(self) -> None:

@@ -22,7 +22,6 @@ from wrapper.intake import CHUNK, RATE, Line, Refused, State
 
 LINGER = 2.0  # seconds for a caller to read an answer that came before the whole request, and for a kept connection of a worker that ends
 MAX_HELD = 64 * 1024 * 1024  # of all requests that are not whole
-GLANCE = 0.1  # seconds between two looks for who has run out of time: each looks at all callers
 CROWD = 16  # callers that go at once when there is no room
 _RESET = struct.pack("ii", 1, 0)
 
@@ -46,7 +45,6 @@ class Callers:
         self._lines: set[Line] = set()
         self._piece = memoryview(bytearray(CHUNK))  # recv(n) allocates n, keeps the head and leaves a hole
         self._held = 0
-        self._looks = 0.0
 
     def accept(self, listener: Any, admin: bool) -> bool:
         """Whether there was a next caller. Raises OSError when there is, and no descriptor for it."""
@@ -79,9 +77,6 @@ class Callers:
     def expire(self) -> None:
         """Cut who has run out of time."""
         now = time.monotonic()
-        if now < self._looks:
-            return
-        self._looks = now + GLANCE
         for line in [line for line in self._lines if line.deadline < now]:
             self._cut(line, HTTPStatus.REQUEST_TIMEOUT)
 

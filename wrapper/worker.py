@@ -40,6 +40,7 @@ from wrapper.intake import Line, Refused
 from wrapper.problems import NotReady, RequestError, problem
 from wrapper.telemetry import NOWHERE
 
+GLANCE = 0.1  # seconds between two looks for callers who have run out of time, and two signs of life: each costs all requests
 HELD = (signal.SIGTERM, signal.SIGUSR1)  # until a worker can take them
 
 # gthread only: our back ends block in C and on pipes, where cooperative workers stop as a whole.
@@ -83,6 +84,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.accepts = mmap.mmap(-1, 1)  # shared with the worker
+        self._looks = 0.0
         limits = classes(self.cfg.threads)
         self._admission = Admission(limits)
         self._crews = {name: Crew(f"figway-{name}", limit, self._answer) for name, limit in limits.items()}
@@ -158,10 +160,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._turn_while(("served", "taking", "closing"), until)
 
     def _turn(self) -> None:
-        """What callers and threads have for us within half a second."""
-        self.notify()
+        """What callers and threads have for us within half a second; a look at the clock now and then."""
+        now = time.monotonic()
+        if now >= self._looks:
+            self._looks = now + GLANCE
+            self.notify()
+            self._callers.expire()
         self.wait_for_and_dispatch_events(0.5)
-        self._callers.expire()
 
     def _turn_while(self, states: Any, until: float) -> None:
         while self._callers.any(*states) and time.monotonic() < until:

@@ -165,6 +165,8 @@ class _Supervisor:
             return
         jobs = self._children.get("jobs")
         if jobs is None or (jobs.poll() is not None and time.monotonic() - self._started["jobs"] > 2):
+            if jobs is not None and jobs.returncode < 0 and jobs.returncode != -signal.SIGTERM:  # else it has said why itself
+                log.get().warning("worker", outcome="the job worker was killed", code=jobs.returncode)
             self._start("jobs", [sys.executable, "-m", "wrapper.cli", "jobs", "work"])
 
     def _bury(self) -> None:
@@ -235,7 +237,11 @@ class _Supervisor:
                 child.kill()
                 child.wait(5)
             self._end_group(child.pid, until)
-        return 0 if told and server.returncode in (0, -signal.SIGTERM) else server.returncode or 1
+        if told and server.returncode in (0, -signal.SIGTERM):
+            return 0
+        if server.returncode != -UNFIT:
+            log.get().error("worker", outcome="the server ended by itself", code=server.returncode)
+        return 128 - server.returncode if server.returncode < 0 else server.returncode or 1
 
     def _end_group(self, group: int, until: float) -> None:
         """What a child has left behind: workers whose master was killed finish by themselves."""

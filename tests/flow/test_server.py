@@ -108,10 +108,17 @@ def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running
     for words in ("gunicorn", "jobs work"):
         os.kill(facade.child_of(words), signal.SIGKILL)
     until(lambda: {"fault" in line for line in facade.told("worker")} == {False, True})  # the job worker says what is wrong in words
-    assert {line["outcome"] for line in facade.told("worker")} == {"not started"}
+    until(lambda: {line["outcome"] for line in facade.told("worker")} == {"not started", "the job worker was killed"})
     current.with_name("away").rename(current)
     assert facade.ask("/v1/things/1").status == 200
     assert facade.child.poll() is None
+
+
+def test_a_server_that_is_killed_ends_all_and_the_log_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as facade:
+        os.kill(facade.children_of("gunicorn")[0], signal.SIGKILL)
+        assert ended(facade.child) == 128 + signal.SIGKILL
+        assert facade.told("worker")[-1]["outcome"] == "the server ended by itself"
 
 
 def kill_a_successor(facade: Running, known: set[int]) -> None:

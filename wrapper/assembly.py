@@ -71,6 +71,7 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     files = catalogue.Folder(folder)
     loaded = catalogue.load(files, given.models)
     metrics = Metrics(given.metrics)
+    metrics.begin(loaded.systems)
     log.on_lost(partial(metrics.happened, "log_dropped", "figway"))
     store = Store(given.state, given.state_key, patient=patient, events=metrics)
     leases = Holder(store)

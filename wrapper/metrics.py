@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,7 @@ OPEN: Mapping[str, str] = {
     "job_oldest_seconds": "Age of the oldest open job",
     "writes_unknown": "Writes whose outcome is unknown",
 }
+_ELSEWHERE = {"store_failed": "store", "log_dropped": "figway", "spans_lost": "figway"}  # the rest happens to systems
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
 Tell = Callable[[float], None]
 _WORST = {"breaker_state", "users_barred"}  # the rest is added up over the processes
@@ -100,6 +101,13 @@ class Metrics:
         self._told_requests: dict[tuple[str, str, int], tuple[Tell, Tell]] = {}
         self._told_calls: dict[tuple[str, str, str, str], tuple[Tell, Tell, Tell]] = {}
         self._told: dict[tuple[str, str], Tell] = {}
+
+    def begin(self, systems: Iterable[str]) -> None:
+        """What can happen has happened 0 times: the first time of a series that was not there is seen by no alert."""
+        names = [*systems]
+        for event in HAPPENED:
+            for system in [_ELSEWHERE[event]] if event in _ELSEWHERE else names:
+                self._tell(self._happened, event, system, 0)
 
     def request(self, operation: str, side: str, status: int, seconds: float) -> None:
         """One request was answered."""

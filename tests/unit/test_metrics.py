@@ -75,6 +75,15 @@ def test_a_folder_that_can_not_be_written_leaves_a_process_with_its_own_numbers(
     assert value(counted.page()[0].decode(), 'figway_retried_total{system="core"}') == 1
 
 
+def test_what_can_happen_has_happened_no_times_at_the_start() -> None:
+    counted = Metrics()
+    counted.begin(["core", "drop"])
+    page = counted.page()[0].decode()
+    assert {value(page, f'figway_{event}_total{{system="{name}"}}') for event in ("shed", "retried") for name in ("core", "drop")} == {0}
+    assert value(page, 'figway_log_dropped_total{system="figway"}') == 0
+    assert 'store_failed_total{system="core"}' not in page
+
+
 def test_a_name_that_is_not_declared_is_not_counted_and_harms_nobody() -> None:
     counted = Metrics()
     counted.happened("unheard_of", "core")

@@ -110,7 +110,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     with suppress(ProcessLookupError):  # another one was quicker
                         os.kill(self.ppid, UNFIT)
                     sys.exit(0)
-                log.get().error("worker", outcome="not started", exc_info=error)
+                said = {"fault": str(error)} if isinstance(error, FAULTS) else {}  # any other's text may be a customer's
+                log.get().error("worker", outcome="not started", exc_info=error, **said)
             self.notify()
             time.sleep(1)
             if not (self.alive and self.is_parent_alive()):

@@ -24,9 +24,11 @@ def seconds(duration: str) -> float:
 
 
 def instead(word: object, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`. At most MOST words are listed."""
+    """`; did you mean 'x'? allowed: x, y`: what to write in place of `word`, if anything. At most MOST words are listed."""
     words = sorted(allowed)
+    if not words:
+        return ""
     close = get_close_matches(str(word), words, 1)
     meant = f"; did you mean '{close[0]}'?" if close else ";"
     listed = ", ".join(words[:MOST]) + (f" and {len(words) - MOST} more" if len(words) > MOST else "")
-    return f"{meant} allowed: {listed or 'none'}"
+    return f"{meant} allowed: {listed}"

@@ -152,9 +152,22 @@ def test_a_fifo_is_not_waited_for(folder: Path) -> None:
 
 
 def test_a_folder_without_a_catalogue_is_told(tmp_path: Path) -> None:
-    assert [line.split(";")[0] for line in faults(tmp_path)] == [
+    assert faults(tmp_path) == [
         "endpoints:1: there is no endpoint file: endpoints/*.yaml",
         "systems.yaml:1: there is no file 'systems.yaml'",
+    ]
+
+
+def test_a_copy_that_kept_its_name_is_told_beside_the_faults_of_both_files(folder: Path) -> None:
+    text = (folder / "endpoints" / "customers.get.yaml").read_text()
+    (folder / "endpoints" / "branches.get.yaml").write_text(text.replace("route: GET /v1/customers/", "route: GET /docs/customers/"))
+    (folder / "endpoints" / "customers.get.yaml").write_text(text.replace("route: GET /v1/customers/", "route: GET /jobs/customers/"))
+    assert [line for line in faults(folder) if "Figway's own" not in line] == [
+        "endpoints/branches.get.yaml:1: the endpoint is called 'customers.get' and its file 'branches.get.yaml'; give both one name"
+    ]
+    assert [line.partition(":")[0] for line in faults(folder) if "Figway's own" in line] == [
+        "endpoints/branches.get.yaml",
+        "endpoints/customers.get.yaml",
     ]
 
 

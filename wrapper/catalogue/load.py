@@ -119,7 +119,7 @@ class _Reading:
         usable = {name: one for name, one in self.systems.items() if name not in self._broken}
         for document in documents:
             made = build.endpoint(document, usable, self.folder, self._report)
-            self.endpoints[made.operation.name] = made
+            self.endpoints[FilePath(document.file).stem] = made  # its name, or it is told so: two files never become one
 
     def _cross_check(self, estate: Estate) -> None:
         for endpoint in estate.endpoints.values():

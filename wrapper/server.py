@@ -244,8 +244,9 @@ class _Supervisor:
         return 128 - server.returncode if server.returncode < 0 else server.returncode or 1
 
     def _end_group(self, group: int, until: float) -> None:
-        """What a child has left behind: workers whose master was killed finish by themselves."""
+        """What a child has left behind: granian's workers do not see that their main process was killed."""
         with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGTERM)
             while time.monotonic() < until:
                 self._bury()
                 os.killpg(group, 0)

@@ -114,10 +114,11 @@ def test_a_worker_that_can_not_start_tries_again_and_ends_nobody(facade: Running
     assert facade.child.poll() is None
 
 
-def test_a_server_that_is_killed_ends_all_and_the_log_says_so(tmp_path: Path) -> None:
-    with serving(tmp_path) as facade:
-        os.kill(facade.children_of("gunicorn")[0], signal.SIGKILL)
-        assert ended(facade.child) == 128 + signal.SIGKILL
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+def test_a_server_that_is_killed_ends_all_and_the_log_says_so(server: str, tmp_path: Path) -> None:
+    with serving(tmp_path, FIGWAY_SERVER=server) as facade:
+        os.kill(facade.children_of(f"under_{server}")[0], signal.SIGKILL)
+        assert facade.child.wait(15) == 128 + signal.SIGKILL
         assert facade.told("worker")[-1]["outcome"] == "the server ended by itself"
 
 

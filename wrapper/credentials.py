@@ -27,9 +27,12 @@ def credential(reference: str, environ: Mapping[str, str], packages: Sequence[st
 
 def _read(reference: str, environ: Mapping[str, str], unit: str, _deadline: float) -> str:
     try:
-        return str(resolve(reference, environ, unit))
+        login = str(resolve(reference, environ, unit))
     except BadSettings:
         raise Misconfigured(f"the credential of {unit} can't be read") from None
+    if ":" not in login:
+        raise Misconfigured(f"the credential of {unit} is not user:password")  # known before the host counts a failed sign-on
+    return login
 
 
 def _called(make: Callable[[str, str], str], system: str, unit: str, making: threading.Lock, deadline: float) -> str:

@@ -19,6 +19,9 @@ from wrapper.credentials import credential
 from wrapper.operation import Catalogue, System
 from wrapper.settings import BadSettings, Settings, resolve
 
+LOGINS = ("credentials", "basic", "username_token")
+"""What must be user:password."""
+
 
 class Systems:
     """Adapters by system name."""
@@ -54,14 +57,17 @@ class Systems:
         return credential(user["credentials"], self._settings.environ, self._settings.packages, system.name, user["lu"])
 
     def check_references(self) -> None:
-        """Raises CatalogueError with every host and secret that is not there; opens nothing."""
+        """Raises CatalogueError with every host and secret that is not there, or no login where one belongs; opens nothing."""
         missing = []
         for system in self._systems.values():
             for path, text in texts(system.block, ()):
+                where = f"{system.name}.{spoken(path)}"
                 try:
-                    resolve(text, self._settings.environ, f"{system.name}.{spoken(path)}")
+                    found = resolve(text, self._settings.environ, where)
                     if text.startswith("py:"):
                         functions.find(text, self._settings.packages, functions.CREDENTIAL)
+                    elif path[-1] in LOGINS and ":" not in found:
+                        raise BadSettings(f"{where}: {text} is not user:password")
                 except (BadSettings, ValueError) as error:
                     missing.append(Found("systems.yaml", system.lines.get(path, system.line), str(error)))
         if missing:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from adapters.errors import DeadlineExceeded, Misconfigured
-from wrapper import functions
+from wrapper import catalogue, functions
 from wrapper.credentials import credential
+from wrapper.settings import Settings
+from wrapper.state.holder import Holder
+from wrapper.state.store import Store
+from wrapper.systems import Systems
 
 PACKAGES = ("tests",)
 release = threading.Event()
@@ -55,6 +60,19 @@ def test_a_file_is_read_at_each_sign_on(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as met:
         made.read(0)
     assert str(tmp_path) not in met.value.detail
+
+
+def test_what_is_no_login_is_found_before_a_host_is_asked(tmp_path: Path) -> None:
+    environ = {"LU1_LOGIN": "SECRET", "LU2_LOGIN": "ANNA:ONE"}
+    files = catalogue.Folder(Path(__file__).parents[1] / "bad_catalogue" / "base")
+    with closing(Store(f"sqlite:///{tmp_path}/state")) as store:
+        systems = Systems(catalogue.load(files), Settings(files.root, "", tmp_path, environ=environ), files, Holder(store))
+        with pytest.raises(catalogue.CatalogueError) as met:
+            systems.check_references()
+    told = [str(fault) for fault in met.value.faults if "credentials" in fault.message]
+    assert told == ["systems.yaml:7: bank.users[0].credentials: env:LU1_LOGIN is not user:password"]
+    with pytest.raises(Misconfigured, match="of LU1 is not user:password"):  # it was changed since
+        credential("env:LU1_LOGIN", environ, (), "bank", "LU1").read(0)
 
 
 def test_a_function_makes_a_login_for_one_sign_on() -> None:

@@ -56,7 +56,7 @@ def serving(
 ) -> Iterator[Served]:
     """Ready when the block begins; at its end it must stop by itself, with exit code 0. `settings` say where the estate is."""
     state = state or f"sqlite:///{folder}/state.sqlite"
-    with closing(Store(state, Path(settings.get("FIGWAY_STATE_KEY", folder / "state.key")))) as store:
+    with closing(Store(state, Path(key) if (key := settings.get("FIGWAY_STATE_KEY")) else None)) as store:
         made = {caller.name: store.issue(caller) for caller in callers}
     address = ("127.0.0.1", free_port())
     options = ["--catalogue", str(catalogue), "--state", state, "--bind", f"{address[0]}:{address[1]}"]

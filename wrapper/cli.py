@@ -17,7 +17,7 @@ import click
 
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
-from wrapper.cli_state import STATE, key, lease, opened, state, writes
+from wrapper.cli_state import STATE, key, lease, listed, opened, state, writes
 from wrapper.problems import RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
@@ -200,8 +200,8 @@ def jobs() -> None:
 @STATE
 def list_jobs(limit: int, state: str | None) -> None:
     """List jobs, the newest first: id, state, last step, attempts, endpoint, caller."""
-    for job in opened(state).jobs(limit):
-        click.echo(f"{job.id} {job.state:10} {job.step or '-':12} {job.attempts} {job.operation} {job.caller}")
+    found = opened(state).jobs(limit)
+    listed([f"{job.id} {job.state:10} {job.step or '-':12} {job.attempts} {job.operation} {job.caller}" for job in found], "no jobs")
 
 
 @jobs.command("work")

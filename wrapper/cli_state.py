@@ -25,12 +25,20 @@ _FORMS = {
 }
 
 
-def opened(state: str | None) -> Store:
-    """The store that a command is about."""
+def opened(state: str | None, there: bool = True) -> Store:
+    """The store that a command is about; one that is not `there` is made."""
     from wrapper.state.store import Store
 
     settings = from_environment(catalogue=str(Path.cwd()), state=state)
-    return Store(settings.state, settings.state_key)
+    return Store(settings.state, settings.state_key, there=there)
+
+
+def listed(lines: Sequence[str], none: str) -> None:
+    """The lines, or that there are none: for the person, and not among the lines."""
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo(none, err=True)
 
 
 @click.group()
@@ -54,7 +62,7 @@ def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: S
     bound: dict[str, frozenset[str]] = {}
     for subject, _, value in (claim.partition("=") for claim in claims):
         bound[subject] = bound.get(subject, frozenset()) | {value}
-    click.echo(opened(state).issue(Caller(name, frozenset(scopes), frozenset(purposes), bound)))
+    click.echo(opened(state, there=False).issue(Caller(name, frozenset(scopes), frozenset(purposes), bound)))
 
 
 def _check(option: str, *words: str) -> None:
@@ -69,11 +77,12 @@ def _check(option: str, *words: str) -> None:
 @STATE
 def list_keys(state: str | None) -> None:
     """List keys: id, name, scopes; never the key itself."""
+    lines = []
     for row in opened(state).all_keys():
         claims = " ".join(f"{n}={','.join(sorted(v))}" for n, v in sorted(row.caller.claims.items()))
-        click.echo(
-            f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {' '.join(sorted(row.caller.scopes))} {claims}"
-        )
+        scopes = " ".join(sorted(row.caller.scopes))
+        lines.append(f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {scopes} {claims}")
+    listed(lines, "no keys")
 
 
 @key.command("revoke")
@@ -96,10 +105,12 @@ def lease() -> None:
 def list_leases(state: str | None) -> None:
     """List leases: name, state, seconds left, host and process of the holder, and how many wait."""
     leases, waiters = opened(state).leases()
+    lines = []
     for row in leases.values():
         said = " ".join([*(["barred"] if row.barred else []), "held" if row.live else "free"])
         host, _, _, pid, *_ = [*row.holder.split("/"), "", "", ""] if row.live else ("-", "", "", "-")
-        click.echo(f"{row.name} {said:11} {max(row.left, 0):3.0f}s {host} {pid} {sum(row.name in w.names for w in waiters)} waiting")
+        lines.append(f"{row.name} {said:11} {max(row.left, 0):3.0f}s {host} {pid} {sum(row.name in w.names for w in waiters)} waiting")
+    listed(lines, "no leases")
 
 
 @lease.command("unbar")
@@ -122,10 +133,12 @@ def writes() -> None:
 @STATE
 def list_writes(limit: int, state: str | None) -> None:
     """List writes of unknown outcome, the newest first: when, endpoint, caller, key, and whether asking may yet settle it."""
+    lines = []
     for write in opened(state).unknown_writes(limit):
         hope = "being settled" if write.open else "unknown for good"
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(write.created))
-        click.echo(f"{when} {write.id.operation} {write.id.caller} {write.id.key} {hope}")
+        lines.append(f"{when} {write.id.operation} {write.id.caller} {write.id.key} {hope}")
+    listed(lines, "no unknown writes")
 
 
 @click.group()

@@ -66,9 +66,13 @@ def _all(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
     """Everything up, the tour taken; with `once` unset, served until somebody ends it."""
     folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="figway-demo-", ignore_cleanup_errors=True)))
     settings = from_environment(
-        catalogue=str(ROOT / "fixtures" / "catalogue"), state=f"sqlite:///{folder}/state.sqlite", bind=_free(bind), log_level="info"
+        catalogue=str(ROOT / "fixtures" / "catalogue"),
+        state=f"sqlite:///{folder}/state.sqlite",
+        state_key=f"{folder}/state.key",
+        bind=_free(bind),
+        log_level="info",
     )
-    made = _keys(settings.state)
+    made = _keys(settings)
     click.echo("Starting a mainframe, a credit bureau, a file drop, a ledger and a new accounts service ...")
     settings = replace(settings, environ={**settings.environ, **_estate(settings, folder, running)})
     click.echo(f"Starting Figway in front: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
@@ -93,9 +97,9 @@ def _pause(seconds: float) -> None:
         raise Stopped
 
 
-def _keys(state: str) -> dict[str, str]:
+def _keys(settings: Settings) -> dict[str, str]:
     """API keys of the tour's callers, by name."""
-    with closing(Store(state)) as store:
+    with closing(Store(settings.state, settings.state_key)) as store:
         return {caller.name: store.issue(caller) for caller in tour.CALLERS}
 
 

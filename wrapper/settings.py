@@ -43,7 +43,7 @@ class Settings:
     log_level: str = "info"
     otlp_endpoint: str = ""
     packages: tuple[str, ...] = ()
-    state_key: Path = Path(".figway/state.key")
+    state_key: Path | None = None  # beside the store, where that is a file; else .figway/state.key
     metrics: Path | None = None  # shared by the processes of one `figway serve`
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -59,7 +59,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
     return Settings(
         catalogue=folder,
         state=_state(resolve(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")), env, "state")),
-        state_key=Path(said.get("state_key", ".figway/state.key")).absolute(),
+        state_key=Path(said["state_key"]).absolute() if "state_key" in said else None,
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 10, 256),
         server=_one_of("server", str(said.get("server", "gunicorn")), "gunicorn", "granian"),
@@ -87,7 +87,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that is to see the same settings."""
     inherited = {name: value for name, value in settings.environ.items() if name != METRICS}
     shared = {METRICS: str(settings.metrics)} if settings.metrics is not None else {}
-    return {**inherited, **{f"FIGWAY_{n.upper()}": str(getattr(settings, n)) for n in NAMES}, **shared}
+    said = {f"FIGWAY_{n.upper()}": str(value) for n in NAMES if (value := getattr(settings, n)) is not None}
+    return {**inherited, **said, **shared}
 
 
 def address(bind: str, name: str = "bind") -> tuple[str, int]:

@@ -168,7 +168,7 @@ def test_hup_while_the_store_is_away_is_refused_and_makes_no_other_store(facade:
     until(lambda: len(facade.told("catalogue")) > before)
     assert not store.exists()
     store.with_name("away").rename(store)
-    assert facade.told("catalogue")[-1]["fault"] == "the state store can't be used (FileNotFoundError)"
+    assert facade.told("catalogue")[-1]["fault"] == "there is no state store"
     until(lambda: facade.ask("/v1/things/1").status == 200)
 
 

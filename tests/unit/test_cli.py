@@ -70,7 +70,7 @@ def test_what_no_catalogue_can_ask_for_is_no_key(state: str, words: list[str]) -
     ran = run("key", "new", "--", *words) if words[0].startswith("-") else run("key", "new", *words)
     assert ran.exit_code == 2
     assert re.search(r"must be like|Invalid value", ran.output)
-    assert run("key", "list").output == ""
+    assert run("key", "list").exit_code == 1  # nor is a store made
 
 
 @pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///", "/tmp/x", "postgres://user:secret@host/db"])
@@ -79,6 +79,39 @@ def test_a_store_that_is_no_file_is_refused_in_a_line(state: str, url: str) -> N
     assert ran.exit_code == 1
     assert re.fullmatch(r"figway: state must be sqlite:///PATH, .*\n", ran.output)
     assert "secret" not in ran.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["key", "list"], ["key", "revoke", "ui"], ["jobs", "list"], ["lease", "list"], ["writes", "list"], ["state", "backup", "/nowhere/f"]],
+)
+def test_who_asks_a_store_that_is_not_there_is_told_and_makes_none(state: str, words: list[str]) -> None:
+    ran = run(*words)
+    assert (ran.exit_code, ran.output) == (1, f"figway: {state}: there is no state store; restore a backup or name another store\n")
+    assert not Path(state).parent.exists()
+
+
+def test_an_empty_list_is_said_and_is_no_line_of_it(state: str) -> None:
+    run("key", "new", "ui")
+    for group, none in (("jobs", "no jobs"), ("lease", "no leases"), ("writes", "no unknown writes")):
+        ran = run(group, "list")
+        assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "", f"{none}\n")
+
+
+def test_the_key_lies_where_the_setting_says_and_both_files_are_their_owners_alone(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "keys" / "state.key"
+    monkeypatch.setenv("FIGWAY_STATE_KEY", str(key))
+    run("key", "new", "ui")
+    assert {path.stat().st_mode & 0o777 for path in (key, Path(state))} == {0o600}
+    assert not Path(f"{state}.key").exists()
+    backup, after = f"{tmp_path}/backup", f"sqlite:///{tmp_path}/after/state.sqlite"
+    assert run("state", "backup", backup).exit_code == 0
+    assert run("state", "restore", backup, "--state", after).exit_code == 0
+    assert " ui " in run("key", "list", "--state", after).output
+    monkeypatch.delenv("FIGWAY_STATE_KEY")
+    assert "state.sqlite.key is missing" in run("key", "list").output
 
 
 def test_a_locked_store_is_told_in_a_line(state: str) -> None:

@@ -35,9 +35,8 @@ def imported(script: str) -> set[str]:
 
 
 def test_a_command_about_the_state_store_imports_neither_catalogue_nor_protocols(tmp_path: Path) -> None:
-    script = (
-        f"from wrapper.cli import figway\nfigway(['key', 'list', '--state', 'sqlite:///{tmp_path}/state.sqlite'], standalone_mode=False)"
-    )
+    words = ["key", "new", "ui", "--state", f"sqlite:///{tmp_path}/state.sqlite"]
+    script = f"from wrapper.cli import figway\nfigway({words!r}, standalone_mode=False)"
     met = imported(script)
     assert "wrapper.state.store" in met
     assert not met & {*LIBRARIES, "wrapper.catalogue", "jsonschema", "yaml"}

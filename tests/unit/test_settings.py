@@ -65,6 +65,7 @@ def test_the_store_may_be_named_by_a_reference_and_is_never_printed(tmp_path: Pa
         assert (made.state, made.state_key) == ("postgresql://u:secret@h/x", Path("/k/key"))
         assert "secret" not in repr(made)
         assert from_environment(as_environment(made)).state_key == made.state_key
+    assert "FIGWAY_STATE_KEY" not in as_environment(from_environment({}, catalogue="/c"))  # the store knows where it is then
     with pytest.raises(BadSettings, match="NOTHING"):
         from_environment({}, catalogue="/c", state="env:NOTHING")
 

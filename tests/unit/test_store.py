@@ -225,6 +225,14 @@ def test_a_store_without_its_own_key_is_refused_and_no_key_is_made(
     assert (place.key.exists() and place.key.read_bytes()) == left
 
 
+def test_a_store_that_should_be_there_and_is_not_is_told_and_not_made(place: Place) -> None:
+    with pytest.raises(BadStore, match="there is no state store"):
+        Store(place.url, place.key, there=True)
+    assert not place.key.exists()
+    place.open().close()
+    Store(place.url, place.key, there=True).close()
+
+
 def test_a_key_that_was_there_before_the_tables_is_kept(place: Place) -> None:
     """Who died between the two, at the very first start, has lost nothing."""
     place.key.write_bytes(Fernet.generate_key())

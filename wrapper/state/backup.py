@@ -66,7 +66,7 @@ def restore(database: Database, key: Path, file: Path) -> int:
     sealed = _verified(file)
     if key.exists() and key.read_text(encoding="ascii").strip() != sealed:
         raise BadStore(f"{key} is another key than the backup's: move it away, or restore into another place")
-    key.parent.mkdir(parents=True, exist_ok=True)
+    database.folder.mkdir(parents=True, exist_ok=True)
     database.create(False)
     with database.bulk() as tx:
         if database.version(tx):

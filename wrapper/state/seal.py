@@ -55,6 +55,7 @@ def write_key(path: Path, key: bytes = b"") -> None:
     """The key file of a new store, complete or not at all; one that is there already is kept. The key is a fresh one unless it is given."""
     if path.exists():
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(key or Fernet.generate_key())

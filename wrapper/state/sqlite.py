@@ -152,6 +152,8 @@ class Sqlite:
             self._forget()
         try:
             found = os.stat(self.path)
+        except FileNotFoundError as error:
+            raise NotReady("there is no state store") from error
         except OSError as error:
             raise NotReady(f"the state store can't be used ({type(error).__name__})") from error
         return found.st_dev, found.st_ino
@@ -177,6 +179,8 @@ class Sqlite:
             raise BadStore(
                 f"{self.path} lies on {remote}, a network file system, where SQLite loses data: use a local disk or postgresql://"
             )
+        with suppress(FileExistsError):  # its owner's alone; -wal and -shm follow it
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with self._told(), closing(sqlite3.connect(self.path, timeout=BUSY)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":

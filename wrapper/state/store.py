@@ -33,24 +33,33 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(
-        self, url: str, key: Path | None = None, clock: Clock | None = None, *, patient: bool = False, events: Events = SILENT
+        self,
+        url: str,
+        key: Path | None = None,
+        clock: Clock | None = None,
+        *,
+        there: bool = False,
+        patient: bool = False,
+        events: Events = SILENT,
     ) -> None:
-        """`key` is the file of the seal's key where the store is no file. A `patient` one may be away now, so that a worker can begin
-        while the store is down: it is checked when it comes back, before anything is asked of it. It is not made: it was there before."""
+        """`key` is the file of the seal's key. One that is `there` is not made: without it there is nothing to tell. A `patient` one was
+        there before and may be away now, so that a worker can begin while the store is down: it is checked when it comes back, before
+        anything is asked of it."""
         engine, self._key_file = _engine(url, key, clock or Clock())
         self._engine = cast(Database, Timed(engine, events))
         self.folder = self._engine.folder
         self._open: Seal | None = None
-        self._patient = patient
+        self._there, self._patient = there or patient, patient
         self._checking = threading.Lock()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._there:
+                self.folder.mkdir(parents=True, exist_ok=True)
             self._check()
         except NotReady as error:
             if not patient:
                 raise BadStore(f"{self._engine.where}: {error}; restore a backup or name another store") from None
         except OSError as error:
-            raise BadStore(f"{self.folder}: {error.strerror}; the state store needs a folder that it may write to") from None
+            raise _no_place(error) from None
         finally:
             self.close()  # a process that forks now passes no connection on
 
@@ -82,7 +91,10 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
         """Soundness, schema and seal, before the first promise is made on it."""
         if self._open is not None:
             return
-        self._engine.create(self._patient)
+        if self._there:
+            self._engine.create(True)
+        if not self._patient:
+            self._engine.create(False)
         with self._engine.transaction(alone="schema") as tx:
             prepare(self._engine, tx, self._on_new)
             seal = seal_in(self._key_file, self._engine.where)
@@ -90,8 +102,8 @@ class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
         self._open = seal
 
     def _on_new(self) -> None:
-        if self._patient:
-            raise NotReady("the state store has lost its tables")
+        if self._there:
+            raise NotReady("there is no state store")
         write_key(self._key_file)
 
     def _check_key(self, tx: Transaction, seal: Seal) -> None:
@@ -126,13 +138,20 @@ def restored(url: str, key: Path | None, file: Path) -> int:
         Store(url, key).close()  # it opens, with this key
     except NotReady as error:
         raise BadStore(f"{database.where}: {error}") from None
+    except OSError as error:
+        raise _no_place(error) from None
     finally:
         database.close()
     return rows
 
 
+def _no_place(error: OSError) -> BadStore:
+    place = error.filename or "the state store"
+    return BadStore(f"{place}: {error.strerror}; the state store and its key need folders that may be written to")
+
+
 def _engine(url: str, key: Path | None, clock: Clock) -> tuple[Database, Path]:
-    """The engine that a URL names, and the file of the seal's key."""
+    """The engine that a URL names, and the file of the seal's key: unless it is told, beside a store that is a file."""
     scheme = url.partition(":")[0]
     if scheme == "postgresql":
         from wrapper.state.postgres import Postgres  # who keeps a file needs no driver
@@ -144,4 +163,4 @@ def _engine(url: str, key: Path | None, clock: Clock) -> tuple[Database, Path]:
     path = Path(url.removeprefix("sqlite:///"))
     if path.name == ":memory:":
         raise BadStore("the state store must be a file: what lies in memory is no promise")
-    return Sqlite(path, clock), path.with_name(path.name + ".key")
+    return Sqlite(path, clock), key or path.with_name(path.name + ".key")

@@ -37,6 +37,7 @@ HAPPENED: Mapping[str, str] = {
     "session_closed": "Sessions or connections closed in good order",
     "session_killed": "Sessions or connections ended by force",
     "logon_refused": "Sign-ons that the back end refused",
+    "lu_refused": "Times that the back end did not take an LU or its user: in use elsewhere",
     "handed_over": "Leases given to somebody who waited",
     "lease_lost": "Leases lost while in use",
     "cache_hit": "Answers from the cache",

@@ -24,7 +24,7 @@ from adapters.pool import Pool
 from adapters.tn3270.check import load
 from adapters.tn3270.definition import Graph
 from adapters.tn3270.dialogue import Read
-from adapters.tn3270.emulator import Place, Terminal
+from adapters.tn3270.emulator import Place, Terminal, Untaken
 from adapters.tn3270.plan import InUse, Outcome, Question, greet, keep_awake, question, rests, sign_off, sign_on, use
 from adapters.tn3270.users import Seat, User, Users
 
@@ -174,7 +174,7 @@ class Tn3270:
             wait([made], max(0.0, deadline - time.monotonic()) + HEARING)
             if made.cancel():
                 raise DeadlineExceeded(f"signing on to {self.name} took too long")
-            with suppress(InUse, BadLogon):
+            with suppress(InUse, Untaken, BadLogon):  # what ails one user is no trouble as long as there is another
                 return made.result()
 
     def _seated(self, seat: Seat, deadline: float, made: Future[Session]) -> None:
@@ -202,7 +202,11 @@ class Tn3270:
             if isinstance(error, Refused | BadLogon):
                 self._leases.bar(seat.bar)  # before anybody can take it
                 self._events.happened("logon_refused", self.name)
-            (self._users.aside if isinstance(error, InUse) else self._users.last)(seat.lease)
+            if isinstance(error, InUse | Untaken):
+                self._users.aside(seat.lease, untaken=isinstance(error, Untaken))
+                self._events.happened("lu_refused", self.name)
+            else:
+                self._users.last(seat.lease)
             if terminal:
                 self._end(terminal, seat)
             else:

@@ -56,6 +56,10 @@ class Place:
         return f"{'L:' if self.tls else ''}{f'{lu}@' if lu else ''}{host}:{self.port}"
 
 
+class Untaken(Unavailable):
+    """The host is there and does not take the connection, perhaps of this LU only."""
+
+
 class Terminal:
     """One emulated terminal. Any error of its own leaves it dead. `screen` is what its last action led to."""
 
@@ -82,13 +86,15 @@ class Terminal:
         return self._process.quiet()
 
     def connect(self, lu: str | None, deadline: float) -> None:
-        """Raises Unavailable, DeadlineExceeded."""
+        """Raises Untaken, Unavailable, DeadlineExceeded."""
         self._process.deadline = deadline
         try:
             self._emulator.connect(self._place.name(lu))
-        except _SAID_ERROR:
+        except _SAID_ERROR as said:
             self.close()
-            raise Unavailable("the host does not take the connection") from None
+            if "Connection failed" in str(said):  # before a word of telnet was spoken
+                raise Unavailable("the host can't be reached") from None
+            raise Untaken("the host does not take the connection") from None
 
     def run(self, plan: Turns[T], deadline: float, stay: float = 0.0) -> T:
         """Walk a plan to its end. What goes wrong here is thrown into it; it raises what it makes of that. When the plan says so, it

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.base import Credential, Leases
-from adapters.errors import AdapterError, BadLogon, Misconfigured, PoolExhausted
+from adapters.errors import AdapterError, BadLogon, Misconfigured, PoolExhausted, Unavailable
 
-ASIDE, LONGEST = 0.5, 4.0  # seconds for which a user who is signed on elsewhere, or barred, is not tried again: each time for twice as long
+ASIDE, LONGEST = 0.5, 4.0  # seconds for which a user who is in use elsewhere, or barred, is not tried again: each time for twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,14 @@ class Users:
         self._users: Mapping[str, User] = {f"{system}:{user.lu}": user for user in users}
         self._aside = dict.fromkeys(self._users, 0.0)  # until when they are not tried here
         self._pause = dict.fromkeys(self._users, ASIDE)
+        self._untaken: set[str] = set()  # those aside whose connection the host did not take
         self._held: set[str] = set()
         self._lock = threading.Lock()
 
     def take(self, deadline: float, *, needed: bool) -> Seat:
         """A seat that was free; give it back. Where it is not `needed`, no other process is asked to give one up.
-        Raises BadLogon when every user is barred, PoolExhausted when others have them, Misconfigured."""
+        Raises BadLogon when every user is barred, Unavailable when the host takes no connection of the others, PoolExhausted when
+        others have them, Misconfigured."""
         while True:
             name = self._leases.take(self._untried(deadline), self._holding(needed))
             if name is None:
@@ -76,9 +78,10 @@ class Users:
             self._held.discard(lease)
         self._leases.give(lease)
 
-    def aside(self, lease: str) -> None:
-        """Do not try this one for a while, and then after the others."""
+    def aside(self, lease: str, *, untaken: bool = False) -> None:
+        """Do not try this one for a while, and then after the others: meanwhile one of those is waited for."""
         with self._lock:
+            (self._untaken.add if untaken else self._untaken.discard)(lease)
             self._aside[lease] = time.monotonic() + self._pause[lease]
             self._pause[lease] = min(2 * self._pause[lease], LONGEST)
 
@@ -91,6 +94,7 @@ class Users:
         """It is signed on."""
         with self._lock:
             self._aside[lease], self._pause[lease] = 0.0, ASIDE
+            self._untaken.discard(lease)
 
     def barred(self, deadline: float) -> int:
         """How many users nobody may sign on with."""
@@ -112,9 +116,20 @@ class Users:
             return len(self._held) if needed else len(self._users)
 
     def _none(self, deadline: float) -> AdapterError:
-        if all(self._is_barred(name, deadline) for name in self._users):
+        barred = {name for name in self._users if self._is_barred(name, deadline)}
+        if len(barred) == len(self._users):
             return BadLogon(f"{self._system} refuses the credential of every user")
-        return PoolExhausted(f"every LU of {self._system} is in use")
+        others = f"{self._system} refuses the credential of {len(barred)} of {len(self._users)} users; of the others, " if barred else ""
+        with self._lock:
+            now = time.monotonic()
+            untaken = {name for name in self._untaken if self._aside[name] > now}
+            if barred | untaken >= self._users.keys():
+                error = Unavailable(f"{others}the host does not take the connection of any LU")
+                error.spoils = not barred  # no breaker opens then, which would hide the bars: each call tells of them
+                if not barred:  # nobody is left to be tried before these: the breaker says how often
+                    self._aside.update(dict.fromkeys(untaken, now))
+                return error
+        return PoolExhausted(f"{others}every LU of {self._system} is in use")
 
     def _is_barred(self, name: str, deadline: float) -> bool:
         try:

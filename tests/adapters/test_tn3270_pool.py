@@ -309,16 +309,54 @@ def test_what_goes_on_is_told(host: Host3270, closing: ExitStack) -> None:
     assert counts.levels["sessions"] == 0
 
 
-def test_an_lu_that_the_host_still_has_is_passed_over_by_the_next_call(host: Host3270, closing: ExitStack) -> None:
+def test_an_lu_that_the_host_still_has_is_passed_over(host: Host3270, closing: ExitStack) -> None:
     """A worker that was stopped beyond its lease still has its connection."""
     elsewhere = opened(host.address, ["PASS0001"])
     closing.callback(elsewhere.close)
     elsewhere.call(call(ENQUIRY, BUSY))
     adapter = opened(host.address, ["PASS0001", "PASS0002"])
     closing.callback(adapter.close)
-    failed(adapter, call(ENQUIRY, BUSY), Unavailable)
     adapter.call(call(ENQUIRY, BUSY))
     elsewhere.close()
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: adapter.call(call(LIST, BUSY)), range(8)))
     assert host.journal.most_signed_on() <= 2
+
+
+def test_while_the_host_refuses_one_lu_idle_holders_of_the_others_hand_them_over(host: Host3270, closing: ExitStack, many: Many) -> None:
+    """Another installation has the first one: whoever holds none would else take that one, the only free one, again and again."""
+    elsewhere = opened(host.address, ["PASS0001"])
+    closing.callback(elsewhere.close)
+    elsewhere.call(call(ENQUIRY, BUSY))
+    workers = many(4, "PASS0001", "PASS0002", "PASS0003")
+    for n in range(8):
+        began = time.monotonic()
+        workers[n % 4].call(call(ENQUIRY, BUSY))
+        assert time.monotonic() - began < 3
+    assert host.journal.most_signed_on() <= 3
+    elsewhere.close()
+    host.journal.clear()
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as threads:
+        while not any(e.user == "FIGW01" for e in host.journal.entries("signon")):
+            list(threads.map(lambda worker: worker.call(call(LIST, BUSY)), workers))
+            assert time.monotonic() - began < 6
+
+
+def test_when_the_host_refuses_every_lu_that_is_said_at_once_and_so_are_refused_credentials(host: Host3270, closing: ExitStack) -> None:
+    elsewhere = opened(host.address, ["PASS0001"])
+    closing.callback(elsewhere.close)
+    elsewhere.call(call(ENQUIRY, BUSY))
+    alone, wrong = (opened(host.address, passwords) for passwords in (["PASS0001"], ["PASS0001", "WRONG2", "WRONG3"]))
+    closing.callback(alone.close)
+    closing.callback(wrong.close)
+    began = time.monotonic()
+    for _ in range(3):
+        assert "does not take the connection" in failed(alone, call(ENQUIRY, BUSY), Unavailable).detail
+        assert "refuses the credential of 2 of 3 users" in failed(wrong, call(ENQUIRY, BUSY), Unavailable).detail
+    assert time.monotonic() - began < 4
+    assert host.journal.count("refused") == 2
+    elsewhere.close()
+    began = time.monotonic()
+    back_again(alone, ENQUIRY, BUSY)  # nobody is left aside when there is no other
+    assert time.monotonic() - began < 1.5

@@ -1,0 +1,63 @@
+"""Which side a request goes to: a pure function of where its group stands, its key, who asks, and what a tester wants.
+
+A key is hashed with the group's name, so that all endpoints of one business entity send one customer to the same side, on every worker and
+host; and a share that grows takes keys over and gives none back. Knows no store: whoever calls it says how things stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Literal
+
+from wrapper.request import Side
+
+Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
+PARTS = 10_000  # a share is told to a hundredth of a percent
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a group stands now: run-time state, with a history, never in the file. Shares are of keys, 0 to 1, on the modern side.
+
+    `consumers` stand for themselves in a canary, whatever the share is; a share that is no whole number of 1/PARTS is a ValueError.
+    """
+
+    stage: Stage
+    share: Decimal = Decimal(0)
+    consumers: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, share in (("the share", self.share), *self.consumers.items()):
+            if not 0 <= share <= 1 or share * PARTS % 1:
+                raise ValueError(f"{name}: expected 0 to 100% in steps of 0.01%, met {share:%}")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The side that answers. `evidence`: what it does counts for or against a promotion; a tester's wish does not."""
+
+    side: Side
+    evidence: bool = True
+
+
+def decide(standing: Standing, group: str, key: str, consumer: str, wanted: Side | None = None) -> Choice:
+    """`wanted` is a tester's, who was found to be allowed; a retired side is not to be had any more."""
+    if wanted is not None and standing.stage != "retired":
+        return Choice(wanted, evidence=False)
+    match standing.stage:
+        case "legacy" | "shadow":
+            return Choice("legacy")
+        case "canary":
+            share = standing.consumers.get(consumer, standing.share)
+            return Choice("modern" if part(group, key) < share * PARTS else "legacy")
+        case "modern" | "retired":
+            return Choice("modern")
+
+
+def part(group: str, key: str) -> int:
+    """The place of a key among PARTS equal ones, everywhere and for ever: a change of it would move customers."""
+    digest = blake2b(f"{group}\n{key}".encode(), digest_size=8).digest()  # no group's name has a line's end
+    return int.from_bytes(digest) % PARTS

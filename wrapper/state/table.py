@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from wrapper.state.database import Database
 from wrapper.state.seal import Seal
 
 
-class Table:
+class Table(ABC):
     """Thread-safe, as its database is. Both raise NotReady while the store has not been seen to be sound."""
 
     @property
-    def _db(self) -> Database:
-        raise NotImplementedError
+    @abstractmethod
+    def _db(self) -> Database: ...
 
     @property
-    def _seal(self) -> Seal:
-        raise NotImplementedError
+    @abstractmethod
+    def _seal(self) -> Seal: ...

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -16,6 +17,12 @@ from adapters.errors import ErrorRule
 Effect = Literal["read", "idempotent", "write"]
 FieldType = Literal["string", "integer", "decimal", "date", "datetime", "boolean", "list", "object"]
 Where = Literal["path", "query", "header", "body"]
+Side = Literal["legacy", "modern"]
+Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
+WritePolicy = Literal["legacy_only", "dual", "modern_only"]
+STAGES: tuple[Stage, ...] = ("legacy", "shadow", "canary", "modern", "retired")
+Span = tuple[datetime, datetime]
+"""From, to (not included); both with a time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,64 @@ class Caching:
 
 
 @dataclass(frozen=True, slots=True)
+class Gates:
+    """What must be shown before an endpoint is promoted past shadow. `limit` is the share of keys (0 to 1) that may differ, so
+    1 - parity_at_least; `period` is in seconds; None asks for nothing.
+
+    `must_have_seen`: what compared answers must have held, as texts: a response field's values, `status` ("404"), `pages` ("2").
+    """
+
+    limit: float
+    confidence: float
+    period: float
+    unseen: float = 0.05
+    must_have_seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    errors: float | None = None
+    p95_ratio: float | None = None
+    score_drift: float | None = None
+    score_flips: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """When an endpoint goes back to shadow by itself: over the last `within` seconds, with at least `min_count` of what is counted, more
+    than `errors` (share of modern's answers to callers) are errors, or less than `parity` (share of comparisons) are equal."""
+
+    within: float
+    min_count: int
+    errors: float | None = None
+    parity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How far an endpoint may go and on what terms; where it stands now is run-time state (wrapper/migration/decide.py).
+
+    `key` is the parameter by which traffic sticks to a side, `compare` the raw block (migration.rules.rules reads it). Of requests that
+    legacy answers `sample` are compared, of those that modern answers `sample_modern`; of legacy's answers `self_sample` are asked
+    twice, for the noise floor. `decision` is the score from which on a customer is treated otherwise. `steps` are the shares of a canary.
+    """
+
+    highest: Stage = "legacy"
+    key: str = ""
+    writes: WritePolicy = "legacy_only"
+    compare: Mapping[str, Any] = field(default_factory=dict)
+    sample: float = 1.0
+    sample_modern: float = 0.05
+    self_sample: float = 0.01
+    decision: float = 0.5
+    gates: Gates | None = None
+    roll_back: RollBack | None = None
+    automatic: bool = False
+    steps: tuple[Decimal, ...] = (Decimal("0.01"), Decimal("0.1"), Decimal("0.5"))
+    freezes: tuple[Span, ...] = ()
+    deprecated: date | None = None
+    sunset: date | None = None
+    successor: str | None = None
+    brown_outs: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A request with what its answer must be; `expect` has status, and may have count, data (a subset), score."""
 
@@ -176,6 +241,7 @@ class Operation:
     hash: str
     cache: Caching | None = None
     invalidates: tuple[str, ...] = ()
+    migration: Migration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
+from wrapper.operation import Side as Side
 from wrapper.policy.keys import Caller
-
-Side = Literal["legacy", "modern"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -12,6 +12,7 @@ from typing import Any
 from adapters import registry
 from adapters.blocks import strict
 from wrapper import convert
+from wrapper.operation import STAGES as STAGES
 
 Schema = Mapping[str, Any]
 
@@ -19,7 +20,6 @@ NAME = "^[a-z][a-z0-9_]{0,63}$"
 DURATION = "^[1-9][0-9]{0,5}(ms|s|m|h|d)$"
 PERCENT = "^(100|[1-9]?[0-9](\\.[0-9]{1,4})?)%$"
 RATE = "^[1-9][0-9]{0,5}/(s|m|h)$"
-STAGES = ("legacy", "shadow", "canary", "modern", "retired")
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
 MASKS = ("last4", "initials", "hidden")
 

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Literal
 
-from wrapper.request import Side
+from wrapper.operation import Side, Stage
 
-Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
 PARTS = 10_000  # a share is told to a hundredth of a percent
 
 

@@ -21,7 +21,10 @@ from wrapper.state.database import BadStore, Database, Transaction, prepare
 from wrapper.state.schema import VERSION
 from wrapper.state.seal import write_key
 
-TABLES = ("keys", "writes", "jobs", "generations", "leases")
+TABLES = (
+    "keys", "writes", "jobs", "generations", "leases",
+    "moves", "proposals", "epochs", "epoch_keys", "epoch_counts", "samples", "recent", "consumers", "legs",
+)  # fmt: skip
 _LOST = json.dumps({"title": "The store was restored", "detail": "the job was under way when the backup was made; only its reply can tell"})
 _SINCE = (
     (

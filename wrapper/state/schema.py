@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 3
+VERSION = 4
 STEPS: Mapping[int, str] = {
     1: """
 CREATE TABLE keys (
@@ -45,6 +45,44 @@ ALTER TABLE writes ADD COLUMN owner TEXT NOT NULL DEFAULT ''
     3: """
 ALTER TABLE writes ADD COLUMN intent BLOB;
 CREATE INDEX writes_open ON writes (state, until)
+""",
+    4: """
+CREATE TABLE moves (
+    endpoint TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, stage TEXT NOT NULL, share TEXT NOT NULL, consumers TEXT NOT NULL,
+    who TEXT NOT NULL, second TEXT NOT NULL, ticket TEXT NOT NULL, why TEXT NOT NULL, report TEXT, PRIMARY KEY (endpoint, number)
+) STRICT;
+CREATE TABLE proposals (
+    endpoint TEXT PRIMARY KEY, at REAL NOT NULL, stage TEXT NOT NULL, share TEXT NOT NULL, consumers TEXT NOT NULL,
+    who TEXT NOT NULL, ticket TEXT NOT NULL, why TEXT NOT NULL
+) STRICT;
+CREATE TABLE epochs (
+    id TEXT PRIMARY KEY, endpoint TEXT NOT NULL, build TEXT NOT NULL, catalogue TEXT NOT NULL, rules TEXT NOT NULL,
+    began REAL NOT NULL, last REAL NOT NULL
+) STRICT;
+CREATE TABLE epoch_keys (
+    epoch TEXT NOT NULL, feed TEXT NOT NULL, key TEXT NOT NULL, differed INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (epoch, feed, key)
+) STRICT;
+CREATE TABLE epoch_counts (epoch TEXT NOT NULL, name TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (epoch, name)) STRICT;
+CREATE TABLE samples (
+    epoch TEXT NOT NULL, class TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (epoch, class, number)
+) STRICT;
+CREATE TABLE recent (
+    endpoint TEXT NOT NULL, slice INTEGER NOT NULL, name TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (endpoint, slice, name)
+) STRICT;
+CREATE TABLE consumers (
+    endpoint TEXT NOT NULL, consumer TEXT NOT NULL, side TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL, seconds REAL NOT NULL,
+    first REAL NOT NULL, last REAL NOT NULL, PRIMARY KEY (endpoint, consumer, side, day)
+) STRICT;
+CREATE TABLE legs (
+    id TEXT PRIMARY KEY, family TEXT NOT NULL, subject TEXT NOT NULL, operation TEXT NOT NULL, side TEXT NOT NULL,
+    caller TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, given BLOB NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'owed', 'done', 'failed', 'unknown', 'settled')),
+    detail TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL, number INTEGER NOT NULL,
+    created REAL NOT NULL, updated REAL NOT NULL
+) STRICT;
+CREATE INDEX legs_open ON legs (family, subject, state);
+CREATE INDEX legs_of ON legs (caller, operation, key)
 """,
 }
 RESTART = (

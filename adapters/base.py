@@ -50,6 +50,10 @@ class Call:
     """Called right before the one act of a write that can't be taken back, by adapters that know it; an AdapterError forbids it."""
     context: Mapping[str, str] = field(default_factory=dict)
     """Headers that tell a back end which trace the call belongs to (W3C), where it takes headers and tracing is on."""
+    background: bool = False
+    """Nobody waits for it: it takes a place only where one is to spare, and waits for none."""
+    key: str = field(default="", repr=False)
+    """What makes a write the same write when it is sent again, for back ends that take such a key."""
 
     def left(self) -> float:
         """Seconds left, always > 0. Raises DeadlineExceeded when there are none."""
@@ -61,11 +65,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a back end said. `as_of` is an ISO date or time when the back end itself states one (a file's business date)."""
+    """What a back end said. `as_of` is an ISO date or time when the back end itself states one (a file's business date), `build` its own
+    word for which build of it answered, '' where it says none; `pages` is in how many pieces the answer came."""
 
     records: tuple[Record, ...] = field(repr=False)
     backend: str
     as_of: str | None = None
+    build: str = ""
+    pages: int = 1
 
 
 class Adapter(Protocol):

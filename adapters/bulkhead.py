@@ -1,7 +1,8 @@
 """A bulkhead: so many calls at once, a queue of so many more, and whoever gets no place in time is sent away.
 
 One stalled system may hold its own places and queue, and no thread beyond them. Places go to those who wait in the order of
-their coming, from hand to hand: none is lost when a time-out and a free place meet, and nobody overtakes. It knows nothing of calls.
+their coming, from hand to hand: none is lost when a time-out and a free place meet, and nobody overtakes. A quarter of the places, and
+one at least, is kept from those whom nobody waits for, who don't queue either. It knows nothing of calls.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ class Bulkhead:
                 self._events.level("queued", self.name, len(self._waiting))
                 raise self._full("no place came free in time")
 
+    def enter_background(self) -> None:
+        """A place that callers have to spare, now. Raises PoolExhausted."""
+        with self._lock:
+            if self.inside >= max(self.places - max(self.places // 4, 1), 1):
+                raise self._full("none is to spare")
+            self.inside += 1
+            self._events.level("in_flight", self.name, self.inside)
+
     def leave(self, held: float) -> None:
         """The place goes to who has waited longest; it was held for `held` seconds."""
         with self._lock:
@@ -78,7 +87,7 @@ class Bulkhead:
         """When those before have had their turn a newcomer may have one."""
         rounds = math.ceil((len(self._waiting) + 1) / self.places)
         error = PoolExhausted(
-            f"{self.name} has all of its {self.places} calls on their way: {why}", retry_after=min(rounds * self._usual, MOST)
+            f"{self.name} has {self.inside} of {self.places} calls on their way: {why}", retry_after=min(rounds * self._usual, MOST)
         )
         error.spoils = False
         return error

@@ -8,6 +8,9 @@
 
 and around all of it, for what may be asked twice, at most two retries within the deadline. This is the only place that retries.
 
+A background call takes only a place that is to spare, is no probe and is not retried. One that gets no place is not counted as shed, since
+nobody lost anything; its failures say of the back end what others say.
+
 What a call says of the back end:
     well      an answer, also one that is a refusal, a failure or can't be read: it was there and quick about it
     sick      Unavailable, OutcomeUnknown, and DeadlineExceeded of a call that had time enough
@@ -108,11 +111,11 @@ class Guarded:
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
         way = self._ways.get(call.operation, self._any)
-        act, write = partial(self._adapter.call, call), call.effect == "write"
+        act, write, background = partial(self._adapter.call, call), call.effect == "write", call.background
         tries = 0
         while True:
             try:
-                return self._through(way, act, call.deadline, write)
+                return self._through(way, act, call.deadline, write, background)
             except AdapterError as error:
                 pause = PAUSE * 2**tries * (0.5 + self._dice())
                 if tries == RETRIES or not repeatable(call, error) or self._clock() + pause + way.usual >= call.deadline:
@@ -166,7 +169,7 @@ class Guarded:
             self._span = span(self._hours, now)
         return self._span
 
-    def _through(self, way: _Way, act: Callable[[], T], deadline: float, write: bool) -> T:
+    def _through(self, way: _Way, act: Callable[[], T], deadline: float, write: bool, background: bool = False) -> T:
         """One attempt, from the outside in."""
         self._open_now()
         entered = 0
@@ -174,15 +177,18 @@ class Guarded:
         error: BaseException | None = None
         try:
             for breaker in way.breakers:
-                breaker.look(now)
+                breaker.look(now, probing=not background)
             until = now + min(QUEUE, (deadline - now) * QUEUE_SHARE)
             for gate in way.gates:
-                gate.enter(until)
+                if background:
+                    gate.enter_background()
+                else:
+                    gate.enter(until)
                 entered += 1
             began = self._clock()
-            passes = self._passes(way.breakers, began, deadline, write)
+            passes = [FREE] * len(way.breakers) if background else self._passes(way.breakers, began, deadline, write)
         except BaseException as shed:
-            if isinstance(shed, CircuitOpen | PoolExhausted):
+            if isinstance(shed, CircuitOpen | PoolExhausted) and not background:
                 self._events.happened("shed", self.name)
             self._leave(way.gates[:entered], self._clock() - began)
             raise
@@ -265,7 +271,13 @@ def guarded(adapter: Adapter, limits: Limits, events: Events = SILENT) -> Guarde
 
 def repeatable(call: Call, error: AdapterError) -> bool:
     """Whether the same call may be made again after this."""
-    return call.repeat and call.effect != "write" and error.retry and not isinstance(error, PoolExhausted | CircuitOpen | Closed)
+    return (
+        call.repeat
+        and not call.background
+        and call.effect != "write"
+        and error.retry
+        and not isinstance(error, PoolExhausted | CircuitOpen | Closed)
+    )
 
 
 def verdict(error: BaseException, given: float, fair: float, *, own: bool = False) -> Verdict:

@@ -93,7 +93,7 @@ class Wire:
 
     def _exchange(self, call: Call, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         request = self._request(method, target, headers, body)
-        with self._pool.lease(call.deadline) as line, unsettled(call):
+        with self._pool.lease(call.deadline, background=call.background) as line, unsettled(call):
             with self._bounded(line, call.deadline):
                 assert line.sock is not None
                 line.sock.sendall(request)

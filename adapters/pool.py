@@ -72,9 +72,10 @@ class Pool(Generic[T]):
         self._leaving = threading.Event()  # for the pool's own thread, which must not take a caller's wake-up
 
     @contextmanager
-    def lease(self, deadline: float) -> Iterator[T]:
-        """A session for the block. Raises PoolExhausted when none came free by `deadline`, Unavailable after close()."""
-        kept = self._take(deadline)
+    def lease(self, deadline: float, *, background: bool = False) -> Iterator[T]:
+        """A session for the block. Raises PoolExhausted when none came free by `deadline`, Unavailable after close(). In the `background`
+        it waits for none, takes none from those who wait, and opens one as `warm` does."""
+        kept = self._take(deadline, background)
         kept.used += 1
         whole = False
         try:
@@ -86,14 +87,16 @@ class Pool(Generic[T]):
         finally:
             self._give(kept, whole)
 
-    def _take(self, deadline: float) -> _Kept[T]:
+    def _take(self, deadline: float, background: bool) -> _Kept[T]:
         short: PoolExhausted | None = None
         while True:
-            kept = self._reserve(deadline, short)
+            kept = self._reserve(deadline, short, background)
             if kept is None:
                 try:
-                    kept = self._make(self._open, deadline)
+                    kept = self._make(self._warm if background else self._open, deadline)
                 except PoolExhausted as error:
+                    if background:
+                        raise
                     short = error
                     self._grow_later(SHORT)
                     continue
@@ -105,7 +108,7 @@ class Pool(Generic[T]):
             if time.monotonic() >= deadline:  # opening takes time, and so does looking at what was kept, and closing it
                 raise DeadlineExceeded(f"no session of {self.name} was ready before the time was up", backend=self.name)
 
-    def _reserve(self, deadline: float, short: PoolExhausted | None) -> _Kept[T] | None:
+    def _reserve(self, deadline: float, short: PoolExhausted | None, background: bool) -> _Kept[T] | None:
         """A kept session, or None: the caller may open one, its place is counted. `short` is why there was none the last time."""
         with self._lock:
             if self._tick and not self._tended:
@@ -114,6 +117,8 @@ class Pool(Generic[T]):
             while True:
                 if self._closed:
                     raise Unavailable(f"{self.name} is shutting down", backend=self.name)
+                if background and self._waiting:
+                    raise PoolExhausted(f"no session of {self.name} is to spare", backend=self.name)
                 if self._free:
                     kept = self._free.pop()
                     self._tell()
@@ -121,7 +126,7 @@ class Pool(Generic[T]):
                 now = time.monotonic()
                 if self._may_grow(self.size, now):
                     return None
-                if now >= deadline:
+                if now >= deadline or background:
                     raise short or PoolExhausted(f"all {self.size} sessions of {self.name} are in use", backend=self.name)
                 self._wait(min(deadline, self._grow_at if self._made < self.size else deadline) - now)
 

@@ -29,7 +29,7 @@ class BadRow:
 class Rows:
     """Canonical rows. A `good` row has every field of the contract; None is a value that the back end does not have.
 
-    `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down.
+    `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down. `build`, `pages`: see Reply.
     """
 
     good: tuple[Mapping[str, Any], ...] = field(repr=False)
@@ -38,6 +38,8 @@ class Rows:
     as_of: str | None = None
     age: float | None = None
     stale: bool = False
+    build: str = ""
+    pages: int = 1
 
 
 class Reader:
@@ -56,7 +58,7 @@ class Reader:
                 good.append(self._load(record))
             except Exception:  # noqa: BLE001 - whatever its doubt is, the schema knows
                 self._read_slowly(n, record, good, bad)
-        return Rows(tuple(good), tuple(bad), reply.backend, reply.as_of)
+        return Rows(tuple(good), tuple(bad), reply.backend, reply.as_of, build=reply.build, pages=reply.pages)
 
     def _read_slowly(self, n: int, record: Record, good: list[Mapping[str, Any]], bad: list[BadRow]) -> None:
         try:

@@ -44,7 +44,7 @@ class Odbc:
         call.left()
         target: OdbcTarget = call.target
         try:
-            with self._pool.lease(call.deadline) as session:
+            with self._pool.lease(call.deadline, background=call.background) as session:
                 found = self._write(session, call, target) if target.statement.writes else self._read(session, call, target)
         except AdapterError as error:
             rule = matching(target.errors, {"sqlstate": error.code})

@@ -38,7 +38,7 @@ class SftpAdapter:
         if not isinstance(target, ExtractTarget):
             raise Misconfigured("a file drop is submitted, not called", backend=self.name)
         key = self._key(target, call.params)
-        with self._link.lease(call.deadline) as door:
+        with self._link.lease(call.deadline, background=call.background) as door:
             version = self._extracts.setdefault(target, Extract(target)).version(door)
         at = version.places.get(key)
         if at is None:

@@ -98,11 +98,14 @@ class Link:
             logger.addHandler(logging.NullHandler())
 
     @contextmanager
-    def lease(self, deadline: float) -> Iterator[Door]:
-        """A channel of one's own until `deadline`."""
+    def lease(self, deadline: float, *, background: bool = False) -> Iterator[Door]:
+        """A channel of one's own until `deadline`; see Pool.lease."""
         try:
             left(deadline)
-            with self._pool.lease(deadline) as seat, limit(deadline + LAST_RESORT, seat.line.shut, told=self._access.fired):
+            with (
+                self._pool.lease(deadline, background=background) as seat,
+                limit(deadline + LAST_RESORT, seat.line.shut, told=self._access.fired),
+            ):
                 seat.door.deadline = deadline
                 try:
                     yield seat.door

@@ -89,7 +89,7 @@ class Tn3270:
             call.left()
             outcome = None
             while outcome is None:
-                with self._pool.lease(call.deadline) as session:
+                with self._pool.lease(call.deadline, background=call.background) as session:
                     if self._ours(session, call.deadline + MARGIN):
                         outcome = self._asked(session.terminal, call, asked)
         except AdapterError as error:

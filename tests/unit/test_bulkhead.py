@@ -40,6 +40,18 @@ def test_places_go_to_those_who_wait_in_their_order() -> None:
     assert gate.inside == 0
 
 
+@pytest.mark.parametrize(("places", "to_spare"), [(1, 1), (2, 1), (3, 2), (8, 6)])
+def test_the_last_quarter_and_one_at_least_is_kept_from_the_background(places: int, to_spare: int) -> None:
+    gate = Bulkhead("bank", places, 1)
+    for _ in range(to_spare):
+        gate.enter_background()
+    with pytest.raises(PoolExhausted, match="none is to spare"):
+        gate.enter_background()
+    for _ in range(places - to_spare):
+        gate.enter(time.monotonic())
+    assert gate.inside == places
+
+
 def test_whom_the_queue_has_no_room_for_is_shed_at_once() -> None:
     gate = Bulkhead("bank", 1, 1)
     gate.enter(time.monotonic())

@@ -157,6 +157,35 @@ def test_it_is_not_asked_again_when_less_is_left_than_it_usually_takes() -> None
     assert len(world.back_end.calls) == 4
 
 
+# in the background
+
+
+def test_a_background_call_takes_only_a_place_to_spare_waits_for_none_and_is_nobodys_loss() -> None:
+    world = World()
+    world.ask(background=True)
+    gate = world.guard._any.gates[0]
+    gate.inside = 2  # of three
+    assert isinstance(world.heard(background=True), PoolExhausted)
+    assert (world.clock.now, gate.inside) == (pytest.approx(1000.01), 2)
+    assert ("shed", "scripted") not in world.told.happenings
+    world.ask()
+    assert len(world.back_end.calls) == 2
+
+
+def test_a_background_call_is_not_repeated_and_its_failures_count_but_it_is_no_probe() -> None:
+    world = World(Unavailable("gone"), *sick(2), takes=1.0)
+    for _ in range(3):
+        world.heard(background=True)
+    assert len(world.back_end.calls) == 3
+    assert world.state is State.OPEN
+    world.clock.pass_by(5)
+    assert isinstance(world.heard(background=True), CircuitOpen)
+    assert (len(world.back_end.calls), world.state) == (3, State.OPEN)
+    world.ask()
+    world.ask(background=True)
+    assert len(world.back_end.calls) == 5
+
+
 # the breaker
 
 

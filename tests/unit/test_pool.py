@@ -54,6 +54,26 @@ def test_a_caller_waits_for_a_session_when_no_more_can_be_opened() -> None:
     assert got == [session]
 
 
+def test_the_background_takes_what_is_idle_or_to_be_had_without_asking_and_waits_for_nothing() -> None:
+    opened = list[str]()
+    one = Pool[str]("host", lambda _: "needed", lambda _session: None, size=1, warm=lambda _: opened.append("warm") or "warm")
+    for _ in range(2):
+        with one.lease(time.monotonic() + 1, background=True) as session:
+            assert (session, opened) == ("warm", ["warm"])
+    with one.lease(time.monotonic() + 1):
+        began = time.monotonic()
+        with pytest.raises(PoolExhausted), one.lease(began + 5, background=True):
+            pass
+        assert time.monotonic() - began < 0.5
+
+
+def test_the_background_is_not_told_to_wait_for_what_others_hold() -> None:
+    began = time.monotonic()
+    with pytest.raises(PoolExhausted, match="held elsewhere"), pool(may_open=0).lease(began + 5, background=True):
+        pass
+    assert time.monotonic() - began < 0.5
+
+
 def test_it_is_exhausted_at_the_deadline_not_before() -> None:
     one = pool(may_open=1)
     with one.lease(time.monotonic() + 1):

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, after_this_request, request
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.exceptions import HTTPException
 
-from wrapper import json_body, log, openapi
+from wrapper import json_body, log, openapi, retiring
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation
 from wrapper.policy.keys import Caller
@@ -45,7 +45,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.register_error_handler(Exception, _failed)
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
-        app.add_url_rule(rule, operation.name, _view(service, operation, known), methods=[operation.method])
+        app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, known)), methods=[operation.method])
     app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, known, id)))
     app.register_blueprint(_health(systems, store, known))
     document = orjson.dumps(openapi.document(service.catalogue))
@@ -79,6 +79,25 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
         return _unless_known(answer) if operation.method == "GET" else _respond(answer)
 
     return view
+
+
+def _announcing(operation: Operation, view: Callable[..., Response]) -> Callable[..., Response]:
+    """The view, and its endpoint's end announced on whatever it answers, errors too; the view itself when there is nothing to announce."""
+    announced = retiring.announced(operation)
+    if announced is None:
+        return view
+
+    def announcing(**path: str) -> Response:
+        headers = announced(path)
+
+        @after_this_request
+        def announce(response: Response) -> Response:
+            response.headers.extend(headers)
+            return response
+
+        return view(**path)
+
+    return announcing
 
 
 def _job(service: Service, known: Known, id: str) -> Answer:

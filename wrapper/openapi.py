@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
-from wrapper.operation import Catalogue, Field, Operation
+from wrapper.operation import Catalogue, Field, Migration, Operation
 
 _PROBLEM = {
     "type": "object",
@@ -78,7 +79,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         made["requestBody"] = {"required": True, "content": {"application/json": media}}
     if operation.auth.scope:
         made["description"] = f"Needs the scope `{operation.auth.scope}`."
-    return made
+    told = operation.migration
+    return made if told is None or told.deprecated is None else {**made, "deprecated": True}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -89,8 +91,32 @@ def _responses(operation: Operation) -> dict[str, Any]:
     later = {"202": {"description": "taken; the answer will be at Location", "content": {"application/json": {"schema": _envelope({})}}}}
     conflict = {"409": "in flight, or changed by somebody else", "412": "not as expected"} if operation.effect == "write" else {}
     bodied = {"413": "the body is too large", "415": "not application/json"} if any(p.where == "body" for p in operation.params) else {}
-    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **bodied, **_FAILURES}.items()}
-    return {**ok, **(later if deferred else {}), **problems}
+    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **bodied, **_FAILURES, **_ending(operation)}.items()}
+    announced = _announced(operation)
+    return {code: {**told, **announced} for code, told in {**ok, **(later if deferred else {}), **problems}.items()}
+
+
+def _ending(operation: Operation) -> dict[str, str]:
+    """What is refused towards the end of an endpoint's life."""
+    told = operation.migration or Migration()
+    gone = {"410": "switched off; Link leads to what comes after"} if told.deprecated or told.highest == "retired" else {}
+    spans = ", ".join("/".join(f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}" for at in span) for span in told.brown_outs)
+    return {**gone, **({"503": f"{_FAILURES['503']}; brown-outs on purpose: {spans}"} if spans else {})}
+
+
+def _announced(operation: Operation) -> dict[str, Any]:
+    """The headers of all answers of an endpoint that is to end."""
+    told = operation.migration or Migration()
+    said = {
+        "Deprecation": (
+            told.deprecated,
+            "since when, or from when on, nobody should begin to use this: @ and seconds since 1970 (RFC 9745)",
+        ),
+        "Sunset": (told.sunset, "from when on this may be switched off (RFC 8594)"),
+        "Link": (told.successor, 'what comes after this, as rel="successor-version"'),
+    }
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, (value, text) in said.items() if value is not None}
+    return {"headers": headers} if headers else {}
 
 
 def _envelope(data: Mapping[str, Any], operation: Operation | None = None) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class InFlight(RequestError):
     title = "The same request is being served right now"
 
 
+class Gone(RequestError):
+    status = 410
+    title = "This endpoint is no more"
+
+
 class Invalid(RequestError):
     status = 422
     title = "The request's values are not acceptable"
@@ -58,6 +63,13 @@ class Invalid(RequestError):
 class NotReady(RequestError):
     status = 503
     title = "The facade can't take this now"
+
+
+class BrownOut(RequestError):
+    """A rehearsal of the end, on purpose and for a while."""
+
+    status = 503
+    title = "This endpoint is switched off for a while"
 
 
 class Inadequate(RequestError):

@@ -21,6 +21,7 @@ Side = Literal["legacy", "modern"]
 Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
 WritePolicy = Literal["legacy_only", "dual", "modern_only"]
 STAGES: tuple[Stage, ...] = ("legacy", "shadow", "canary", "modern", "retired")
+POLICIES: tuple[WritePolicy, ...] = ("legacy_only", "dual", "modern_only")
 Span = tuple[datetime, datetime]
 """From, to (not included); both with a time zone."""
 

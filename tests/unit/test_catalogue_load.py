@@ -95,11 +95,11 @@ def test_an_operation_changes_its_hash_with_the_files_that_it_uses_and_no_other(
     assert after.hash == catalogue.load(folder).hash
 
 
-def test_what_is_not_enforced_yet_is_noted() -> None:
-    _, notes = catalogue.check(BASE)
-    assert "endpoints/accounts.list.yaml:36: note: every request is answered by legacy: stages are not moved by this version" in map(
-        str, notes
-    )
+def test_what_is_not_enforced_yet_is_noted(folder: Path) -> None:
+    file = folder / "endpoints" / "credit.check.yaml"
+    file.write_text(file.read_text().replace("deadline: 6s", "deadline: 6s, rate: {whole: 5/s}"))
+    noted = [str(note) for note in catalogue.check(folder)[1]]
+    assert "endpoints/credit.check.yaml:25: note: limits.rate is checked, and not enforced by this version" in noted
 
 
 def test_a_write_beside_cached_reads_that_invalidates_nothing_is_noted(folder: Path) -> None:

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from adapters import registry, template
 from adapters.base import BadTarget, Fault
 from adapters.blocks import seconds
 from adapters.errors import rules as error_rules
+from wrapper.catalogue.build_migration import migration, share
 from wrapper.catalogue.folder import Folder, NoFile
 from wrapper.catalogue.found import Path, texts
 from wrapper.catalogue.strict_yaml import Document
-from wrapper.operation import Ask, Auth, Caching, Example, Field, Operation, Param, Part, Quality, ReadRule, Scoring, Source, System
+from wrapper.operation import (
+    Ask,
+    Auth,
+    Caching,
+    Example,
+    Field,
+    Migration,
+    Operation,
+    Param,
+    Part,
+    Quality,
+    ReadRule,
+    Scoring,
+    Source,
+    System,
+)  # fmt: skip
 
 CURRENCIES: Mapping[str, int] = {
     "AUD": 2, "BHD": 3, "CAD": 2, "CHF": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HUF": 2, "INR": 2, "JPY": 0, "KRW": 0, "KWD": 3,
@@ -62,10 +80,11 @@ class Endpoint:
 def endpoint(document: Document, systems: Mapping[str, System], folder: Folder, report: Report) -> Endpoint:
     """Faults of its blocks go to `report`."""
     raw = document.value
-    folder.used = {document.file, "systems.yaml"}
+    folder.used = set()
     sides = {side: _source(side, document, systems, folder, report) for side in ("legacy", "modern") if side in raw}
     method, _, path = raw["route"].partition(" ")
     shape, fields = next(iter(raw["response"].items()))
+    terms = migration(raw, partial(report, document.file))
     operation = Operation(
         name=raw["endpoint"],
         summary=raw["summary"],
@@ -89,11 +108,20 @@ def endpoint(document: Document, systems: Mapping[str, System], folder: Folder, 
             Example(given["request"], given["expect"], document.line(("examples", n))) for n, given in enumerate(raw["examples"])
         ),
         file=document.file,
-        hash=folder.hash(sorted(folder.used)),
+        hash=_hash(raw, terms, systems, folder),
         cache=_caching(raw["limits"]["cache"]) if "cache" in raw["limits"] else None,
         invalidates=tuple(raw.get("invalidates", ())),
+        migration=terms,
     )
     return Endpoint(document, operation)
+
+
+def _hash(raw: Mapping[str, Any], terms: Migration | None, systems: Mapping[str, System], folder: Folder) -> str:
+    """Of all that its answers are made of, and of what evidence counts: no example, no gate and no date, and no other endpoint's system."""
+    told = {key: part for key, part in raw.items() if key not in ("examples", "migration")}
+    used = [systems[block].block for block in (raw[side]["system"] for side in ("legacy", "modern") if side in raw) if block in systems]
+    counted = (terms.key, terms.decision) if terms else ()
+    return digest([json.dumps([told, used, counted], default=repr), folder.hash(sorted(folder.used))])
 
 
 def whole(operation: Operation, endpoints: Mapping[str, Endpoint]) -> Operation:
@@ -111,11 +139,6 @@ def asked(ask: Ask, write: Operation, endpoints: Mapping[str, Endpoint]) -> Ask:
     params = ask.params or {name: f"{{{name}}}" for name in theirs if name in mine}
     shows = ask.shows or {f.name: f"{{{f.name}}}" for f in read.fields if f.name in mine and f.name not in theirs}
     return Ask(ask.operation, params, shows)
-
-
-def share(text: str) -> Decimal:
-    """`99.9%` -> 0.999, exactly."""
-    return Decimal(text.removesuffix("%")) / 100
 
 
 def digest(hashes: Iterable[str]) -> str:

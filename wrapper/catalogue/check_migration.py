@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from adapters.blocks import instead
-from wrapper.catalogue.build import Endpoint, share
+from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.build_migration import share
 from wrapper.catalogue.estate import Estate, Told
 from wrapper.catalogue.found import Path
 
@@ -132,14 +132,10 @@ def rollback(endpoint: Endpoint, _: Estate) -> Told:
 
 
 def dates(endpoint: Endpoint, _: Estate) -> Told:
-    raw = _raw(endpoint)
-    known: dict[str, date] = {}
-    for key in ("deprecated", "sunset"):
-        try:
-            known |= {key: date.fromisoformat(raw[key])} if key in raw else {}
-        except ValueError:
-            yield ("migration", key), f"{raw[key]} is not a day of the calendar"
-    if len(known) == 2 and known["sunset"] < known["deprecated"]:
+    raw, terms = _raw(endpoint), endpoint.operation.migration
+    if terms is None:
+        return
+    if terms.sunset and terms.deprecated and terms.sunset < terms.deprecated:
         yield ("migration", "sunset"), f"the sunset {raw['sunset']} is before the deprecation {raw['deprecated']}"
     if "sunset" in raw and "deprecated" not in raw:
         yield ("migration", "sunset"), "a sunset without a deprecation takes callers by surprise: say when it is `deprecated`"

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Estate, Told
 from wrapper.operation import System
 
-_LATER: Mapping[str, tuple[str, ...]] = {
-    "limits": ("rate",),
-    "migration": ("compare", "promote_when", "roll_back_when", "deprecated", "sunset", "successor"),
-}
-
 
 def of_endpoint(endpoint: Endpoint, estate: Estate) -> Told:
     yield from _unsaid(endpoint, estate)
-    for block, keys in _LATER.items():
-        for key in keys:
-            if key in endpoint.raw.get(block, {}):
-                yield (block, key), f"{block}.{key} is checked, and not enforced by this version"
-    if endpoint.raw.get("migration", {}).get("highest_stage", "legacy") != "legacy":
-        yield ("migration", "highest_stage"), "every request is answered by legacy: stages are not moved by this version"
+    if "rate" in endpoint.operation.limits:
+        yield ("limits", "rate"), "limits.rate is checked, and not enforced by this version"
 
 
 def _unsaid(endpoint: Endpoint, estate: Estate) -> Told:

@@ -1,4 +1,4 @@
-"""The one durable store: keys, idempotent writes, jobs, leases, generations. It answers questions and keeps records; policy is elsewhere.
+"""The one durable store, of all that must outlive a process. It answers questions and keeps records; policy is elsewhere.
 
 Each table is a module; the engine is SQLite or PostgreSQL by the store's URL. What callers sent and got is sealed.
 """
@@ -17,19 +17,21 @@ from wrapper.state import backup
 from wrapper.state.census import Census
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
+from wrapper.state.evidence import Evidence
 from wrapper.state.generations import Generations
 from wrapper.state.jobs import Jobs
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
 from wrapper.state.seal import Seal, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
+from wrapper.state.stages import Stages
 from wrapper.state.timed import Timed
 from wrapper.state.writes import Writes
 
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census):
+class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census, Stages, Evidence):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

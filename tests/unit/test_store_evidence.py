@@ -1,0 +1,231 @@
+"""Evidence in the store: added up exactly whoever records it, and nothing acknowledged is lost, on either engine."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from tests.unit.stores import Place, Time, on_sqlite
+from wrapper.migration.evidence import Seen
+from wrapper.migration.facts import SLICE, Batch, Calls, Epoch, Facts, Feed, Sample
+from wrapper.state.evidence import KEEPS, KINDS, SAMPLES
+from wrapper.state.store import Store
+
+EPOCH = Epoch("loans.get", "build-1", "c0ffee", "")
+NEXT = Epoch("loans.get", "build-2", "c0ffee", "")
+
+
+def keys(*names: str, differed: bool = False, epoch: Epoch = EPOCH, feed: Feed = "modern", group: str = "loans") -> Batch:
+    return Batch(keys={(epoch, feed, group, name): differed for name in names})
+
+
+def facts(store: Store, endpoint: str = "loans.get") -> Facts:
+    found = store.facts(endpoint)
+    assert found is not None
+    return found
+
+
+def test_a_key_counts_once_and_once_it_differed_it_stays_so(store: Store) -> None:
+    assert store.facts("loans.get") is None
+    store.record(keys("1", "2", "3"))
+    store.record(keys("1", "2"))
+    assert facts(store).seen == Seen(3, 0)
+    store.record(keys("2", "4", differed=True))
+    store.record(keys("2", "4", differed=True))
+    store.record(keys("2", "4", "5"))
+    assert facts(store).seen == Seen(5, 2)
+    assert facts(store).noise == Seen()
+
+
+def test_feeds_groups_and_epochs_are_counted_apart(store: Store) -> None:
+    store.record(keys("1"))
+    store.record(keys("1", "2", differed=True, feed="self"))
+    store.record(keys("1", group="cards"))
+    store.record(keys("1", epoch=Epoch("cards.get", "", "", ""), differed=True))
+    assert (facts(store).seen, facts(store).noise) == (Seen(2, 0), Seen(2, 2))
+    assert facts(store, "cards.get").seen == Seen(1, 1)
+
+
+def test_facts_are_of_the_epoch_that_was_recorded_last(place: Place) -> None:
+    time = Time()
+    with closing(place.open(time.clock)) as store:
+        store.record(Batch(counts=Counter({(EPOCH, "equal"): 2, (EPOCH, "scored"): 0.5})))
+        began = facts(store).began
+        time.wall += 10
+        store.record(Batch(counts=Counter({(NEXT, "equal"): 1})))
+        time.wall += 10
+        assert (facts(store).epoch, facts(store).counts) == (NEXT, {"equal": 1})
+        store.record(Batch(counts=Counter({(EPOCH, "equal"): 3})))
+        assert (facts(store).epoch, facts(store).counts) == (EPOCH, {"equal": 5, "scored": 0.5})
+        assert facts(store).began == began < facts(store).last
+        assert [found.epoch for found in store.epochs("loans.get")] == [EPOCH, NEXT]
+        found = store.facts_of(NEXT.id)
+        assert found is not None
+        assert found.epoch == NEXT
+        assert store.facts_of("none") is None
+
+
+def test_the_keys_of_a_day_are_those_met_first_in_it(tmp_path: Path) -> None:
+    """Where the store's time is the host's: only there can a test move it."""
+    time = Time()
+    with closing(on_sqlite(tmp_path).open(time.clock)) as store:
+        store.record(keys("1", "2", "3"))
+        time.wall += 86_000
+        store.record(keys("3", "4"))
+        assert facts(store).day == 4
+        time.wall += 86_000
+        assert (facts(store).day, facts(store).seen) == (1, Seen(4, 0))
+
+
+def test_no_key_and_no_sample_lies_open_in_the_store(store: Store, place: Place) -> None:
+    store.record(keys("CUSTOMER77"))
+    store.record(Batch(samples=[Sample(EPOCH, "value name", {"control": "SECRETNAME"})]))
+    for table in ("epochs", "epoch_keys", "samples"):
+        [row] = place.said(f"SELECT * FROM {table}")
+        assert "CUSTOMER77" not in repr(row)
+        assert b"SECRETNAME" not in b"".join(bytes(part) for part in row if isinstance(part, bytes | memoryview))
+    [(_, sample)] = store.samples("loans.get")
+    assert sample == Sample(EPOCH, "value name", {"control": "SECRETNAME"})
+
+
+def test_samples_are_bounded_for_each_kind_and_in_all(store: Store) -> None:
+    many = [Sample(EPOCH, "value a", {"n": n}) for n in range(SAMPLES - 1)]
+    store.record(Batch(samples=many))
+    store.record(Batch(samples=many))
+    found = store.samples("loans.get")
+    assert [sample.shown["n"] for _, sample in found] == [*range(SAMPLES - 1), 0]
+    store.record(Batch(samples=[Sample(EPOCH, f"value {n}", {}) for n in range(KINDS + 5)]))
+    assert len(store.samples("loans.get")) == SAMPLES + KINDS - 1
+    store.record(Batch(samples=[Sample(NEXT, "value a", {})]))
+    assert [sample.epoch for _, sample in store.samples("loans.get")] == [NEXT]
+    assert store.samples("cards.get") == []
+
+
+def test_the_recent_past_is_summed_from_a_moment_on(store: Store) -> None:
+    for slice, many in ((100, 1), (101, 2), (102, 4)):
+        store.record(Batch(recent=Counter({("a", slice, "served:modern"): many, ("a", slice, "compared"): 1, ("b", slice, "compared"): 9})))
+    store.record(Batch(recent=Counter({("a", 102, "served:modern"): 8})))
+    assert store.recent("a", 101 * SLICE) == {"served:modern": 14, "compared": 2}
+    assert store.recent("a", 101 * SLICE + 1) == {"served:modern": 12, "compared": 1}  # what was before is not told apart in its slice
+    assert store.recent("a", 103 * SLICE) == {}
+
+
+def test_what_is_no_recent_past_any_more_is_deleted(store: Store) -> None:
+    now = int(wall(store) // SLICE) // 120 * 120
+    old = {("a", now - KEEPS - 200, "compared"): 1, ("a", now - KEEPS // 2, "compared"): 1}
+    store.record(Batch(recent=Counter(old)))
+    store.record(Batch(recent=Counter({("a", now, "compared"): 1})))
+    assert store.recent("a", 0) == {"compared": 2}
+
+
+def wall(store: Store) -> float:
+    """The store's time of day."""
+    store.record(keys("now", epoch=Epoch("now", "", "", "")))
+    return facts(store, "now").last
+
+
+def test_calls_of_a_consumer_are_added_up_by_day(store: Store) -> None:
+    one = ("a", "claims-ui", "legacy", "2026-11-26")
+    store.record(Batch(consumers={one: Calls(2, 0.5, 20.0, 30.0), ("b", *one[1:]): Calls(1, 0.0, 1.0, 1.0)}))
+    store.record(Batch(consumers={one: Calls(1, 0.25, 10.0, 25.0), (*one[:3], "2026-11-27"): Calls(1, 0.0, 40.0, 40.0)}))
+    first, second = store.consumers("a")
+    assert (first.consumer, first.side, first.day) == one[1:]
+    assert (first.calls, first.seconds, first.first, first.last) == (3, 0.75, 10.0, 30.0)
+    assert second.day == "2026-11-27"
+    assert len(store.consumers()) == 3
+
+
+def test_what_many_record_at_once_is_added_up_exactly(place: Place) -> None:
+    """Eight threads with overlapping keys, in other orders, through two stores as of two processes."""
+    rounds, failed = 6, []
+    with closing(place.open()) as one, closing(place.open()) as two:
+
+        def go(store: Store, n: int) -> None:
+            for turn in range(rounds):
+                names = [str(key) for key in range(turn * 20, turn * 20 + 60)]
+                order = names if n % 2 else names[::-1]
+                found = {name: n == 1 and int(name) % 7 == 0 for name in order}  # only one of them meets a difference
+                batch = Batch(
+                    keys={(epoch, "modern", "loans", name): differed for epoch in (EPOCH, NEXT) for name, differed in found.items()}
+                )
+                for name in order[:20]:
+                    batch.counts[EPOCH, name] += 1
+                    batch.recent["loans.get", 7 + int(name) % 2, "compared"] += 1
+                    batch.consumers["loans.get", name, "legacy", "d"] = Calls(1, 0.5, n, n)
+                try:
+                    store.record(batch)
+                except Exception as error:  # noqa: BLE001 - it is told below
+                    failed.append(error)
+
+        threads = [threading.Thread(target=go, args=((one, two)[n % 2], n)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert failed == []
+        last = (rounds - 1) * 20 + 60
+        assert [found.seen for found in one.epochs("loans.get")] == [Seen(last, len(range(0, last, 7)))] * 2
+        named = one.facts_of(EPOCH.id)
+        assert named is not None
+        assert sum(named.counts.values()) == 8 * rounds * 20
+        assert one.recent("loans.get", 0) == {"compared": 8 * rounds * 20}
+        calls = one.consumers()
+        assert (sum(c.calls for c in calls), sum(c.seconds for c in calls)) == (8 * rounds * 20, 4 * rounds * 20)
+
+
+RECORDS = """
+import sys
+import time
+from pathlib import Path
+from wrapper.migration.decide import Standing
+from wrapper.migration.facts import Batch, Epoch
+from wrapper.state.store import Store
+
+store, me = Store(sys.argv[1], Path(sys.argv[2])), sys.argv[3]
+print("open", flush=True)
+sys.stdin.readline()
+epoch = Epoch("loans.get", "build-1", "c0ffee", "")
+for n in range(1, 100_000):
+    batch = Batch(keys={(epoch, "modern", "loans", f"{me} {n} {k}"): k == 0 for k in range(3)})
+    batch.counts[epoch, me] += 1
+    store.record(batch)
+    store.move([me], Standing("shadow"), me, "")
+    print(n, flush=True)
+    time.sleep(0.002)
+"""
+
+
+def test_what_was_acknowledged_to_a_process_that_is_killed_is_there(store: Store, place: Place) -> None:
+    """Three at once, killed one after the other, each wherever it is just then."""
+    command = [sys.executable, "-c", RECORDS, place.url, str(place.key)]
+    running = {name: subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "pqr"}
+    told: dict[str, int] = {}
+    for process in running.values():
+        assert said(process, 1) == ["open"]
+    for process in running.values():
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for name, process in running.items():
+        first = said(process, 10)
+        process.kill()
+        told[name] = len(first) + len(said(process))
+        process.communicate(timeout=10)
+    found = facts(store)
+    standings = store.standings()[1]
+    for name in running:
+        assert 10 <= told[name] <= found.counts[name] <= told[name] + 1
+        assert told[name] <= standings[name].number <= found.counts[name]
+    recorded = sum(int(number) for number in found.counts.values())
+    assert found.seen == Seen(3 * recorded, recorded)  # a batch is there as a whole
+    assert store.stages_number() == sum(move.number for move in standings.values())
+
+
+def said(process: subprocess.Popen[str], lines: int | None = None) -> list[str]:
+    assert process.stdout is not None
+    return [line.strip() for line in itertools.islice(process.stdout, lines)]

@@ -1,0 +1,196 @@
+"""Evidence as the store keeps it: what all processes have seen of an endpoint's comparisons, added up exactly.
+
+Whoever records takes the row of the epoch first, so that those who record for one epoch come one after the other: then a key is counted
+once, whoever meets it. All other rows are taken in one order, so that two can't wait for each other. Keys are kept as keyed digests only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.migration.evidence import Seen
+from wrapper.migration.facts import SLICE, Batch, Epoch, Facts, Feed, Sample
+from wrapper.state.database import BOUND, Row, Transaction
+from wrapper.state.table import Table
+
+SAMPLES = 20  # of one kind in one epoch
+KINDS = 50  # of samples in one epoch
+KEEPS = 2 * 86400 // SLICE  # slices of the recent past that are kept
+PRUNES = 600 // SLICE  # every so many slices what is older goes
+DAY = 86400
+ROWS = 50  # in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """A consumer's calls of an endpoint on a day (UTC), answered by `side`: how many, back-end seconds, the first and the last."""
+
+    endpoint: str
+    consumer: str
+    side: str
+    day: str
+    calls: int
+    seconds: float
+    first: float
+    last: float
+
+
+class Evidence(Table):
+    def record(self, batch: Batch, within: float = BOUND) -> None:
+        """All of it or nothing, in one transaction. When it raises NotReady it may have been recorded all the same: keys may be recorded
+        again, sums would be counted twice."""
+        keys: dict[tuple[str, Feed], dict[str, bool]] = defaultdict(dict)
+        for (epoch, feed, group, key), differed in batch.keys.items():
+            digest = self._seal.fingerprint(["key", group, key])[:32]  # 128 bits: no two customers will ever share one
+            keys[epoch.id, feed][digest] = differed
+        with self._db.transaction(within=within) as tx:
+            now = tx.wall()
+            _touch(tx, batch, now)
+            for (id, name), found in sorted(keys.items()):
+                _count_keys(tx, id, name, found, now)
+            self._keep_samples(tx, batch.samples, now)
+            _add_up(tx, "epoch_counts", "epoch, name", {(epoch.id, name): more for (epoch, name), more in batch.counts.items()})
+            _add_up(tx, "recent", "endpoint, slice, name", batch.recent)
+            _add_calls(tx, batch)
+            for endpoint in sorted({endpoint for endpoint, slice, _ in batch.recent if slice % PRUNES == 0}):
+                tx.execute("DELETE FROM recent WHERE endpoint = ? AND slice < ?", (endpoint, int(now // SLICE) - KEEPS))
+
+    def facts(self, endpoint: str) -> Facts | None:
+        """Of the epoch that was recorded last, None when nothing ever was."""
+        return next(iter(self.epochs(endpoint, 1)), None)
+
+    def facts_of(self, epoch: str) -> Facts | None:
+        """Of an epoch by its id."""
+        return next(iter(self._facts("id = ?", epoch)), None)
+
+    def epochs(self, endpoint: str, limit: int = 20) -> list[Facts]:
+        """Of each epoch of an endpoint, the one that was recorded last first."""
+        return self._facts("endpoint = ? ORDER BY last DESC, began DESC LIMIT ?", endpoint, limit)
+
+    def recent(self, endpoint: str, since: float) -> dict[str, float]:
+        """What was counted in the slices that begin at `since` (seconds since 1970) or later: nothing of what was before."""
+        with self._db.reading() as tx:
+            rows = tx.all(
+                "SELECT name, SUM(number) AS number FROM recent WHERE endpoint = ? AND slice >= ? GROUP BY name",
+                (endpoint, math.ceil(since / SLICE)),
+            )
+        return {row["name"]: row["number"] for row in rows}
+
+    def samples(self, endpoint: str) -> list[tuple[float, Sample]]:
+        """Differences of the epoch that was recorded last and when each was met, by kind."""
+        facts = self.facts(endpoint)
+        if facts is None:
+            return []
+        with self._db.reading() as tx:
+            rows = tx.all("SELECT at, class, sealed FROM samples WHERE epoch = ? ORDER BY class, number", (facts.epoch.id,))
+        return [(row["at"], Sample(facts.epoch, row["class"], self._seal.open(row["sealed"]))) for row in rows]
+
+    def consumers(self, endpoint: str | None = None) -> list[Consumption]:
+        """Who called, of one endpoint or of all, by endpoint, consumer, day and side."""
+        one, values = ("", ()) if endpoint is None else ("WHERE endpoint = ?", (endpoint,))
+        with self._db.reading() as tx:
+            rows = tx.all(f"SELECT * FROM consumers {one} ORDER BY endpoint, consumer, day, side", values)
+        return [Consumption(**dict(row)) for row in rows]
+
+    def _facts(self, which: str, *values: Any) -> list[Facts]:
+        with self._db.reading() as tx:
+            rows = tx.all(f"SELECT * FROM epochs WHERE {which}", values)
+            return [_fact(tx, row, tx.wall() - DAY) for row in rows]
+
+    def _keep_samples(self, tx: Transaction, samples: Sequence[Sample], now: float) -> None:
+        """The first of each kind, as long as there is room."""
+        have: dict[str, dict[str, int]] = {}
+        rows = []
+        for sample in samples:
+            id = sample.epoch.id
+            if id not in have:
+                counted = tx.all("SELECT class, COUNT(*) AS many FROM samples WHERE epoch = ? GROUP BY class", (id,))
+                have[id] = {row["class"]: int(row["many"]) for row in counted}
+            kinds = have[id]
+            number = kinds.get(sample.kind, 0)
+            if number < SAMPLES and (number or len(kinds) < KINDS):
+                kinds[sample.kind] = number + 1
+                rows.append((id, sample.kind, number, now, self._seal.close(sample.shown)))
+        for marks, values in _parts(rows):
+            tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed) VALUES {marks}", values)
+
+
+def _touch(tx: Transaction, batch: Batch, now: float) -> None:
+    """The epochs of a batch, begun if need be; their rows are ours until the transaction ends."""
+    told = [*(key[0] for key in batch.keys), *(epoch for epoch, _ in batch.counts), *(sample.epoch for sample in batch.samples)]
+    epochs = {epoch.id: epoch for epoch in set(told)}
+    rows = [(id, e.endpoint, e.build, e.catalogue, e.rules, now, now) for id, e in sorted(epochs.items())]
+    for marks, values in _parts(rows):
+        tx.execute(
+            f"INSERT INTO epochs (id, endpoint, build, catalogue, rules, began, last) VALUES {marks} ON CONFLICT (id) DO UPDATE SET"
+            " last = CASE WHEN excluded.last > epochs.last THEN excluded.last ELSE epochs.last END",
+            values,
+        )
+
+
+def _count_keys(tx: Transaction, epoch: str, feed: Feed, found: Mapping[str, bool], now: float) -> None:
+    """New ones, and those that differ for the first time: never the other way. Their numbers are kept with the epoch, since there may be
+    millions to count."""
+    new = differed = 0
+    for marks, values in _parts([(epoch, feed, key, int(differs), now) for key, differs in sorted(found.items())]):
+        added = tx.all(
+            f"INSERT INTO epoch_keys (epoch, feed, key, differed, at) VALUES {marks} ON CONFLICT (epoch, feed, key) DO NOTHING"
+            " RETURNING differed",
+            values,
+        )
+        new += len(added)
+        differed += sum(row["differed"] for row in added)
+    for marks, values in _parts([(key,) for key, differs in sorted(found.items()) if differs]):
+        turn = f"UPDATE epoch_keys SET differed = 1 WHERE epoch = ? AND feed = ? AND differed = 0 AND key IN ({marks})"
+        differed += tx.execute(turn, (epoch, feed, *values)).rowcount
+    if new or differed:
+        more = f"UPDATE epochs SET {feed}_keys = {feed}_keys + ?, {feed}_differed = {feed}_differed + ? WHERE id = ?"
+        tx.execute(more, (new, differed, epoch))
+
+
+def _add_up(tx: Transaction, table: str, by: str, sums: Mapping[Any, float]) -> None:
+    """Add numbers to rows that are told apart by these columns."""
+    for marks, values in _parts([(*key, more) for key, more in sorted(sums.items())]):
+        tx.execute(
+            f"INSERT INTO {table} ({by}, number) VALUES {marks} ON CONFLICT ({by}) DO UPDATE SET number = {table}.number + excluded.number",
+            values,
+        )
+
+
+def _add_calls(tx: Transaction, batch: Batch) -> None:
+    for marks, values in _parts([(*key, c.calls, c.seconds, c.first, c.last) for key, c in sorted(batch.consumers.items())]):
+        tx.execute(
+            f"INSERT INTO consumers (endpoint, consumer, side, day, calls, seconds, first, last) VALUES {marks}"
+            " ON CONFLICT (endpoint, consumer, side, day) DO UPDATE SET"
+            " calls = consumers.calls + excluded.calls, seconds = consumers.seconds + excluded.seconds,"
+            " first = CASE WHEN excluded.first < consumers.first THEN excluded.first ELSE consumers.first END,"
+            " last = CASE WHEN excluded.last > consumers.last THEN excluded.last ELSE consumers.last END",
+            values,
+        )
+
+
+def _fact(tx: Transaction, row: Row, since: float) -> Facts:
+    id = row["id"]
+    day = tx.one("SELECT COUNT(*) AS many FROM epoch_keys WHERE epoch = ? AND feed = 'modern' AND at > ?", (id, since))
+    counts = tx.all("SELECT name, number FROM epoch_counts WHERE epoch = ?", (id,))
+    return Facts(
+        Epoch(row["endpoint"], row["build"], row["catalogue"], row["rules"]),
+        row["began"],
+        row["last"],
+        Seen(row["modern_keys"], row["modern_differed"]),
+        Seen(row["self_keys"], row["self_differed"]),
+        day["many"] if day is not None else 0,
+        {count["name"]: count["number"] for count in counts},
+    )
+
+
+def _parts(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """The marks and the values of statements for some rows each: bounded, as the texts of statements are kept."""
+    for at in range(0, len(rows), ROWS):
+        part = rows[at : at + ROWS]
+        row = f"({', '.join('?' * len(part[0]))})"
+        yield ", ".join([row] * len(part)), [value for values in part for value in values]

@@ -8,8 +8,7 @@
 
 and around all of it, for what may be asked twice, at most two retries within the deadline. This is the only place that retries.
 
-A background call takes only a place that is to spare, is no probe and is not retried. One that gets no place is not counted as shed, since
-nobody lost anything; its failures say of the back end what others say.
+A background call takes only a place that is to spare, is no probe and not retried. Sent away it is nobody's loss, and not counted as shed.
 
 What a call says of the back end:
     well      an answer, also one that is a refusal, a failure or can't be read: it was there and quick about it

@@ -32,6 +32,7 @@ REFUSALS: Mapping[int, type[AdapterError]] = {
 }
 JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json")
 MOST_DIGITS = 400  # of a number written out; a double has 308 before its point
+BUILD = re.compile(r"[\x21-\x7e]{1,64}")
 _ABSENT, _NO_JSON = object(), object()
 
 
@@ -46,18 +47,22 @@ class Http:
     def __init__(self, name: str, system: Mapping[str, Any], events: Events) -> None:
         self.name = name
         self._wire = Wire(name, system["url"], system, events)
+        self._build = system.get("build", "").lower()
         self._headers = {"Accept": "application/json", **_authorization(system.get("credentials", {}))}
 
     def call(self, call: Call) -> Reply:
         """See base.Adapter."""
         target: HttpTarget = call.target
         path, headers, body = self._request(target, call.params)
+        if target.idempotency and call.key and call.effect == "write":
+            headers = {**headers, target.idempotency: call.key}
         answer = self._wire.send(call, target.method, path, {**headers, **call.context}, body)
         told = _told(answer)
         self._complain(call, answer, told)
         with unsettled(call):
             rows = () if answer.status == 204 else self._rows(target, told)
-        return Reply(rows, self.name)
+        build = answer.headers.get(self._build, "")
+        return Reply(rows, self.name, build=build if BUILD.fullmatch(build) else "")
 
     def probe(self, timeout: float) -> None:
         """A connection can be had."""

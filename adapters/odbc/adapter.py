@@ -45,13 +45,12 @@ class Odbc:
         target: OdbcTarget = call.target
         try:
             with self._pool.lease(call.deadline, background=call.background) as session:
-                found = self._write(session, call, target) if target.statement.writes else self._read(session, call, target)
+                return self._write(session, call, target) if target.statement.writes else self._read(session, call, target)
         except AdapterError as error:
             rule = matching(target.errors, {"sqlstate": error.code})
             if rule is None:
                 raise
             raise rule.error(self.name) from error
-        return Reply(tuple(found), self.name)
 
     def probe(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -80,15 +79,17 @@ class Odbc:
             self._last_dead = now - idle
         return alive
 
-    def _read(self, session: Session, call: Call, target: OdbcTarget) -> list[Record]:
+    def _read(self, session: Session, call: Call, target: OdbcTarget) -> Reply:
         """All rows of the answer, page by page."""
         if target.page_by is None:
             rows = self._page(session, call, target, call.params, target.max_rows + 1)
             self._whole(rows, target)
-            return rows
+            return Reply(tuple(rows), self.name)
         key, found = target.statement.names[target.page_by], list[Record]()
         after, seen = START[target.kinds[target.page_by] or "text"], set[Any]()
+        pages = 0
         while True:
+            pages += 1
             page = self._page(session, call, target, {**call.params, AFTER: after}, target.page_size)
             for record in page:
                 self._follows(record[key], after, seen)
@@ -97,7 +98,7 @@ class Odbc:
             found += page
             self._whole(found, target)
             if len(page) < target.page_size:
-                return found
+                return Reply(tuple(found), self.name, pages=pages)
 
     def _page(self, session: Session, call: Call, target: OdbcTarget, params: Mapping[str, Any], most: int) -> list[Record]:
         statement, stated = target.statement, target.kinds
@@ -118,8 +119,8 @@ class Odbc:
         if len(found) > target.max_rows:
             raise Misread(f"{self.name}: more than {target.max_rows} rows; a truncated answer is refused", backend=self.name)
 
-    def _write(self, session: Session, call: Call, target: OdbcTarget) -> list[Record]:
+    def _write(self, session: Session, call: Call, target: OdbcTarget) -> Reply:
         if call.effect == "read":
             raise Misconfigured(f"{call.operation} is a read, and its statement writes", backend=self.name)
         values = [bound(name, call.params.get(name), self.name) for name in target.statement.params]
-        return [{"rows": session.write(target.statement, values, call.deadline)}]
+        return Reply(({"rows": session.write(target.statement, values, call.deadline)},), self.name)

@@ -95,7 +95,7 @@ class Tn3270:
         except AdapterError as error:
             error.backend = self.name
             raise
-        return Reply(outcome.records, self.name)
+        return Reply(outcome.records, self.name, pages=outcome.pages)
 
     def _asked(self, terminal: Terminal, call: Call, asked: Question) -> Outcome:
         outcome = terminal.run(use(call.target, asked, terminal.screen, call.acting), call.deadline)

@@ -61,9 +61,10 @@ Turns = Generator[Action, Screen, T]
 
 
 class Dialogue:
-    """`screen` is what is shown and `here` its definition. `rules` say what an answer's texts mean."""
+    """`screen` is what is shown and `here` its definition; an answer has come in `pages` of them. `rules` say what its texts mean."""
 
     here: Definition
+    pages = 1
 
     def __init__(self, graph: Graph, screen: Screen, rules: Sequence[ErrorRule] = ()) -> None:
         self.graph, self.screen, self.rules = graph, screen, rules

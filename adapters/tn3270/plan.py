@@ -34,10 +34,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The records, and whether the session is back where its next use may start."""
+    """The records, whether the session is back where its next use may start, and how many screens the answer took."""
 
     records: tuple[Record, ...] = field(repr=False)
     clean: bool
+    pages: int = 1
 
 
 def question(target: Target, params: Mapping[str, Any], codepage: str) -> Question:
@@ -63,7 +64,7 @@ def use(target: Target, asked: Question, screen: Screen, acting: Callable[[], No
         if not error.spoils:
             error.spoils = not (yield from _homeward(talk))
         raise
-    return Outcome(records, talk.here.again or (yield from _homeward(talk)))
+    return Outcome(records, talk.here.again or (yield from _homeward(talk)), talk.pages)
 
 
 def _homeward(talk: Dialogue) -> Turns[bool]:
@@ -89,6 +90,7 @@ def _read(talk: Dialogue, target: Target, asked: Question) -> Turns[tuple[Record
             _count(talk, table, len(found))
             return tuple(found)
         yield from talk.ask({}, table.next, target.screen, answer=True)
+        talk.pages += 1
         _check(talk, target.answer, asked.echo)
     raise Misread(f"{target.screen} has more than {target.max_pages} pages")
 

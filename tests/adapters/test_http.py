@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -31,6 +34,7 @@ from fixtures.customers import by_id
 from fixtures.modern import KINDS, Differences, Modern
 from fixtures.web import Asked, Page, Web
 from tests.adapters.conformance import Conformance, Rig
+from tests.waiting import until
 
 ACCOUNTS: Mapping[str, Any] = {"path": "/customers/{customer_id}/accounts"}
 BUSY = by_id()["0000012345"]
@@ -281,6 +285,24 @@ def test_rules_look_at_the_status_and_into_the_answer(adapter: Adapter, service:
     assert type(refused(adapter, question(block))) is Failed
 
 
+@pytest.mark.parametrize(("said", "build"), [("2026.11-rc1", "2026.11-rc1"), ("", ""), ("x" * 65, ""), ("ü", ""), ("a b", "")])
+def test_the_build_that_answered_is_told_in_few_visible_characters(service: Service, said: str, build: str) -> None:
+    service.page = Page(200, "application/json", b"{}", {"X-Build": said})
+    adapter = opened(service.address, build="X-Build")  # type: ignore[attr-defined]
+    assert adapter.call(question()).build == build
+    adapter.close()
+
+
+def test_a_writes_key_is_sent_where_the_block_names_a_header(adapter: Adapter, service: Service) -> None:
+    block = {**ACCOUNTS, "method": "PUT", "idempotency": "Idempotency-Key"}
+    for asked in (question(block, effect="write"), question({**block, "idempotency": "Once"}, effect="write"), question(block)):
+        adapter.call(replace(asked, key="k1"))
+    adapter.call(question(block, effect="write"))
+    assert [(one.headers.get("Idempotency-Key"), one.headers.get("Once")) for one in service.asked] == [
+        ("k1", None), (None, "k1"), (None, None), (None, None),
+    ]  # fmt: skip
+
+
 def test_no_content_is_no_row(adapter: Adapter, service: Service) -> None:
     service.page = Page(204, "", b"")
     assert adapter.call(question(effect="write")).records == ()
@@ -351,3 +373,68 @@ def test_the_modern_service_can_fail_and_be_slow(modern: Modern, http: Adapter) 
     assert type(refused(http, question())) is Failed
     modern.differences = Differences(latency=1)
     assert type(refused(http, question(seconds=0.2))) is DeadlineExceeded
+
+
+ADDRESS: Mapping[str, Any] = {
+    "path": "/customers/{customer_id}/address",
+    "method": "PUT",
+    "body": {"line1": "{line1}", "town": "{town}", "postcode": "{postcode}", "old_line1": "{old_line1}"},
+    "idempotency": "Idempotency-Key",
+}
+MOVED = {"customer_id": BUSY.id, "line1": "1 MILL LANE", "town": "BATH", "postcode": "BA1 1AA"}
+
+
+def move(key: str = "k1", **more: Any) -> Call:
+    return replace(question(ADDRESS, effect="write", **{**MOVED, **more}), key=key)
+
+
+def test_the_modern_service_moves_a_customer_once_a_key(modern: Modern, http: Adapter) -> None:
+    assert http.call(move()).records == http.call(move()).records == (MOVED,)
+    assert [(key, id, address.line1) for key, id, address in modern.journal] == [("k1", BUSY.id, "1 MILL LANE")]
+    (record,) = http.call(question({"path": "/customers/{customer_id}"}, customer_id=BUSY.id)).records
+    assert (record["line1"], record["name"]) == ("1 MILL LANE", BUSY.name)
+    assert type(refused(http, move(line1="2 MILL LANE"))) is Refused
+    assert type(refused(http, move("k2", old_line1="9 THE GREEN"))) is PreconditionFailed
+    assert type(refused(http, move("k3", postcode="TOO LONG A ONE"))) is Refused
+    assert type(refused(http, move("k4", customer_id="9999999999"))) is Missing
+    http.call(move("k5", old_line1="1 MILL LANE", line1="2 MILL LANE"))
+    assert [done.key for done in modern.journal] == ["k1", "k5"]
+
+
+def test_the_modern_service_fails_a_write_before_or_after_it_is_done(modern: Modern, http: Adapter) -> None:
+    modern.differences = Differences(write="fail")
+    assert type(refused(http, move())) is OutcomeUnknown
+    assert modern.journal == []
+    modern.differences = Differences(write="crash")
+    assert type(refused(http, move())) is OutcomeUnknown
+    assert len(modern.journal) == 1
+    modern.differences = Differences(write_latency=0.4)
+    assert type(refused(http, replace(move("k2"), deadline=time.monotonic() + 0.2))) is OutcomeUnknown
+    until(lambda: len(modern.journal) == 2)
+    modern.differences = Differences(stall=True)
+    assert type(refused(http, replace(move("k3"), deadline=time.monotonic() + 0.2))) is OutcomeUnknown
+    modern.differences = Differences()
+    for key in ("k1", "k2"):
+        assert http.call(move(key)).records == (MOVED,)
+    assert [done.key for done in modern.journal] == ["k1", "k2"]
+
+
+def test_the_modern_service_has_switches_for_other_processes(modern: Modern) -> None:
+    host, port = modern.address  # type: ignore[attr-defined]
+
+    def switches(data: Any = None) -> Any:
+        body = None if data is None else json.dumps(data).encode()
+        asked = urllib.request.Request(f"http://{host}:{port}/switches", body, method="GET" if data is None else "PUT")
+        with urllib.request.urlopen(asked, timeout=5) as told:
+            return json.load(told)
+
+    told = switches({"differences": {"rounding": True, "every": 20}, "build": "2"})
+    assert told["differences"] == {**asdict(Differences()), "rounding": True, "every": 20}
+    adapter = opened((host, port), build="x-build")
+    assert adapter.call(question()).build == modern.build == "2"
+    adapter.call(move())
+    adapter.close()
+    assert switches() == {**told, "requests": 2, "journal": [["k1", BUSY.id, {k: MOVED[k] for k in ("line1", "town", "postcode")}]]}
+    with pytest.raises(urllib.error.HTTPError, match="422"):
+        switches({"differences": {"roundin": True}})
+    assert switches({"build": "3"})["differences"] == told["differences"]

@@ -70,6 +70,7 @@ class TestTheLedger:
     def test_pages_of_any_size_are_the_whole_list_once(self, ask_ledger: Adapter, size: int) -> None:
         reply = ask_ledger.call(ask(compiled({**ENTRIES, "page_size": size}), customer_id=CUSTOMER.id))
         assert [entry_of(r) for r in reply.records] == odbc.entries(CUSTOMER)
+        assert reply.pages == len(reply.records) // size + 1
 
     def test_nobody_has_no_entries(self, ask_ledger: Adapter) -> None:
         assert ask_ledger.call(ask(compiled(ENTRIES), customer_id="9999999999")).records == ()

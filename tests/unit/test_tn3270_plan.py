@@ -238,8 +238,10 @@ def paged(*pages: Screen) -> list[Step]:
 
 def test_pages_are_collected_until_the_last() -> None:
     pages = paged(listing("1234", "MORE", "01", "02"), listing("1234", "END", "03", total="3"))
-    assert [r["id"] for r in ask(pages, what=TABLE).records] == ["01", "02", "03"]
-    assert ask(paged(listing("1234", "END", total="0")), what=TABLE).records == ()
+    two = ask(pages, what=TABLE)
+    assert ([r["id"] for r in two.records], two.pages) == (["01", "02", "03"], 2)
+    none = ask(paged(listing("1234", "END", total="0")), what=TABLE)
+    assert (none.records, none.pages) == ((), 1)
 
 
 FIRST = listing("1234", "MORE", "01", "02")

@@ -1,4 +1,5 @@
-"""`py:package.module.function`: the way out of YAML when a conversion needs an `if`, or a credential is made for each sign-on.
+"""`py:package.module.function`: the way out of YAML when a conversion needs an `if`, a side has records of its own design, or a
+credential is made for each sign-on.
 
 A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure or @credential: the
 catalogue can't call just anything.
@@ -7,9 +8,11 @@ catalogue can't call just anything.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
+
+from adapters.errors import Misread
 
 F = TypeVar("F", bound=Callable[..., Any])
 PURE, CREDENTIAL = "pure", "credential"
@@ -29,6 +32,44 @@ def credential(function: F) -> F:
         raise TypeError(f"@credential {function.__qualname__} must take a system's name and an LU's")
     function.__figway__ = CREDENTIAL  # type: ignore[attr-defined]
     return function
+
+
+Transform = Callable[[Any, str], Any]
+"""What it is given, and the name of the back end for errors -> what the function made of it. Raises Misread."""
+
+
+def of_records(reference: str | None, packages: Sequence[str]) -> Transform:
+    """Raw records -> a list of raw records, by the @pure function of this name; the same ones without a name."""
+    return _transform(
+        reference, packages, "a list of mappings by name", lambda made: isinstance(made, list | tuple) and all(map(_named, made))
+    )
+
+
+def of_params(reference: str | None, packages: Sequence[str]) -> Transform:
+    """Parameters -> parameters, as for records."""
+    return _transform(reference, packages, "a mapping by name", _named)
+
+
+def _named(made: Any) -> bool:
+    return isinstance(made, Mapping) and all(isinstance(name, str) for name in made)
+
+
+def _transform(reference: str | None, packages: Sequence[str], wanted: str, fits: Callable[[Any], bool]) -> Transform:
+    """Its errors name the function and no value. Raises ValueError as find() does."""
+    if reference is None:
+        return lambda given, _backend: given
+    function = find(reference, packages)
+
+    def transform(given: Any, backend: str) -> Any:
+        try:
+            made = function(given)
+        except Exception as error:  # noqa: BLE001 - whatever it says may hold a value
+            raise Misread(f"{reference} failed: {type(error).__name__}", backend=backend) from None
+        if not fits(made):
+            raise Misread(f"{reference} gave {type(made).__name__} where {wanted} was expected", backend=backend)
+        return made
+
+    return transform
 
 
 def find(reference: str, packages: Sequence[str], mark: str = PURE) -> Callable[..., Any]:

@@ -97,6 +97,8 @@ class Source:
     deferred: bool = False  # a file drop: 202 and a job
     expect_within: float = 0.0  # seconds until a deferred answer is overdue
     ask: Ask | None = None  # of a write whose outcome may be unknown
+    transform_records: str | None = None  # names of functions: raw records before they are read,
+    transform_params: str | None = None  # and parameters before the block is filled
 
 
 @dataclass(frozen=True, slots=True)

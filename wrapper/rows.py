@@ -12,7 +12,7 @@ from typing import Any
 import marshmallow as ma
 
 from adapters.base import Record, Reply
-from wrapper import compiled
+from wrapper import compiled, functions
 from wrapper.operation import Field, ReadRule
 from wrapper.schema import flat, schema
 
@@ -43,17 +43,20 @@ class Rows:
 
 
 class Reader:
-    """Reads one source's replies. Made once per source; thread-safe."""
+    """Reads one source's replies, their records as `transform` (a function's name) makes them. Made once per source; thread-safe."""
 
-    def __init__(self, fields: Sequence[Field], rules: Mapping[str, ReadRule], packages: Sequence[str] = ()) -> None:
+    def __init__(
+        self, fields: Sequence[Field], rules: Mapping[str, ReadRule], packages: Sequence[str] = (), transform: str | None = None
+    ) -> None:
+        self._transform = functions.of_records(transform, packages)
         self._fields, self._rules = tuple(fields), rules
         self._schema = schema(self._fields, rules, packages)
         self._load, self._dump = compiled.loader(self._schema), compiled.dumper(self._schema)
 
     def read(self, reply: Reply) -> Rows:
-        """Every record is in the result: good, or bad with its reasons."""
+        """Every record is in the result: good, or bad with its reasons. Raises Misread when the transformation fails."""
         good, bad = list[Mapping[str, Any]](), list[BadRow]()
-        for n, record in enumerate(reply.records):
+        for n, record in enumerate(self._transform(reply.records, reply.backend)):
             try:
                 good.append(self._load(record))
             except Exception:  # noqa: BLE001 - whatever its doubt is, the schema knows

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, Missing, OutcomeUnknown
+from wrapper import functions
 from wrapper.cache import Cache
 from wrapper.join import Join, origin
 from wrapper.late import Late
@@ -64,7 +65,14 @@ class Service:
         self._adapters, self._scorer = adapters, scorer
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         self._readers = {
-            (op.name, side): Reader(op.fields, source.read, packages) for op in catalogue.operations.values() for side, source in _sides(op)
+            (op.name, side): Reader(op.fields, source.read, packages, source.transform_records)
+            for op in catalogue.operations.values()
+            for side, source in _sides(op)
+        }
+        self._given = {
+            (op.name, side): functions.of_params(source.transform_params, packages)
+            for op in catalogue.operations.values()
+            for side, source in _sides(op)
         }
         self._echoed = {op.name: _echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
@@ -126,18 +134,19 @@ class Service:
 
         def ask(deadline: float) -> Rows:
             once = source.repeat == "allowed"
-            call = Call(operation.name, source.target, params, deadline, terms.trace, operation.effect, once, terms.acting)
-            return self._read(operation, side, call, self._asking[operation.name, side](self._adapters[source.system], call))
+            given = self._given[operation.name, side](params, source.system)
+            call = Call(operation.name, source.target, given, deadline, terms.trace, operation.effect, once, terms.acting)
+            return self._read(operation, side, params, self._asking[operation.name, side](self._adapters[source.system], call))
 
         if operation.effect == "read":
             return self.cache.rows(operation, side, params, terms, ask)
         with self.cache.changing(operation):
             return ask(terms.deadline)
 
-    def _read(self, operation: Operation, side: Side, call: Call, reply: Reply) -> Rows:
+    def _read(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
         """What was answered, as canonical rows. A write whose answer can't be read has happened."""
         try:
-            return self._canonical(operation, side, call.params, reply)
+            return self._canonical(operation, side, params, reply)
         except (RequestError, AdapterError) as error:
             if operation.effect == "read":
                 raise

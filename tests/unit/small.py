@@ -95,7 +95,7 @@ def service(
     catalogue = Catalogue({"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
     store = kept(f"sqlite:///{folder}/state.sqlite")
     OPEN.append(store)
-    return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder)), waiters=waiters), store
+    return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder)), ("tests",), waiters), store
 
 
 def request(id: str = "7", caller: Caller = ALICE, **more: Any) -> Request:

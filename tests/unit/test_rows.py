@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Reply
+from adapters.errors import Misread
 from wrapper import convert, functions
 from wrapper.operation import Field, ReadRule
 from wrapper.rows import Reader
@@ -176,6 +177,36 @@ def test_a_shape_shows_no_letter_and_no_digit() -> None:
     assert convert.shape("MÜLLER 42-x") == "text of the form 'AAAAAA 99-A'"
     assert convert.shape(12345) == "<int>"
     assert len(convert.shape("9" * 500)) < 64
+
+
+@functions.pure
+def split(records: Any) -> Any:
+    """A side that has all balances in one record."""
+    return [{"balance": balance} for balance in records[0]["ALL"]]
+
+
+@functions.pure
+def first(records: Any) -> Any:
+    """No list."""
+    return records[0]
+
+
+def test_records_are_read_as_a_named_function_makes_them() -> None:
+    reader = Reader([amount()], {}, ("tests",), f"py:{__name__}.split")
+    rows = reader.read(Reply(({"ALL": ["1.00", "?", "3.00"]},), "new", build="7", pages=2))
+    assert [str(row["balance"]) for row in rows.good] == ["1.00", "3.00"]
+    assert (rows.bad[0].index, rows.backend, rows.build, rows.pages) == (1, "new", "7", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [("split", r"\.split failed: KeyError$"), ("first", r"\.first gave dict where a list of mappings by name was expected$")],
+)
+def test_a_function_that_fails_or_gives_no_records_is_a_misread_that_names_it(name: str, detail: str) -> None:
+    reader = Reader([amount()], {}, ("tests",), f"py:{__name__}.{name}")
+    with pytest.raises(Misread, match=detail) as caught:
+        reader.read(Reply(({"MUELLER": "1"},), "new"))
+    assert caught.value.backend == "new"
 
 
 def test_a_python_function_needs_the_mark_and_a_listed_package() -> None:

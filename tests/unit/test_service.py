@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from adapters.errors import DeadlineExceeded, Misread, Missing
 from tests.unit.small import ALICE, Scripted, join, missing, operation, request, service, slow
+from wrapper import functions
 from wrapper.operation import Auth, Field, Param, Part, Quality
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, Inadequate, Invalid, NoSuchThing
@@ -119,6 +122,30 @@ def test_a_join_asks_its_parts_in_order_of_need_and_answers_from_them(tmp_path: 
     answer = made.serve(op, request())
     assert answer.body["data"] == {"id": "7", "total": "1.00", "two": "7"}
     assert [s["part"] for s in answer.body["meta"]["sources"]] == ["one", "two"]
+
+
+@functions.pure
+def half(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The other side counts in pairs."""
+    return {"pair": int(params["id"]) // 2}
+
+
+@functions.pure
+def none(params: Mapping[str, Any]) -> Any:
+    return None
+
+
+def test_a_named_function_makes_a_sides_parameters_and_the_answer_is_still_held_against_the_callers(tmp_path: Path) -> None:
+    back_end = Scripted(lambda call: [{"id": str(2 * call.params["pair"]), "amount": "1.00"}])
+    op = operation()
+    changed = replace(op, legacy=replace(op.legacy, transform_params=f"py:{__name__}.half"))
+    assert serve(tmp_path, back_end, changed, id="8").body["data"]["id"] == "8"
+    with pytest.raises(Misread, match="not the one asked for"):
+        serve(tmp_path, back_end, changed, id="7")
+    asked = len(back_end.calls)
+    with pytest.raises(Misread, match=r"py:.*\.none gave NoneType where a mapping by name was expected"):
+        serve(tmp_path, back_end, replace(op, legacy=replace(op.legacy, transform_params=f"py:{__name__}.none")))
+    assert len(back_end.calls) == asked
 
 
 def test_independent_parts_run_side_by_side(tmp_path: Path) -> None:

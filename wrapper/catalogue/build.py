@@ -188,6 +188,8 @@ def _source(side: str, document: Document, systems: Mapping[str, System], folder
         deferred="reply" in block,
         expect_within=seconds(reply["expect_within"]) if "expect_within" in reply else 0.0,
         ask=_ask(block["commit"]["ask"]) if "ask" in block.get("commit", {}) else None,
+        transform_records=block.get("transform", {}).get("records"),
+        transform_params=block.get("transform", {}).get("params"),
     )
 
 

@@ -43,9 +43,10 @@ def sides(endpoint: Endpoint, estate: Estate) -> Told:
 
 
 def params(endpoint: Endpoint, _: Estate) -> Told:
-    """Every parameter reaches every block, and a block uses no other: one that is ignored answers another question."""
+    """Every parameter reaches every block, and a block uses no other: one that is ignored answers another question. What a function
+    makes of them nobody knows."""
     for side, block, source in endpoint.blocks():
-        if source is None:
+        if source is None or source.transform_params:
             continue
         for name, param in endpoint.params.items():
             if name not in source.target.uses:
@@ -141,7 +142,7 @@ def gives(endpoint: Endpoint, _: Estate) -> Told:
     """Every response field has a source in what the block's records carry, where that is known before the answer."""
     at = response(endpoint)[1]
     for side, block, source in endpoint.blocks():
-        known = source.target.gives if source is not None else None
+        known = source.target.gives if source is not None and not source.transform_records else None
         if source is None or known is None:
             continue
         for path, raw in _ungiven(endpoint.operation.fields, source.read, known):
@@ -182,6 +183,8 @@ def writes(endpoint: Endpoint, estate: Estate) -> Told:
                     yield (side, "errors", name, "retry"), "a write is never sent again: leave `retry` out, the caller decides"
         if source is not None and source.deferred and effect != "write":
             yield ("effect",), f"a drop that is answered later is `effect: write`, met '{effect}'"
+        if source is not None and source.deferred and source.transform_params:
+            yield (side, "transform", "params"), "a drop is filled with the request's own parameters"
         if source is not None and source.ask is not None:
             yield from _ask((side, "commit", "ask"), source.ask, endpoint, estate)
 

@@ -118,11 +118,17 @@ _ERROR = strict(
     retry=said(FLAG, "asking again may help: a read is asked again, twice at most, within its deadline"),
     detail=text("what callers are told"),
 )
+_FUNCTION = text("", r"^py:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$", "a function's name like py:package.module.function")
 _BLOCK = {
     "system": text("a name of systems.yaml"),
     "read": {"$ref": "#/$defs/read"},
     "errors": named(_ERROR, "an error"),
     "repeat": {"enum": ["allowed", "never"], "description": "never: a read that costs or leaves a trace"},
+    "transform": strict(
+        "",
+        records=said(_FUNCTION, "what makes this side's records what `read` expects"),
+        params=said(_FUNCTION, "what makes the request's parameters what this block is filled with"),
+    ),
 }
 _AUTH = strict(
     "",

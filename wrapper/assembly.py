@@ -47,7 +47,7 @@ class Figway:
         return Runner(self.service, self.systems, self.store, self._count)
 
     def _count(self, open: Counted) -> None:
-        self.telemetry.metrics.census(open.jobs, open.overdue, open.oldest, open.unknown_writes)
+        self.telemetry.metrics.census(open.jobs, open.overdue, open.oldest, open.unknown_writes, open.legs)
 
     def open(self) -> None:
         """Every system opened and every model loaded: what is wrong shows at start. Raises BadSettings, AdapterError or ScoringError."""

@@ -70,6 +70,7 @@ OPEN: Mapping[str, str] = {
     "writes_unknown": "Writes whose outcome is unknown",
 }
 _ELSEWHERE = {"store_failed": "store", "log_dropped": "figway", "spans_lost": "figway"}  # the rest happens to systems
+LEGS = ("pending", "owed", "failed", "unknown")
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
 Tell = Callable[[float], None]
 _WORST = {"breaker_state", "users_barred"}  # the rest is added up over the processes
@@ -98,6 +99,8 @@ class Metrics:
         self._levels = {n: Gauge(f"figway_{n}", help, [on], multiprocess_mode=_mode(n), registry=made) for n, help in LEVELS.items()}
         self._took = {n: Histogram(f"figway_{n}_seconds", help, [on], buckets=SECONDS, registry=made) for n, help in TOOK.items()}
         self._jobs = Gauge("figway_jobs", "Jobs by state, without the replied ones", ["state"], multiprocess_mode="livemax", registry=made)
+        legs = "Writes that one side has and the other has not, by state"
+        self._legs = Gauge("figway_legs_open", legs, ["state"], multiprocess_mode="livemax", registry=made)
         self._open = {n: Gauge(f"figway_{n}", help, multiprocess_mode="livemax", registry=made) for n, help in OPEN.items()}
         self._told_requests: dict[tuple[str, str, int], tuple[Tell, Tell]] = {}
         self._told_calls: dict[tuple[str, str, str, str], tuple[Tell, Tell, Tell]] = {}
@@ -152,10 +155,12 @@ class Metrics:
             tell = self._told[name, system] = _taking(declared[name].labels(system))
         tell(value)
 
-    def census(self, jobs: Mapping[str, int], overdue: int, oldest: float, unknown_writes: int) -> None:
+    def census(self, jobs: Mapping[str, int], overdue: int, oldest: float, unknown_writes: int, legs: Mapping[str, int]) -> None:
         """What is open in the state store, as the job worker sees it."""
         for state in JOBS:
             self._jobs.labels(state).set(jobs.get(state, 0))
+        for state in LEGS:
+            self._legs.labels(state).set(legs.get(state, 0))
         for name, number in zip(OPEN, (overdue, oldest, unknown_writes), strict=True):
             self._open[name].set(number)
 

@@ -37,6 +37,11 @@ _SINCE = (
         (_LOST, float("inf")),
     ),
     ("UPDATE leases SET holder = '', until = 0", ()),
+    (
+        "UPDATE legs SET state = 'unknown', detail = 'the store was restored: it may have been carried over since the backup'"
+        " WHERE state IN ('pending', 'owed')",
+        (),
+    ),
 )
 
 

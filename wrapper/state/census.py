@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wrapper.state.legs import OPEN
 from wrapper.state.table import Table
 
 _JOBS = """
@@ -17,12 +18,13 @@ _OPEN = ("accepted", "publishing", "published", "unknown")
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Jobs by state, those without the replied ones; of the open ones how many are past their time, and the age of the oldest; writes
-    whose outcome is unknown."""
+    whose outcome is unknown; open legs by state."""
 
     jobs: Mapping[str, int]
     overdue: int
     oldest: float
     unknown_writes: int
+    legs: Mapping[str, int]
 
 
 class Census(Table):
@@ -32,10 +34,12 @@ class Census(Table):
             now = tx.wall()
             rows = {row["state"]: row for row in tx.all(_JOBS, (now,))}
             unknown = tx.one("SELECT COUNT(*) AS many FROM writes WHERE state = 'unknown'")
+            legs = tx.all(f"SELECT state, COUNT(*) AS many FROM legs WHERE state IN {OPEN} GROUP BY state")
         waiting = [row for state, row in rows.items() if state in _OPEN]
         return Counted(
             {state: int(row["many"]) for state, row in rows.items()},
             sum(int(row["overdue"]) for row in waiting),
             max([0.0, *(now - row["oldest"] for row in waiting)]),
             int(unknown["many"]) if unknown is not None else 0,
+            {row["state"]: int(row["many"]) for row in legs},
         )

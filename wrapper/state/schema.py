@@ -83,7 +83,7 @@ CREATE TABLE legs (
     detail TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL, number INTEGER NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL
 ) STRICT;
-CREATE INDEX legs_open ON legs (family, subject, state);
+CREATE INDEX legs_open ON legs (state, family, subject);
 CREATE INDEX legs_of ON legs (caller, operation, key)
 """,
 }

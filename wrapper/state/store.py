@@ -22,6 +22,7 @@ from wrapper.state.generations import Generations
 from wrapper.state.jobs import Jobs
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
+from wrapper.state.legs import Legs
 from wrapper.state.seal import Seal, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
 from wrapper.state.stages import Stages
@@ -31,7 +32,7 @@ from wrapper.state.writes import Writes
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Jobs, LeaseTable, Generations, Census, Stages, Evidence):
+class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

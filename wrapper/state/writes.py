@@ -7,6 +7,7 @@ from typing import Any
 from wrapper.problems import NotReady
 from wrapper.state.clock import gone
 from wrapper.state.database import BOUND, Row, Transaction
+from wrapper.state.legs import Outcome, follow
 from wrapper.state.records import Reservation, Unsettled, WriteId
 from wrapper.state.table import Table
 
@@ -54,16 +55,19 @@ class Writes(Table):
         with self._db.transaction(within=within) as tx:
             values = (self._seal.close(answer), *mine(write))
             tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {MINE}", values)
+            follow(tx, write, "done")
 
     def settle_unknown(self, write: WriteId, within: float = BOUND) -> None:
         """The write was sent and nobody knows: it will never be done again under this key, unless it is settled by asking."""
         with self._db.transaction(within=within) as tx:
-            tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {MINE} AND state = 'reserved'", mine(write))
+            if tx.execute(f"UPDATE writes SET state = 'unknown' WHERE {MINE} AND state = 'reserved'", mine(write)).rowcount:
+                follow(tx, write, "unknown")
 
     def release(self, write: WriteId, within: float = BOUND) -> None:
         """Nothing happened: the caller may try again under the same key. A write that is settled, or has its job, stays."""
         with self._db.transaction(within=within) as tx:
-            tx.execute(f"DELETE FROM writes WHERE {MINE} AND state = 'reserved'", mine(write))
+            if tx.execute(f"DELETE FROM writes WHERE {MINE} AND state = 'reserved'", mine(write)).rowcount:
+                follow(tx, write, "undone")
 
     # -- what a settler says
 
@@ -77,15 +81,15 @@ class Writes(Table):
 
     def found_done(self, write: Unsettled, answer: Any) -> None:
         """It has happened, and this is its answer."""
-        self._found(write, "UPDATE writes SET state = 'done', answer = ?, intent = NULL", self._seal.close(answer))
+        self._found(write, "done", "UPDATE writes SET state = 'done', answer = ?, intent = NULL", self._seal.close(answer))
 
     def found_nothing(self, write: Unsettled) -> None:
         """It can't be told, and never will be."""
-        self._found(write, "UPDATE writes SET state = 'unknown', intent = NULL")
+        self._found(write, "unknown", "UPDATE writes SET state = 'unknown', intent = NULL")
 
     def found_undone(self, write: Unsettled) -> None:
         """It has not happened: its caller may send it again under the same key."""
-        self._found(write, "DELETE FROM writes")
+        self._found(write, "undone", "DELETE FROM writes")
 
     def unknown_writes(self, limit: int = 100) -> list[Unsettled]:
         """The newest writes whose end nobody has seen, those too that can't be settled; what was sent stays sealed."""
@@ -94,10 +98,11 @@ class Writes(Table):
             rows = tx.all("SELECT * FROM writes WHERE state IN ('reserved', 'unknown') ORDER BY created DESC LIMIT ?", (limit,))
         return [self._unsettled(row, now) for row in rows if _unseen(row, now)]
 
-    def _found(self, write: Unsettled, change: str, *values: Any) -> None:
+    def _found(self, write: Unsettled, outcome: Outcome, change: str, *values: Any) -> None:
         """Unless its owner, or another settler, has said something meanwhile, or its caller has taken the key again."""
         with self._db.transaction() as tx:
-            tx.execute(f"{change} WHERE {MINE} AND state IN ('reserved', 'unknown')", (*values, *mine(write.id)))
+            if tx.execute(f"{change} WHERE {MINE} AND state IN ('reserved', 'unknown')", (*values, *mine(write.id))).rowcount:
+                follow(tx, write.id, outcome)
 
     def _unsettled(self, row: Row, now: float) -> Unsettled:
         intent = None if row["intent"] is None else self._seal.open(row["intent"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -137,12 +138,21 @@ def dates(endpoint: Endpoint, _: Estate) -> Told:
         return
     if terms.sunset and terms.deprecated and terms.sunset < terms.deprecated:
         yield ("migration", "sunset"), f"the sunset {raw['sunset']} is before the deprecation {raw['deprecated']}"
-    if "sunset" in raw and "deprecated" not in raw:
-        yield ("migration", "sunset"), "a sunset without a deprecation takes callers by surprise: say when it is `deprecated`"
+    for key, what in (("sunset", "a sunset"), ("brown_outs", "a brown-out")):
+        if key in raw and "deprecated" not in raw:
+            yield ("migration", key), f"{what} without a deprecation takes callers by surprise: say when it is `deprecated`"
+
+
+def successor(endpoint: Endpoint, _: Estate) -> Told:
+    """Its link can be made of the request's own path."""
+    placed = re.findall(r"\{(\w+)\}", endpoint.operation.path)
+    for name in re.findall(r"\{(\w+)\}", _raw(endpoint).get("successor", "")):
+        if name not in placed:
+            yield ("migration", "successor"), f"successor names '{name}', which the route does not have{instead(name, placed)}"
 
 
 def _raw(endpoint: Endpoint) -> Mapping[str, Any]:
     return endpoint.raw.get("migration", {})  # type: ignore[no-any-return]
 
 
-CHECKS = (stages, compare, gate, rollback, dates)
+CHECKS = (stages, compare, gate, rollback, dates, successor)

@@ -212,8 +212,8 @@ _MIGRATION = strict(
     ),
     deprecated=said(DAY, "from then on callers are told"),
     sunset=said(DAY, "nobody should call it after that; it is retired by a person"),
-    successor=text("", "^/", "a path like /v2/customers"),
-    brown_outs=listed(SPAN, "410 then, so that the last callers notice"),
+    successor=text("", r"^/[^{}]*(\{\w+\}[^{}]*)*$", "a path like /v2/customers/{customer_id}"),
+    brown_outs=listed(SPAN, "503 then, so that the last callers notice"),
 )
 _SCORING = strict(
     "model features",

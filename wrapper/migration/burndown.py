@@ -20,6 +20,7 @@ from wrapper.operation import STAGES, Migration, Operation, Stage
 
 DAYS = 14
 ROWS = 20
+FREE = "nothing: it waits to be moved"
 _END = ("modern", "retired")
 
 
@@ -189,8 +190,8 @@ def _blocked(served: Mapping[str, Operation], histories: Mapping[str, Sequence[M
             *([f"{known.legs[name]} open reconcile item(s): writes that one side lacks"] if known.legs.get(name) else ()),
             *(_waiting(proposal) for proposal in known.proposals if proposal.endpoint == name),
         ]
-        if why:
-            yield Blocked(name, stage, tuple(why))
+        if why or stage not in _END:
+            yield Blocked(name, stage, tuple(why) or (FREE,))
 
 
 def _held(operation: Operation, gates: Sequence[str], now: float) -> Iterator[str]:

@@ -72,10 +72,10 @@ class Breaker:
         self._probe, self._until = 0, 0.0  # the probe that is on its way, and when it is given up
         self._lock = threading.Lock()
 
-    def look(self, now: float, *, probing: bool = True) -> None:
-        """Raises CircuitOpen when nobody may call now, or nobody but a probe and this is none; decides nothing."""
-        if self.state is not State.CLOSED and ((wait := self._wait(now)) > 0 or not probing):
-            raise self._open(max(wait, 0.0))
+    def look(self, now: float) -> None:
+        """Raises CircuitOpen when nobody may call now; decides nothing."""
+        if self.state is not State.CLOSED and (wait := self._wait(now)) > 0:
+            raise self._open(wait)
 
     def enter(self, now: float, deadline: float, *, write: bool = False) -> Pass:
         """Leave to make a call that ends by `deadline`. Raises CircuitOpen."""

@@ -8,7 +8,8 @@
 
 and around all of it, for what may be asked twice, at most two retries within the deadline. This is the only place that retries.
 
-A background call takes only a place that is to spare, is no probe and not retried. Sent away it is nobody's loss, and not counted as shed.
+A background call takes only a place that is to spare and is not retried; sent away it is nobody's loss, and not counted as shed. It may be
+the probe: of some systems all calls are such calls.
 
 What a call says of the back end:
     well      an answer, also one that is a refusal, a failure or can't be read: it was there and quick about it
@@ -176,7 +177,7 @@ class Guarded:
         error: BaseException | None = None
         try:
             for breaker in way.breakers:
-                breaker.look(now, probing=not background)
+                breaker.look(now)
             until = now + min(QUEUE, (deadline - now) * QUEUE_SHARE)
             for gate in way.gates:
                 if background:
@@ -185,7 +186,7 @@ class Guarded:
                     gate.enter(until)
                 entered += 1
             began = self._clock()
-            passes = [FREE] * len(way.breakers) if background else self._passes(way.breakers, began, deadline, write)
+            passes = self._passes(way.breakers, began, deadline, write)
         except BaseException as shed:
             if isinstance(shed, CircuitOpen | PoolExhausted) and not background:
                 self._events.happened("shed", self.name)

@@ -123,11 +123,11 @@ def schema() -> None:
 @figway.command()
 @click.argument("endpoint")
 @click.argument("values", nargs=-1)
-@click.option("--side", type=click.Choice(["legacy", "modern"]), default="legacy", show_default=True)
+@click.option("--side", type=click.Choice(["legacy", "modern"]), help="As a tester; left out, the side where its stage sends it.")
 @click.option("--wait", default=0.0, help="Seconds to wait for a deferred answer.")
 @CATALOGUE
 @STATE
-def call(endpoint: str, values: Sequence[str], side: str, wait: float, catalogue: str | None, state: str | None) -> None:
+def call(endpoint: str, values: Sequence[str], side: str | None, wait: float, catalogue: str | None, state: str | None) -> None:
     """Call one endpoint without HTTP: name=value for text, name:=JSON for anything else."""
     from wrapper import live
 
@@ -141,7 +141,7 @@ def call(endpoint: str, values: Sequence[str], side: str, wait: float, catalogue
         if operation.legacy is not None and operation.legacy.deferred:
             worker = threading.Thread(target=parts.runner().run, args=(stop,), daemon=True)
             worker.start()
-        answer = live.ask(parts.service, operation, _values(values), side=side, wait=wait)
+        answer = live.ask(parts.service, operation, _values(values), wanted=side, wait=wait)
     finally:
         stop.set()
         if worker is not None:

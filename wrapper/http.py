@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from wrapper import json_body, log, openapi, retiring
 from wrapper.edge import SEEN, Reply, Seen
-from wrapper.operation import Operation
+from wrapper.operation import Operation, Side
 from wrapper.policy.keys import Caller
 from wrapper.policy.known import Known
 from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, problem
@@ -73,6 +73,8 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
             idempotency_key=environ.get("HTTP_IDEMPOTENCY_KEY"),
             wait=_wait(environ["HTTP_PREFER"]) if "HTTP_PREFER" in environ else 0.0,
             fresh="no-cache" in environ.get("HTTP_CACHE_CONTROL", ""),
+            wanted=_wanted(environ["HTTP_FIGWAY_SIDE"]) if "HTTP_FIGWAY_SIDE" in environ else None,
+            explained="HTTP_FIGWAY_EXPLAIN" in environ,
         )
         answer = service.serve(operation, asked)
         seen.side = _side(answer)
@@ -148,6 +150,13 @@ def _wait(prefer: str) -> float:
     """Seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT; other preferences are ignored, as the RFC says."""
     found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\"?", prefer, re.ASCII)
     return min(float(found[1]), MAX_WAIT) if found else 0.0
+
+
+def _wanted(side: str) -> Side:
+    """The side that a tester wants."""
+    if side not in ("legacy", "modern"):
+        raise RequestError("Figway-Side is legacy or modern")
+    return side  # type: ignore[return-value]
 
 
 def _side(answer: Answer) -> str:

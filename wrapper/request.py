@@ -23,7 +23,8 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`wait` is for how many seconds the caller would wait for a deferred answer; `fresh` asks for one that was not kept."""
+    """`wait` is for how many seconds the caller would wait for a deferred answer; `fresh` asks for one that was not kept. `wanted` is the
+    side that a tester wants; `explained`: the answer's headers say the endpoint's stage and who served it."""
 
     caller: Caller
     given: Given
@@ -31,19 +32,25 @@ class Request:
     purpose: str | None = None
     idempotency_key: str | None = None
     wait: float = 0.0
-    side: Side = "legacy"
+    wanted: Side | None = None
     fresh: bool = False
+    explained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, and what
-    is to be called before a write's one act (see adapters.base.Call)."""
+    """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, what is to
+    be called before a write's one act, and under which key a back end knows the write again (see adapters.base.Call); for whom, and which
+    side a tester, or whoever settles a write, wants. What was asked is noted in `asked` (migration.asked.Asked)."""
 
     deadline: float
     trace: str
     fresh: bool = False
     acting: Callable[[], None] = lambda: None
+    key: str = field(default="", repr=False)
+    consumer: str = ""
+    wanted: Side | None = None
+    asked: list[Any] = field(default_factory=list, repr=False)
 
     def within(self, seconds: float) -> Terms:
         """The same, and no longer than so many seconds from now."""

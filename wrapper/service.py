@@ -1,9 +1,10 @@
 """Service.serve: one request, top to bottom. READ THIS FIRST.
 
-    authorise -> load params -> authorise the object
+    authorise -> [410 or a brown-out] -> load params -> authorise the object
         -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
         -> decide the side -> fetch = cache ( adapter call -> read schema -> echo check -> quality gate )
         -> score -> [write: keep the answer] -> mask -> Answer
+        (later, off the request: the other side is asked, and both answers are compared)
 
 One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
 Answers that were kept (replays, jobs) leave by the same last step: they are masked for whoever asks now.
@@ -18,12 +19,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
-from adapters.errors import AdapterError, Misread, Missing, OutcomeUnknown
-from wrapper import functions
+from adapters.errors import AdapterError, Misread, OutcomeUnknown
+from wrapper import functions, retiring
 from wrapper.cache import Cache
 from wrapper.join import Join, origin
 from wrapper.late import Late
+from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
+from wrapper.migration.decide import Choice
 from wrapper.operation import Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
@@ -34,8 +37,12 @@ from wrapper.request import Answer, Given, Request, Side, Terms
 from wrapper.rows import Reader, Rows
 from wrapper.score import Scorer
 from wrapper.settle import Settling
+from wrapper.shadow import Shadow
+from wrapper.standings import Standings
 from wrapper.state.store import Store
 from wrapper.telemetry import Telemetry
+from wrapper.traffic import Traffic, wanted
+from wrapper.truth import echo, echoed, fact, one
 from wrapper.writes import Writes
 
 BYPASS = "cache:bypass"
@@ -74,12 +81,15 @@ class Service:
             for op in catalogue.operations.values()
             for side, source in _sides(op)
         }
-        self._echoed = {op.name: _echoed(op) for op in catalogue.operations.values()}
+        self._echoed = {op.name: echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
         self._asking = {
             (op.name, side): told.asking(op, side, source) for op in catalogue.operations.values() for side, source in _sides(op)
         }
         self._join = Join(self._rows_of)
+        self.standings, self.ledger = Standings(store), Ledger(store)
+        self.traffic = Traffic(catalogue, self.standings, store, self.ledger)
+        self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
         self.settling = Settling(catalogue, store, self._rows_of, self.load, self._dumped_row, self.cache.changed)
@@ -88,11 +98,21 @@ class Service:
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
         authorise(operation.auth, request.caller, request.purpose)
+        if operation.migration is not None:
+            retiring.refuse(operation, self.traffic.standing(operation).stage, time.time())
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
-        terms = Terms(time.monotonic() + operation.deadline, request.trace, request.fresh and BYPASS in request.caller.scopes)
-        answer = self._write if operation.effect == "write" else self._answer
-        return _shown(answer(operation, request, params, terms), operation, request.caller)
+        fresh = request.fresh and BYPASS in request.caller.scopes
+        until = time.monotonic() + operation.deadline
+        terms = Terms(until, request.trace, fresh, consumer=request.caller.name, wanted=wanted(request))
+        try:
+            answer = (
+                self._write(operation, request, params, terms) if operation.effect == "write" else self._answer(operation, params, terms)
+            )
+        finally:
+            self.shadow.after(terms.asked)
+        shown = _shown(answer, operation, request.caller)
+        return self._explained(operation, shown) if request.explained else shown
 
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
@@ -110,9 +130,9 @@ class Service:
             return self.writes.defer(write, operation.legacy, request)
         with write:
             intent = self.settling.intent(operation, request.given, params, terms)
-            return write.done(self._answer(operation, request, params, replace(terms, acting=partial(write.act, intent))))
+            return write.done(self._answer(operation, params, replace(terms, acting=partial(write.act, intent))))
 
-    def _answer(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
+    def _answer(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> Answer:
         """The whole answer, not yet masked."""
         if operation.parts:
             self._refuse_early(operation, params)
@@ -121,22 +141,48 @@ class Service:
             data: Any = self._join.data(operation, params, facts)
             meta, age, stale = gathered.meta(operation), gathered.age, gathered.stale
         else:
-            rows = self.fetch(operation, request.side, params, terms)
-            facts = {"": rows.good if operation.shape == "items" else rows.good[0]}
-            data = self._dumped(operation, request.side, rows)
-            meta, age, stale = _meta(operation, request.side, rows), rows.age, too_old(operation, rows)
+            choice, rows = self._chosen(operation, params, terms)
+            facts = {"": fact(operation, rows)}
+            data = self._dumped(operation, choice.side, rows)
+            meta, age, stale = _meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
         score, notes = (None, {"not_scored": STALE}) if stale and operation.scoring else self._scorer.score(operation, facts)
+        if operation.scoring is not None and not stale:
+            for met in terms.asked:
+                met.score = partial(self._scored, operation, facts, met.operation)
         return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}}, {} if age is None else {"Age": f"{age:.0f}"})
+
+    def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> tuple[Choice, Rows]:
+        """What the side says to which this request goes."""
+        choice = self.traffic.choose(operation, params, terms)
+        with self.traffic.watch(operation, choice, params, terms) as watch:
+            watch.rows = rows = self.fetch(operation, choice.side, params, terms)
+        return choice, rows
+
+    def _aside(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float) -> Rows:
+        """What one side says while nobody waits for it: past the cache, in places that are to spare."""
+        return self._asked(operation, side, params, Terms(deadline, "figway-shadow"), deadline, background=True)
+
+    def _scored(self, operation: Operation, facts: Mapping[str, Any], asked: Operation, rows: Rows) -> Any:
+        """The score that an answer would have with these rows of one of its parts, or of itself."""
+        name = next((part.name for part in operation.parts if part.operation == asked.name), "")
+        return self._scorer.score(operation, {**facts, name: fact(asked, rows)})[0]
+
+    def _asked(
+        self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms, deadline: float, background: bool = False
+    ) -> Rows:
+        source = _source(operation, side)
+        given = self._given[operation.name, side](params, source.system)
+        call = Call(
+            operation.name, source.target, given, deadline, terms.trace, operation.effect, source.repeat == "allowed", terms.acting,
+            background=background, key=terms.key,
+        )  # fmt: skip
+        return self._read(operation, side, params, self._asking[operation.name, side](self._adapters[source.system], call))
 
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
-        source = _source(operation, side)
 
         def ask(deadline: float) -> Rows:
-            once = source.repeat == "allowed"
-            given = self._given[operation.name, side](params, source.system)
-            call = Call(operation.name, source.target, given, deadline, terms.trace, operation.effect, once, terms.acting)
-            return self._read(operation, side, params, self._asking[operation.name, side](self._adapters[source.system], call))
+            return self._asked(operation, side, params, terms, deadline)
 
         if operation.effect == "read":
             return self.cache.rows(operation, side, params, terms, ask)
@@ -155,8 +201,8 @@ class Service:
     def _canonical(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
         rows = self._readers[operation.name, side].read(reply)
         gate(rows, operation.quality)
-        _echo(self._echoed[operation.name], params, rows)
-        _one(operation, rows)
+        echo(self._echoed[operation.name], params, rows)
+        one(operation, rows)
         return rows
 
     def _rows_of(self, name: str, values: Mapping[str, Any], terms: Terms) -> tuple[Operation, Rows]:
@@ -166,7 +212,7 @@ class Service:
             params = self.load(operation, self.place(operation, values))
         except Invalid as error:
             raise Misread(f"{name} can't be asked with what another part answered: {error.detail}") from error
-        return operation, self.fetch(operation, "legacy", params, terms.within(operation.deadline))
+        return operation, self._chosen(operation, params, terms.within(operation.deadline))[1]
 
     def _refuse_early(self, operation: Operation, params: Mapping[str, Any]) -> None:
         """What a part will not take of the caller's own values is the caller's 422, before anything is asked."""
@@ -178,7 +224,7 @@ class Service:
         """A deferred reply as an answer's body, not yet masked, for the job that asked for it."""
         rows = self._readers[operation.name, "legacy"].read(reply)
         gate(rows, operation.quality)
-        _one(operation, rows)
+        one(operation, rows)
         data = self._dumped(operation, "legacy", rows)
         return {"data": data, "score": None, "meta": _meta(operation, "legacy", rows)}
 
@@ -197,9 +243,19 @@ class Service:
     def _dumped_row(self, operation: Operation, row: Mapping[str, Any]) -> Any:
         return self._readers[operation.name, "legacy"].dump([row])[0]
 
+    def _explained(self, operation: Operation, answer: Answer) -> Answer:
+        """With the endpoint's stage and who served it."""
+        sides = {str(source["side"]) for source in answer.body["meta"].get("sources", ()) if "side" in source}
+        stage = "" if operation.parts else self.traffic.standing(operation).stage
+        said = {"Figway-Stage": stage, "Figway-Served-By": ", ".join(sorted(sides))}
+        return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
+
     def close(self) -> None:
         self._join.close()
         self._late.close()
+        self.standings.close()
+        self.shadow.close()
+        self.ledger.close()
 
 
 def _sides(operation: Operation) -> list[tuple[Side, Source]]:
@@ -224,27 +280,6 @@ def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answe
         rows = masked(data if isinstance(data, list) else [data], operation.fields, caller)
         shown = rows if isinstance(data, list) else rows[0]
     return Answer(answer.status, {**answer.body, "data": shown}, answer.headers)
-
-
-def _one(operation: Operation, rows: Rows) -> None:
-    """An object is exactly one row."""
-    if operation.shape == "object" and not rows.good:
-        raise Missing(f"{operation.name} has nothing under this key", backend=rows.backend)
-    if operation.shape == "object" and len(rows.good) > 1:
-        raise Misread(f"{operation.name} expected one record, met {len(rows.good)}", backend=rows.backend)
-
-
-def _echoed(operation: Operation) -> tuple[str, ...]:
-    """Path parameters whose name a field of the answer bears."""
-    fields = {f.name for f in operation.fields}
-    return tuple(p.field.name for p in operation.params if p.where == "path" and p.field.name in fields)
-
-
-def _echo(names: Sequence[str], params: Mapping[str, Any], rows: Rows) -> None:
-    """Such a field must show the value asked for: another customer's answer is never passed on."""
-    for name in names:
-        if any(row[name] != params[name] for row in rows.good):
-            raise Misread(f"the answer's {name} is not the one asked for", backend=rows.backend)
 
 
 def _meta(operation: Operation, side: Side, rows: Rows) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class Settling:
         assert operation.legacy is not None
         assert operation.legacy.ask is not None
         ask = operation.legacy.ask
-        _, rows = self._read(ask.operation, template.filled(ask.params, params), replace(terms, fresh=True))
+        _, rows = self._read(ask.operation, template.filled(ask.params, params), replace(terms, fresh=True, wanted="legacy"))
         return {name: _text(rows.good[0][name]) for name in ask.shows}, rows.good[0]
 
     def _answer(self, operation: Operation, params: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

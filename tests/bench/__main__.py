@@ -2,7 +2,7 @@
 
     make bench                      all rows, about four minutes
     make bench ARGS="--only d"      one row of the issue: a-e over HTTP and in process, f start and memory,
-                                    g under granian, 3 a stalled mainframe
+                                    g under granian, h shadowing, 3 a stalled mainframe
     make bench ARGS=--quick         every row once, briefly: whether it runs, not how fast
 
 Everything runs on loopback in one run, server against server in turn. Figures are ratios to a bare Flask hello on gunicorn
@@ -25,7 +25,7 @@ from tests.bench.rounds import Load, loading
 from tests.bench.table import Row, markdown
 
 FULL, QUICK = Plan(9, 0.8, 3.0, 3), Plan(1, 0.2, 0.5, 1)
-ALL = "abcdefg3"
+ALL = "abcdefgh3"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +55,8 @@ def _rows(env: Mapping[str, str], folder: Path, load: Load, other: Load, plan: P
         yield from facades.rows(load, servers, plan)
         if "e" in keys:
             yield from facades.sessions(load, servers, plan)
+        if "h" in keys:
+            yield from facades.shadowing(load, servers, plan)
         if "3" in keys:
             yield from facades.stalled(load, other, servers, plan)
         if "f" in keys:

@@ -14,8 +14,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+from fixtures.customers import by_id
 from fixtures.host3270 import Host3270
 from fixtures.host3270.signon import User
 from fixtures.odbc import Ledger
@@ -25,10 +27,7 @@ LOGIN = "figway:bureau-secret"
 LONG = "ZZ000100A"
 """The national id whose credit answer has a hundred searches."""
 
-_CUSTOMER = (
-    '{"customer_id": "%s", "name": "HUGO FISCHER", "national_id": "EJ100000A", "line1": "196 CHURCH STREET", "town": "YORK",'
-    ' "postcode": "BD12 5EH", "since": "2010-10-13", "assets": "4000.00", "debt": "1250.50"}'
-)
+_NAMES = ("name", "national_id", "line1", "town", "postcode")
 _SEARCH = "<c:Search><c:Date>2026-0%d-11</c:Date><c:Lender>NORTHERN BANK</c:Lender><c:Amount>%d.50</c:Amount></c:Search>"
 _CREDIT = (
     '<?xml version="1.0" encoding="utf-8"?><soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body>'
@@ -44,7 +43,16 @@ Answer = Callable[[bytes, bytes], tuple[str, str]]
 
 def customer(head: bytes, _body: bytes) -> tuple[str, str]:
     """GET /customers/ID."""
-    return "application/json", _CUSTOMER % head.split(b" ", 2)[1].rpartition(b"/")[2].decode()
+    return "application/json", _customer(head.split(b" ", 2)[1].rpartition(b"/")[2].decode())
+
+
+@cache
+def _customer(id: str) -> str:
+    """What the mainframe knows too."""
+    one = by_id()[id]
+    owns = {name: f"{value}.00" for name, value in (("assets", one.assets), ("debt", one.debt)) if value is not None}
+    told = {"customer_id": id, "since": one.since.isoformat(), **{name: getattr(one, name) for name in _NAMES}, **owns}
+    return json.dumps(told, ensure_ascii=True)
 
 
 def credit(_head: bytes, body: bytes) -> tuple[str, str]:
@@ -101,7 +109,7 @@ def main(told: Path) -> None:
     settings = {
         "COREBANK_HOST": corebank[0], "COREBANK_PORT": str(corebank[1]), "MUTE_PORT": str(mute.getsockname()[1]),
         "ACCOUNTS_URL": f"http://{accounts[0]}:{accounts[1]}", "BUREAU_URL": f"http://{bureau[0]}:{bureau[1]}/credit",
-        "BUREAU_LOGIN": LOGIN,
+        "BUREAU_LOGIN": LOGIN, "MUTE_URL": f"http://127.0.0.1:{mute.getsockname()[1]}",
         "LEDGER_DSN": ledger.start(), **{f"{user.name}_LOGIN": f"{user.name}:{user.password}" for user in USERS},
     }  # fmt: skip
     fresh = told.with_suffix(".new")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,7 @@ systems:
   bureau: {{kind: soap, wsdl: wsdl/credit.wsdl, endpoint: "env:BUREAU_URL", security: {{username_token: "env:BUREAU_LOGIN"}}}}
   ledger: {{kind: odbc, dsn: "env:LEDGER_DSN", pool: {{max: 6, recycle: 15m}}, read_only: true}}
   accounts-api: {{kind: http, url: "env:ACCOUNTS_URL"}}
+  mute-api: {{kind: http, url: "env:MUTE_URL"}}
 """
 
 
@@ -56,14 +57,16 @@ def backends(folder: Path) -> Iterator[dict[str, str]]:
         child.wait(15)
 
 
-def catalogue(folder: Path, users: Sequence[str]) -> Path:
-    """Endpoints of every kind; `users` are the mainframe's for this facade."""
+def catalogue(folder: Path, users: Sequence[str], more: Mapping[str, str] | None = None) -> Path:
+    """Endpoints of every kind, and `more` by name; `users` are the mainframe's for this facade."""
     folder.mkdir()
     for name in ("screens", "wsdl"):
         shutil.copytree(FIXTURES / name, folder / name)
     (folder / "endpoints").mkdir()
     for file in [*HERE.glob("endpoints/*.yaml"), *(FIXTURES / "endpoints" / f"{name}.yaml" for name in BORROWED)]:
         shutil.copy(file, folder / "endpoints")
+    for name, text in (more or {}).items():
+        (folder / "endpoints" / f"{name}.yaml").write_text(text)
     listed = ", ".join(f'{{lu: {user}, credentials: "env:{user}_LOGIN"}}' for user in users)
     (folder / "systems.yaml").write_text(_SYSTEMS.format(users=listed))
     return folder

@@ -11,7 +11,7 @@ from typing import Any
 
 import jwt
 
-from tests.bench import estate
+from tests.bench import estate, shadowed
 from tests.bench.rounds import Load, Measured, Target, against, in_turn
 from tests.bench.servers import THREADS, Server, facade, peer
 from tests.bench.table import Row
@@ -24,6 +24,7 @@ OURS = [f"FIGW{n:02}" for n in range(1, 17)]
 GRANIANS = ["FIGW25"]
 THEIRS = [f"FIGW{n:02}" for n in range(17, 21)]
 MODELS = estate.FIXTURES.parent / "models"
+MOVED = {name: shadowed.endpoint(name, "mute-api" if name == "moved.stalled" else "accounts-api") for name in shadowed.NAMES.values()}
 NATIONAL_IDS = [f"EJ{n:06}A" for n in range(100000, 100040)]
 
 
@@ -41,7 +42,7 @@ class Plan:
 def figway(env: Mapping[str, str], folder: Path, users: list[str], server: str = "gunicorn") -> Iterator[Served]:
     """One worker, all endpoints, an API key for all of them."""
     folder.mkdir()
-    made = estate.catalogue(folder / "catalogue", users)
+    made = estate.catalogue(folder / "catalogue", users, MOVED)
     caller = operator(catalogue.load(made, MODELS))
     told = {**env, "FIGWAY_THREADS": str(THREADS), "FIGWAY_MODELS": str(MODELS), "FIGWAY_SERVER": server}
     with serving(told, [caller], folder, made) as served:
@@ -57,10 +58,11 @@ def get(server: Server, path: str, keys: list[str], expect: str = "%s", headers:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """All that run at once; `asked` are the targets by name; `took` is the facade's start in seconds."""
+    """All that run at once; `asked` are the targets by name; `took` is the facade's start in seconds, `state` its store."""
 
     figway: Server
     took: float
+    state: str
     headers: Mapping[str, str]
     asked: Mapping[str, Target]
 
@@ -105,7 +107,7 @@ def everything(env: Mapping[str, str], folder: Path, keys: str) -> Iterator[Serv
             quick, key = facade(served), _headers(served)
             named = {f"{name}, granian": paths[row] for row, name in (("a", "cached"), ("b", "passed"), ("c", "ledger"))}
             asked |= {name: get(quick, path, ids, text, key) for name, (_, path, ids, text) in named.items()}
-        yield Servers(server, ours.result().took, headers, asked)
+        yield Servers(server, ours.result().took, ours.result().state, headers, asked)
 
 
 def _headers(served: Served) -> dict[str, str]:
@@ -154,6 +156,13 @@ def sessions(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
         load.measure(servers.asked["customer"], count, plan.seconds)  # sessions sign on
         met = load.measure(servers.asked["customer"], count, plan.seconds * min(plan.rounds, 4))
         yield Row("e", f"3270, {count} at once", f"{met.rate:.0f} enquiries/s, p50 {met.p50 * 1000:.1f} ms, p99 {met.p99 * 1000:.1f} ms")
+
+
+def shadowing(load: Load, servers: Servers, plan: Plan) -> Iterator[Row]:
+    """What it costs a caller that the other side is asked too."""
+    paths = {name: f"/v1/{moved.replace('.', '/')}/%s" for name, moved in shadowed.NAMES.items()}
+    targets = {name: get(servers.figway, path, estate.CUSTOMERS, '"customer_id":"%s"', servers.headers) for name, path in paths.items()}
+    yield from shadowed.rows(load, servers.state, targets, plan.rounds, plan.seconds)
 
 
 def stalled(load: Load, other: Load, servers: Servers, plan: Plan) -> Iterator[Row]:

@@ -2,7 +2,8 @@
 
 It reads one job a line as JSON and answers with one line. A job asks `requests` in turn over `connections` kept-alive connections
 for `seconds`; an answer with the status that its request names must hold its text. A client that is told to come back later (503)
-does, after as long as it was told.
+does, after as long as it was told. With a `rate` (requests a second, of all connections) each client asks at its own fixed times, or at
+once when it is late.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Client:
     text: bytes = b""
     began: float = 0.0
     got: bytes = b""
+    due: float = 0.0
 
 
 class Clients:
@@ -61,13 +63,15 @@ class Clients:
         self._until = self._began + job["seconds"]
         self._open: dict[int, Client] = {}
         self._later: list[float] = []  # when those that were told to come back later do, on a new connection
-        for _ in range(job["connections"]):
-            self._dial()
+        self._pace = job["connections"] / job["rate"] if "rate" in job else 0.0
+        self._resting: list[Client] = []  # until they are due
+        for n in range(job["connections"]):
+            self._dial(self._began + self._pace * n / job["connections"])
 
     def run(self) -> Result:
         """Until the time is up and the last answer is there."""
         while (self._open or self._later) and time.monotonic() < self._until + PATIENCE:
-            for number, _ in self._poll.poll(0.05 if self._later else 0.5):
+            for number, _ in self._poll.poll(self._patience()):
                 self._read(self._open[number])
             self._come_back()
         self._result.lost += len(self._open)
@@ -76,6 +80,11 @@ class Clients:
         self._poll.close()
         self._result.seconds = self._last - self._began
         return self._result
+
+    def _patience(self) -> float:
+        """Seconds until somebody is due."""
+        due = min((client.due for client in self._resting), default=0.0)
+        return max(0.0, min(due - time.monotonic(), 0.5)) if due else 0.05 if self._later else 0.5
 
     def _read(self, client: Client) -> None:
         try:
@@ -103,7 +112,8 @@ class Clients:
     def _go_on(self, client: Client, *, closing: bool) -> None:
         shed = client.got.startswith(b"HTTP/1.1 503")
         if not closing and not shed and self._last < self._until:
-            self._send(client)
+            client.due = max(client.due + self._pace, self._last) if self._pace else 0.0
+            self._resting.append(client) if self._pace else self._send(client)
             return
         told = _LATER.search(client.got) if shed else None
         self._hang_up(client)
@@ -111,6 +121,9 @@ class Clients:
 
     def _come_back(self) -> None:
         now = time.monotonic()
+        for client in [client for client in self._resting if client.due <= now]:
+            self._resting.remove(client)
+            self._send(client) if now < self._until else self._hang_up(client)
         due = [when for when in self._later if when <= now]
         self._later = [when for when in self._later if now < when < self._until]
         for _ in due if now < self._until else ():
@@ -121,12 +134,12 @@ class Clients:
         client.got, client.began = b"", time.monotonic()
         client.sock.sendall(request)
 
-    def _dial(self) -> None:
+    def _dial(self, due: float = 0.0) -> None:
         sock = socket.create_connection(self._address, 10)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poll.register(sock, select.EPOLLIN)
-        self._open[sock.fileno()] = client = Client(sock)
-        self._send(client)
+        self._open[sock.fileno()] = client = Client(sock, due=due)
+        self._resting.append(client) if self._pace else self._send(client)
 
     def _hang_up(self, client: Client) -> None:
         del self._open[client.sock.fileno()]

@@ -73,10 +73,10 @@ class Load:
         assert not told["wrong"], f"wrong answers: {told}"
         return told
 
-    def measure(self, target: Target, connections: int, seconds: float) -> Slice:
+    def measure(self, target: Target, connections: int, seconds: float, **limits: float) -> Slice:
         """One slice; every answer must be right."""
         before = target.server.cpu()
-        told = self.ask(target, connections, seconds=seconds)
+        told = self.ask(target, connections, seconds=seconds, **limits)
         used = target.server.cpu() - before
         assert set(told["statuses"]) == {str(status) for _, status, _ in target.requests}, told
         assert not told["lost"], told

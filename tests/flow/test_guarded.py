@@ -52,7 +52,7 @@ def figway(line: Proxy, tmp_path: Path) -> Iterator[Figway]:
 
 def accounts(parts: Figway) -> tuple[Answer, float]:
     began = time.monotonic()
-    answer = live.ask(parts.service, parts.catalogue.operations["accounts.list"], CUSTOMER, side="modern")
+    answer = live.ask(parts.service, parts.catalogue.operations["accounts.list"], CUSTOMER, wanted="modern")
     return answer, time.monotonic() - began
 
 

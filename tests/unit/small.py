@@ -14,14 +14,14 @@ from typing import Any
 from adapters.base import Call, Record, Reply, Ticket
 from adapters.errors import AdapterError, Missing
 from scoring.store import Store as Models
-from wrapper.operation import Auth, Catalogue, Field, Operation, Param, Part, Quality, ReadRule, Source, System
+from wrapper.operation import Auth, Catalogue, Field, Migration, Operation, Param, Part, Quality, ReadRule, Source, System
 from wrapper.policy.keys import ANY, Caller
 from wrapper.request import Answer, Given, Request
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.state.store import Store
 
-OPEN: list[Store] = []  # closed after each test by conftest.py
+OPEN: list[Store | Service] = []  # closed after each test by conftest.py, the last one first
 ALICE = Caller("alice", frozenset({"things:read", "things:write"}), claims={"customer": frozenset({ANY})})
 
 
@@ -90,12 +90,21 @@ def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Oper
 
 
 def service(
-    folder: Path, back_end: Scripted, *operations: Operation, kept: type[Store] = Store, waiters: int = 16
+    folder: Path, back_end: Scripted, *operations: Operation, modern: Scripted | None = None, kept: type[Store] = Store, waiters: int = 16
 ) -> tuple[Service, Store]:
-    catalogue = Catalogue({"scripted": System("scripted", "scripted", {}, 1)}, {op.name: op for op in operations}, "hash")
+    sides = {"scripted": back_end} | ({"modern": modern} if modern is not None else {})
+    catalogue = Catalogue({name: System(name, "scripted", {}, 1) for name in sides}, {op.name: op for op in operations}, "hash")
     store = kept(f"sqlite:///{folder}/state.sqlite")
-    OPEN.append(store)
-    return Service(catalogue, {"scripted": back_end}, store, Scorer(catalogue, Models(folder)), ("tests",), waiters), store
+    made = Service(catalogue, sides, store, Scorer(catalogue, Models(folder)), ("tests",), waiters)
+    OPEN.extend([store, made])
+    return made, store
+
+
+def moving(name: str = "things.get", terms: Migration | None = None, **changes: Any) -> Operation:
+    """A read that both sides answer, on its way; its key is its id."""
+    terms = replace(terms or Migration(), highest="retired", key="id")
+    modern = Source("modern", "scripted", AnyTarget(), {"amount": ReadRule("amount", "plain")})
+    return operation(name, modern=modern, migration=terms, group="things", **changes)
 
 
 def request(id: str = "7", caller: Caller = ALICE, **more: Any) -> Request:

@@ -172,18 +172,15 @@ def test_a_background_call_takes_only_a_place_to_spare_waits_for_none_and_is_nob
     assert len(world.back_end.calls) == 2
 
 
-def test_a_background_call_is_not_repeated_and_its_failures_count_but_it_is_no_probe() -> None:
+def test_a_background_call_is_not_repeated_its_failures_count_and_it_is_a_probe_like_any_other() -> None:
     world = World(Unavailable("gone"), *sick(2), takes=1.0)
     for _ in range(3):
         world.heard(background=True)
     assert len(world.back_end.calls) == 3
     assert world.state is State.OPEN
     world.clock.pass_by(5)
-    assert isinstance(world.heard(background=True), CircuitOpen)
-    assert (len(world.back_end.calls), world.state) == (3, State.OPEN)
-    world.ask()
     world.ask(background=True)
-    assert len(world.back_end.calls) == 5
+    assert (len(world.back_end.calls), world.state) == (4, State.CLOSED)
 
 
 # the breaker

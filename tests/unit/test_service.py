@@ -17,6 +17,7 @@ from wrapper import functions
 from wrapper.operation import Auth, Field, Param, Part, Quality
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, Inadequate, Invalid, NoSuchThing
+from wrapper.traffic import TESTER
 
 
 def serve(folder: Path, back_end: Scripted, op: Any, **asked: Any) -> Any:
@@ -90,7 +91,7 @@ def test_unknown_parameters_are_refused_and_reach_no_back_end(tmp_path: Path) ->
 
 def test_an_endpoint_without_a_modern_side_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoSuchThing, match="no modern side"):
-        serve(tmp_path, Scripted(), operation(), side="modern")
+        serve(tmp_path, Scripted(), operation(), wanted="modern", caller=replace(ALICE, scopes=ALICE.scopes | {TESTER}))
 
 
 def test_a_part_has_its_own_deadline_within_the_joins(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -55,7 +55,7 @@ class Batch:
     """
 
     keys: dict[tuple[Epoch, Feed, str, str], bool] = field(default_factory=dict, repr=False)
-    counts: Counter[tuple[Epoch, str]] = field(default_factory=Counter)
+    counts: defaultdict[tuple[Epoch, str], float] = field(default_factory=lambda: defaultdict(float))
     recent: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     consumers: dict[tuple[str, str, str, str], Calls] = field(default_factory=dict)

@@ -71,6 +71,12 @@ class Evidence(Table):
         """Of each epoch of an endpoint, the one that was recorded last first."""
         return self._facts("endpoint = ? ORDER BY last DESC, began DESC LIMIT ?", endpoint, limit)
 
+    def newest_build(self, endpoint: str) -> str:
+        """Of the epoch that was recorded last, "" when nothing ever was."""
+        with self._db.reading() as tx:
+            row = tx.one("SELECT build FROM epochs WHERE endpoint = ? ORDER BY last DESC, began DESC LIMIT 1", (endpoint,))
+        return "" if row is None else str(row["build"])
+
     def recent(self, endpoint: str, since: float) -> dict[str, float]:
         """What was counted in the slices that begin at `since` (seconds since 1970) or later: nothing of what was before."""
         with self._db.reading() as tx:

@@ -1,0 +1,136 @@
+"""What a process has seen of its traffic, on its way to the state store: added up in memory, told twice a second by one thread.
+
+Nothing here holds up or fails a request. What a killed process has not told was not counted by anybody; while the store is away it waits,
+up to MOST keys, and what comes beyond that is counted as dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from wrapper import log
+from wrapper.migration.facts import SLICE, Batch, Calls, Epoch, Feed, Sample
+from wrapper.operation import Operation, Side
+from wrapper.problems import NotReady
+
+FLUSH = 0.5
+CALLS = 5.0  # seconds that mere calls wait: nothing is decided by them
+MOST = 50_000  # keys that wait for the store
+
+
+class Told(Protocol):
+    """The state store's side."""
+
+    def record(self, batch: Batch, within: float = ...) -> None: ...
+
+
+class Ledger:
+    """Thread-safe. The thread begins with the first thing to tell."""
+
+    def __init__(self, store: Told, clock: Callable[[], float] = time.time) -> None:
+        self._store, self._clock = store, clock
+        self._batch, self._lock = Batch(), threading.Lock()
+        self._telling, self._stop, self._thread = threading.Lock(), threading.Event(), False
+        self._flushed = 0.0
+
+    def served(self, operation: Operation, consumer: str, side: Side, seconds: float, failed: bool, tracked: bool) -> None:
+        """A caller's request was answered by this side; `seconds` of its back end, 0 for what was kept. `tracked`: it counts
+        for a rollback."""
+        now = self._clock()
+        day, slice = datetime.fromtimestamp(now, UTC).date().isoformat(), int(now) // SLICE
+        with self._lock:
+            calls = self._batch.consumers.setdefault((operation.name, consumer, side, day), Calls())
+            calls.calls += 1
+            calls.seconds += seconds
+            calls.first, calls.last = min(calls.first, now), now
+            if tracked:
+                self._batch.recent[operation.name, slice, f"served:{side}"] += 1
+                if failed:
+                    self._batch.recent[operation.name, slice, f"failed:{side}"] += 1
+        self._begin()
+
+    def count(self, epoch: Epoch, counts: Mapping[str, float], recent: tuple[str, ...] = ()) -> None:
+        """More of each of `counts`; `recent` are counted for the endpoint's recent past too."""
+        slice = int(self._clock()) // SLICE
+        with self._lock:
+            for name, number in counts.items():
+                if number:
+                    self._batch.counts[epoch, name] += number
+            for name in recent:
+                self._batch.recent[epoch.endpoint, slice, name] += 1
+        self._begin()
+
+    def key(self, epoch: Epoch, feed: Feed, group: str, key: str, differed: bool) -> None:
+        """A key was compared. One that has differed once stays so."""
+        with self._lock:
+            known = self._batch.keys
+            if len(known) >= MOST:
+                self._batch.counts[epoch, "dropped"] += 1
+                return
+            known[epoch, feed, group, key] = differed or known.get((epoch, feed, group, key), False)
+        self._begin()
+
+    def sample(self, sample: Sample) -> None:
+        with self._lock:
+            if len(self._batch.samples) < MOST // 100:
+                self._batch.samples.append(sample)
+        self._begin()
+
+    def flush(self) -> bool:
+        """Tell the store all that is there; False when it is away, and all is kept."""
+        with self._telling:
+            with self._lock:
+                batch, self._batch = self._batch, Batch()
+                self._flushed = time.monotonic()
+            if not batch:
+                return True
+            try:
+                self._store.record(batch)
+            except NotReady:
+                self._keep(batch)
+                return False
+            except Exception as error:  # noqa: BLE001 - told once: the same batch would fail again
+                log.get().error("ledger", outcome=type(error).__name__, exc_info=error)
+            return True
+
+    def close(self) -> None:
+        """The last flush."""
+        self._stop.set()
+        self.flush()
+
+    def _keep(self, batch: Batch) -> None:
+        """What could not be told comes before what has come since."""
+        with self._lock:
+            newer, self._batch = self._batch, batch
+            for key, differed in newer.keys.items():
+                batch.keys[key] = differed or batch.keys.get(key, False)
+            for counted, number in newer.counts.items():
+                batch.counts[counted] += number
+            batch.recent.update(newer.recent)
+            batch.samples.extend(newer.samples)
+            for place, calls in newer.consumers.items():
+                known = batch.consumers.setdefault(place, Calls())
+                known.calls, known.seconds = known.calls + calls.calls, known.seconds + calls.seconds
+                known.first, known.last = min(known.first, calls.first), max(known.last, calls.last)
+
+    def _begin(self) -> None:
+        if self._thread or self._stop.is_set():
+            return
+        with self._lock:
+            if self._thread:
+                return
+            try:
+                threading.Thread(target=self._run, name="figway-ledger", daemon=True).start()
+                self._thread = True
+            except RuntimeError:
+                pass  # no thread to be had: the next one tries again
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH):
+            batch = self._batch
+            if batch.keys or batch.counts or batch.recent or batch.samples or time.monotonic() - self._flushed >= CALLS:
+                self.flush()

@@ -1,0 +1,33 @@
+"""One question of a caller, answered by one side: what is to be compared with the other side's answer later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.errors import AdapterError
+from wrapper.migration.compare import Failure
+from wrapper.operation import Operation, Side
+from wrapper.problems import RequestError
+from wrapper.rows import Rows
+
+Said = Rows | Failure
+
+
+@dataclass(slots=True)
+class Asked:
+    """`due`: it counts as evidence and may be asked again. `score` gives the score that an answer with these rows instead would have."""
+
+    operation: Operation
+    side: Side
+    params: Mapping[str, Any] = field(repr=False)
+    said: Said = field(repr=False)
+    seconds: float
+    due: bool
+    score: Callable[[Rows], Any] | None = field(default=None, repr=False)
+
+
+def failure(error: AdapterError | RequestError) -> Failure:
+    """An error as it is compared: both sides' statuses and classes are the facade's own."""
+    return Failure(error.status, type(error).__name__)

@@ -1,0 +1,129 @@
+"""Which side a request goes to now, and what came of it: the standing of its endpoint, and the writes that one side lacks.
+
+    stage, share, consumer, tester    decide.py, by the standing that this process knows (standings.py)
+    a write that one side lacks       reads of its key go to the other side, whatever the share says; where that can't be, 503
+
+What was answered is counted (ledger.py) and handed on for comparison (shadow.py). Nothing here waits, but for the store where a group's
+writes go to one side first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Protocol
+
+from adapters.errors import AdapterError
+from wrapper.ledger import Ledger
+from wrapper.migration.asked import Asked, failure
+from wrapper.migration.decide import Choice, Standing, decide
+from wrapper.operation import Catalogue, Operation, Side
+from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError
+from wrapper.request import Request, Terms
+from wrapper.rows import Rows
+from wrapper.shadow import comparable, key_of
+from wrapper.standings import Standings
+
+TESTER = "migration:test"
+"""The scope of callers whose `Figway-Side` is heeded."""
+LEGACY, MODERN = Choice("legacy"), Choice("modern")
+
+
+class Legs(Protocol):
+    """Writes that one side has and the other has not (the state store). Raises NotReady."""
+
+    def lacking(self, family: str, key: str) -> frozenset[Side]: ...
+
+
+class Traffic:
+    """Thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, standings: Standings, legs: Legs, ledger: Ledger) -> None:
+        self._standings, self._legs, self._ledger = standings, legs, ledger
+        self._written = {op.group for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only"}
+
+    def standing(self, operation: Operation) -> Standing:
+        """Raises NotReady when it was never known here."""
+        return self._standings.of(operation.name)
+
+    def choose(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> Choice:
+        """The side to ask. Raises NotReady, or NoSuchThing for a side that there is not."""
+        if operation.modern is None or operation.migration is None or (operation.legacy is None and terms.wanted is None):
+            return self._only(operation, terms)
+        if operation.effect != "read" and operation.migration.writes == "legacy_only":
+            return LEGACY
+        key = key_of(operation, params)
+        choice = decide(self.standing(operation), operation.group, key, terms.consumer, terms.wanted)
+        if operation.effect == "read" and operation.group in self._written and terms.wanted is None:
+            return self._following(operation, key, choice)
+        return choice
+
+    def lacking(self, operation: Operation, params: Mapping[str, Any]) -> frozenset[Side]:
+        """The sides that lack a write of what these parameters are about. Raises NotReady."""
+        return self._legs.lacking(operation.group, key_of(operation, params)) if operation.group in self._written else frozenset()
+
+    def watch(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms) -> Watch:
+        """Around the asking."""
+        return Watch(self._ledger, operation, choice, params, terms, self._tracked(operation, choice))
+
+    def _tracked(self, operation: Operation, choice: Choice) -> bool:
+        """Whether what comes of it counts, for or against a promotion."""
+        if operation.migration is None or operation.modern is None or operation.legacy is None or not choice.evidence:
+            return False
+        return self.standing(operation).stage in ("shadow", "canary", "modern")
+
+    def _only(self, operation: Operation, terms: Terms) -> Choice:
+        side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")
+        if (operation.legacy if side == "legacy" else operation.modern) is None:
+            raise NoSuchThing(f"{operation.name} has no {side} side")
+        return Choice(side, evidence=terms.wanted is None)
+
+    def _following(self, operation: Operation, key: str, choice: Choice) -> Choice:
+        """Reads follow the writes: what a side lacks is never shown as the truth."""
+        lacking = self._legs.lacking(operation.group, key)
+        if choice.side not in lacking:
+            return choice
+        other: Side = "modern" if choice.side == "legacy" else "legacy"
+        if other in lacking or (other == "modern" and self._standings.killed(operation.name)):
+            raise NotReady(
+                "this record was changed on a side that can't be asked now: it is shown again when the change is on both",
+                headers={"Retry-After": "5"},
+            )
+        return replace(choice, side=other, evidence=False)
+
+
+class Watch:
+    """One asking of one side; `rows` are told before the block ends."""
+
+    def __init__(
+        self, ledger: Ledger, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, tracked: bool
+    ) -> None:
+        self._ledger, self._operation, self._choice, self._params, self._terms = ledger, operation, choice, params, terms
+        self._tracked = tracked
+        self.rows: Rows | None = None
+
+    def __enter__(self) -> Watch:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        said = self.rows or (failure(error) if isinstance(error, AdapterError | RequestError) else None)
+        if said is None:
+            return
+        rows, operation, side = self.rows, self._operation, self._choice.side
+        seconds = time.monotonic() - self._began
+        kept = rows is not None and rows.age is not None
+        status = 200 if rows is not None else said.status  # type: ignore[union-attr]
+        if self._terms.wanted is None and self._terms.consumer:  # no tester, and nobody of ours
+            self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, status >= 500, self._tracked)
+        if self._tracked and not kept and comparable(operation) and not (side == "legacy" and status in (503, 504)):
+            self._terms.asked.append(Asked(operation, side, self._params, said, seconds, due=True))
+
+
+def wanted(request: Request) -> Side | None:
+    """The side that a tester wants. Raises Forbidden."""
+    if request.wanted is not None and TESTER not in request.caller.scopes:
+        raise Forbidden(f"Figway-Side needs the scope {TESTER}")
+    return request.wanted

@@ -20,7 +20,7 @@ from tests import needs
 from tests.adapters.odbc_asking import ask, door, statement
 from tests.live import CATALOGUE, ROOT
 from tests.postgres import cluster
-from wrapper import catalogue
+from wrapper import catalogue, operation
 from wrapper.catalogue import schema, strict_yaml
 
 PAGE = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
@@ -47,7 +47,8 @@ def test_every_word_of_a_closed_list_is_on_the_page() -> None:
     words = {
         *schema.TYPES,
         *schema.MASKS,
-        *schema.STAGES,
+        *operation.STAGES,
+        *operation.POLICIES,
         *schema.CONVERTERS,
         *template.DATES,
         *FUNCTIONS,

@@ -102,6 +102,13 @@ def test_what_is_not_enforced_yet_is_noted(folder: Path) -> None:
     assert "endpoints/credit.check.yaml:25: note: limits.rate is checked, and not enforced by this version" in noted
 
 
+def test_an_endpoint_that_nothing_takes_back_is_noted(folder: Path) -> None:
+    file = folder / "endpoints" / "notes.change.yaml"
+    file.write_text(file.read_text().replace("  roll_back_when: {errors_over: 1%, within: 5m, min_count: 20}\n", ""))
+    noted = [str(note) for note in catalogue.check(folder)[1]]
+    assert "endpoints/notes.change.yaml:17: note: nothing takes it back by itself when modern fails: say roll_back_when" in noted
+
+
 def test_a_write_beside_cached_reads_that_invalidates_nothing_is_noted(folder: Path) -> None:
     def noted() -> list[str]:
         return [str(note) for note in catalogue.check(folder)[1] if "invalidates" in str(note)]

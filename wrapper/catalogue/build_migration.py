@@ -23,6 +23,12 @@ def share(text: str) -> Decimal:
     return Decimal(text.removesuffix("%")) / 100
 
 
+def texts(values: Any) -> tuple[str, ...]:
+    """One value or a list, as JSON has them."""
+    listed = values if isinstance(values, list) else [values]
+    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in listed)
+
+
 def migration(endpoint: Mapping[str, Any], report: Report) -> Migration | None:
     """Of the whole file, since the key may be told by its parameters. None when it has no such block."""
     if "migration" not in endpoint:
@@ -67,7 +73,7 @@ def _gates(raw: Mapping[str, Any]) -> Gates:
         confidence=float(share(raw["confidence"])),
         period=seconds(raw["period_at_least"]),
         unseen=float(share(raw.get("unseen_at_most", "5%"))),
-        must_have_seen={name: _texts(values) for name, values in raw.get("must_have_seen", {}).items()},
+        must_have_seen={name: texts(values) for name, values in raw.get("must_have_seen", {}).items()},
         errors=_share(raw, "errors_at_most"),
         p95_ratio=number("p95_ratio_at_most"),
         score_drift=number("score_drift_at_most"),
@@ -81,12 +87,6 @@ def _roll_back(raw: Mapping[str, Any]) -> RollBack:
 
 def _share(raw: Mapping[str, Any], name: str) -> float | None:
     return float(share(raw[name])) if name in raw else None
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    """One value or a list, as JSON has them."""
-    listed = values if isinstance(values, list) else [values]
-    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in listed)
 
 
 def _day(raw: Mapping[str, Any], name: str, report: Report) -> date | None:

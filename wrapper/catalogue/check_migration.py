@@ -1,76 +1,70 @@
-"""The way from legacy to modern: can its gates be met, will its rollback hold still, and does a write stay single?"""
+"""The way from legacy to modern: is there one, can its gates be met, will its rollback hold still, and are callers told of its end?"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from adapters.blocks import instead
+from wrapper.catalogue import check_compare, check_group
 from wrapper.catalogue.build import Endpoint
-from wrapper.catalogue.build_migration import share
-from wrapper.catalogue.estate import Estate, Told
+from wrapper.catalogue.build_migration import share, texts
+from wrapper.catalogue.estate import Estate, Told, beyond, terms
 from wrapper.catalogue.found import Path
 
+PARTS = 10_000  # of a share, as in migration.decide
 _ALWAYS = (200, 202, 400, 404, 422)  # what an endpoint may answer without an error rule
 
 
 def stages(endpoint: Endpoint, _: Estate) -> Told:
     """What a stage needs: somewhere to go, and no side effect asked for twice."""
-    raw = _raw(endpoint)
+    raw, at = terms(endpoint), ("migration", "highest_stage")
     stage = raw.get("highest_stage", "legacy")
     if stage != "legacy" and "modern" not in endpoint.raw:
-        yield ("migration", "highest_stage"), f"'{stage}' needs a modern block, and there is none"
-    if stage == "legacy" and "promote_when" in raw:
-        yield ("migration", "promote_when"), "the gate can never be met: highest_stage is legacy, so there is nothing to be promoted to"
+        yield at, f"'{stage}' needs a modern block, and there is none"
     if endpoint.operation.effect == "write" and stage == "shadow":
-        yield ("migration", "highest_stage"), "a write can't be shadowed: both sides would do it"
-    if endpoint.operation.effect == "write" and "compare" in raw:
-        yield ("migration", "compare"), "a write can't be compared: both sides would do it"
-    if endpoint.raw.get("legacy", {}).get("repeat") == "never":
-        if stage == "shadow":
-            yield ("migration", "highest_stage"), "`repeat: never` forbids shadowing: every request would be asked twice"
-        for key in ("sample", "self_sample"):
-            if share(raw.get("compare", {}).get(key, "0%")):
-                yield ("migration", "compare", key), f"`repeat: never` forbids {key}: it asks again"
-
-
-def compare(endpoint: Endpoint, _: Estate) -> Told:
-    """What is compared exists, and something is left to compare."""
-    raw, shape = _raw(endpoint).get("compare", {}), endpoint.operation.shape
-    paths = {f"{shape}.{name}": name for name in endpoint.fields}
-    for n, path in enumerate(raw.get("ignore", ())):
-        if path not in paths:
-            yield (
-                ("migration", "compare", "ignore", n),
-                f"compare.ignore names '{path}', which the response does not have{instead(path, paths)}",
-            )
-    if paths.keys() <= set(raw.get("ignore", ())):
-        yield ("migration", "compare", "ignore"), "every field is ignored: nothing is compared"
-    order = raw.get("order_by")
-    if order is not None and (shape != "items" or order not in endpoint.fields):
-        yield (
-            ("migration", "compare", "order_by"),
-            f"compare.order_by names '{order}', which is not a field of items{instead(order, endpoint.fields)}",
-        )
+        yield at, "a write can't be shadowed: both sides would do it"
+    if raw.get("promotion") == "automatic" and not (beyond(endpoint, "shadow") and "roll_back_when" in raw):
+        told = "a highest_stage of canary or beyond, and roll_back_when: what moves by itself goes back by itself"
+        yield ("migration", "promotion"), f"`promotion: automatic` needs {told}"
+    shares = [share(step) for step in raw.get("steps", ())]
+    for n, step in enumerate(shares):
+        if not 0 < step < 1 or step * PARTS % 1:
+            yield ("migration", "steps", n), f"a step is more than 0% and less than 100%, in hundredths of a percent; met {raw['steps'][n]}"
+        elif step <= max(shares[:n], default=0):
+            yield ("migration", "steps", n), f"the steps must ascend: {raw['steps'][n]} comes after {raw['steps'][n - 1]}"
 
 
 def gate(endpoint: Endpoint, estate: Estate) -> Told:
-    """A gate that can never be met would keep a team waiting for ever."""
-    raw = _raw(endpoint)
+    """A gate that can never be met would keep a team waiting for ever, and one that asks for nothing shows nothing."""
+    raw = terms(endpoint)
     promote, at = raw.get("promote_when"), ("migration", "promote_when")
     if promote is None:
+        if endpoint.operation.effect == "read" and beyond(endpoint, "shadow"):
+            yield ("migration",), f"nothing would ever be shown before it goes to {raw['highest_stage']}: say promote_when"
         return
-    if share(promote["parity_at_least"]) == 1:
-        yield (*at, "parity_at_least"), "the gate can never be met: no sample shows a parity of 100%; say 99.9%"
-    if share(promote["confidence"]) == 1:
-        yield (*at, "confidence"), "the gate can never be met: no sample gives a confidence of 100%; say 95%"
+    if endpoint.operation.effect == "write":
+        yield at, "the gate can never be met: a write is never compared; it goes after the reads of its group"
+    elif not beyond(endpoint, "legacy"):
+        yield at, "the gate can never be met: highest_stage is legacy, so there is nothing to be promoted to"
     if not share(raw.get("compare", {}).get("sample", "100%")):
         yield ("migration", "compare", "sample"), "the gate can never be met: with a sample of 0% nothing is compared"
-    if "score_drift_at_most" in promote and not _scored(endpoint, estate):
-        yield (*at, "score_drift_at_most"), "the gate can never be met: nothing scores this endpoint's answers"
+    yield from _proof(promote, at)
+    for key in ("score_drift_at_most", "score_flips_at_most"):
+        if key in promote and not _scored(endpoint, estate):
+            yield (*at, key), "the gate can never be met: nothing scores this endpoint's answers"
     yield from _seen(promote.get("must_have_seen", {}), endpoint, (*at, "must_have_seen"))
+
+
+def _proof(promote: Mapping[str, Any], at: Path) -> Told:
+    for key, told, example in (("parity_at_least", "shows a parity", "99.9%"), ("confidence", "gives a confidence", "95%")):
+        if share(promote[key]) == 1:
+            yield (*at, key), f"the gate can never be met: no sample {told} of 100%; say {example}"
+        elif not share(promote[key]):
+            yield (*at, key), f"the gate asks for nothing: any sample {told} of 0%; say {example}"
 
 
 def _scored(endpoint: Endpoint, estate: Estate) -> bool:
@@ -107,14 +101,14 @@ def _statuses(values: list[int], endpoint: Endpoint, path: Path) -> Told:
 
 
 def _words(name: str, values: Any, allowed: tuple[str, ...], path: Path) -> Told:
-    for value in values if isinstance(values, list) else [values]:
+    for value in texts(values):
         if allowed and value not in allowed:
             yield path, f"the gate can never be met: '{name}' is never '{value}'{instead(value, allowed)}"
 
 
 def rollback(endpoint: Endpoint, _: Estate) -> Told:
     """A rollback must not fire on one bad call, nor on what was good enough to be promoted."""
-    raw = _raw(endpoint)
+    raw = terms(endpoint)
     back, at = raw.get("roll_back_when"), ("migration", "roll_back_when")
     if back is None:
         return
@@ -122,6 +116,8 @@ def rollback(endpoint: Endpoint, _: Estate) -> Told:
         yield at, "a rollback needs a min_count: without it the first failed call of a quiet night rolls back"
     if "errors_over" not in back and "parity_below" not in back:
         yield at, "a rollback needs errors_over or parity_below: it has nothing to fire on"
+    if "parity_below" in back and endpoint.operation.effect == "write":
+        yield (*at, "parity_below"), "parity_below never fires: a write is never compared"
     promoted = raw.get("promote_when", {}).get("parity_at_least")
     if promoted is not None and share(back.get("parity_below", "0%")) >= share(promoted):
         yield (
@@ -133,26 +129,31 @@ def rollback(endpoint: Endpoint, _: Estate) -> Told:
 
 
 def dates(endpoint: Endpoint, _: Estate) -> Told:
-    raw, terms = _raw(endpoint), endpoint.operation.migration
-    if terms is None:
+    raw, told = terms(endpoint), endpoint.operation.migration
+    if told is None:
         return
-    if terms.sunset and terms.deprecated and terms.sunset < terms.deprecated:
+    if told.sunset and told.deprecated and told.sunset < told.deprecated:
         yield ("migration", "sunset"), f"the sunset {raw['sunset']} is before the deprecation {raw['deprecated']}"
     for key, what in (("sunset", "a sunset"), ("brown_outs", "a brown-out")):
         if key in raw and "deprecated" not in raw:
             yield ("migration", key), f"{what} without a deprecation takes callers by surprise: say when it is `deprecated`"
+    for begin, end in told.brown_outs:
+        if told.deprecated and begin < _midnight(told.deprecated):
+            yield ("migration", "brown_outs"), f"the brown-out of {begin.isoformat()} is before the deprecation {raw['deprecated']}"
+        if told.sunset and end > _midnight(told.sunset):
+            yield ("migration", "brown_outs"), f"the brown-out until {end.isoformat()} is not before the sunset {raw['sunset']}"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def successor(endpoint: Endpoint, _: Estate) -> Told:
     """Its link can be made of the request's own path."""
     placed = re.findall(r"\{(\w+)\}", endpoint.operation.path)
-    for name in re.findall(r"\{(\w+)\}", _raw(endpoint).get("successor", "")):
+    for name in re.findall(r"\{(\w+)\}", terms(endpoint).get("successor", "")):
         if name not in placed:
             yield ("migration", "successor"), f"successor names '{name}', which the route does not have{instead(name, placed)}"
 
 
-def _raw(endpoint: Endpoint) -> Mapping[str, Any]:
-    return endpoint.raw.get("migration", {})  # type: ignore[no-any-return]
-
-
-CHECKS = (stages, compare, gate, rollback, dates, successor)
+CHECKS = (stages, gate, rollback, dates, successor, *check_compare.CHECKS, *check_group.CHECKS)

@@ -10,7 +10,7 @@ from typing import Any
 from scoring.card import Card
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.found import Path
-from wrapper.operation import System
+from wrapper.operation import STAGES, Stage, System
 
 Told = Iterator[tuple[Path, str]]
 
@@ -40,3 +40,13 @@ def response(endpoint: Endpoint) -> tuple[Mapping[str, Any], Path]:
     """The raw fields of the answer, and where they stand."""
     shape = endpoint.operation.shape
     return endpoint.raw["response"][shape], ("response", shape)
+
+
+def terms(endpoint: Endpoint) -> Mapping[str, Any]:
+    """The raw migration block; empty when there is none."""
+    return endpoint.raw.get("migration", {})  # type: ignore[no-any-return]
+
+
+def beyond(endpoint: Endpoint, stage: Stage) -> bool:
+    """Whether it may go further than `stage`."""
+    return STAGES.index(terms(endpoint).get("highest_stage", "legacy")) > STAGES.index(stage)

@@ -1,9 +1,9 @@
-"""What a catalogue declares that is checked, but that this version does not enforce yet: better said than assumed."""
+"""What is no fault of a catalogue, and better said than assumed: what is not enforced yet, and what was left out that few would want to."""
 
 from __future__ import annotations
 
 from wrapper.catalogue.build import Endpoint
-from wrapper.catalogue.estate import Estate, Told
+from wrapper.catalogue.estate import Estate, Told, beyond, terms
 from wrapper.operation import System
 
 
@@ -11,6 +11,8 @@ def of_endpoint(endpoint: Endpoint, estate: Estate) -> Told:
     yield from _unsaid(endpoint, estate)
     if "rate" in endpoint.operation.limits:
         yield ("limits", "rate"), "limits.rate is checked, and not enforced by this version"
+    if beyond(endpoint, "shadow") and "roll_back_when" not in terms(endpoint):
+        yield ("migration",), "nothing takes it back by itself when modern fails: say roll_back_when"
 
 
 def _unsaid(endpoint: Endpoint, estate: Estate) -> Told:

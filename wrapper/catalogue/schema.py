@@ -12,60 +12,13 @@ from typing import Any
 from adapters import registry
 from adapters.blocks import strict
 from wrapper import convert
-from wrapper.operation import POLICIES as POLICIES
-from wrapper.operation import STAGES as STAGES
+from wrapper.catalogue.schema_migration import MIGRATION
+from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, named, percent, said, text, whole
 
 Schema = Mapping[str, Any]
 
-NAME = "^[a-z][a-z0-9_]{0,63}$"
-DURATION = "^[1-9][0-9]{0,5}(ms|s|m|h|d)$"
-PERCENT = "^(100|[1-9]?[0-9](\\.[0-9]{1,4})?)%$"
-RATE = "^[1-9][0-9]{0,5}/(s|m|h)$"
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
 MASKS = ("last4", "initials", "hidden")
-
-
-def named(of: Any, what: str, pattern: str = NAME) -> dict[str, Any]:
-    """A map whose keys are names."""
-    names = {"pattern": pattern, "patternErrorMessage": f"{what} is written in small letters, digits and _"}
-    return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": of}
-
-
-def text(description: str = "", pattern: str = "", example: str = "") -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "string", "minLength": 1}
-    if description:
-        made["description"] = description
-    return {**made, "pattern": pattern, "patternErrorMessage": f"expected {example}"} if pattern else made
-
-
-def said(schema: Any, description: str) -> dict[str, Any]:
-    return {**schema, "description": description}
-
-
-def listed(items: Any, description: str = "") -> dict[str, Any]:
-    made = {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
-    return said(made, description) if description else made
-
-
-def whole(low: int, high: int, description: str = "") -> dict[str, Any]:
-    made = {"type": "integer", "minimum": low, "maximum": high}
-    return said(made, description) if description else made
-
-
-def duration(description: str = "") -> dict[str, Any]:
-    return text(description, DURATION, "a duration like 500ms, 8s, 10m, 6h or 35d")
-
-
-def percent(description: str = "") -> dict[str, Any]:
-    return text(description, PERCENT, "a percentage from 0% to 100%, like 99.9%")
-
-
-FLAG = {"type": "boolean"}
-WORD = text()
-RATIO = text("", RATE, "a rate like 5/s, 100/m or 1000/h")
-_MOMENT = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})"
-SPAN = text("", f"^{_MOMENT}/{_MOMENT}$", "two times with Z or an offset, like 2026-12-20T00:00Z/2027-01-05T00:00Z")
-DAY = text("", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date like 2026-12-01")
 ENDPOINT_NAME = text("", r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$", "a name like accounts.list")
 CONVERTERS = sorted({*convert.NAMED, "yymmdd"})
 
@@ -156,65 +109,6 @@ _LIMITS = strict(
         probe_every=duration("how long it is left alone, and then between probes"),
     ),
 )
-_SEEN = {
-    "type": "object",
-    "minProperties": 1,
-    "additionalProperties": {
-        "type": ["string", "integer", "boolean", "array"],
-        **{"minItems": 1, "uniqueItems": True, "items": {"type": ["string", "integer", "boolean"]}},
-    },
-    "properties": {"status": listed(whole(200, 599), "of these each"), "pages": whole(2, 10_000, "an answer of so many pages or more")},
-    "description": "what compared answers must have held: values of a response's field, `status`, `pages`",
-}
-_COMPARE = strict(
-    "",
-    ignore=listed(WORD, "not compared, with all that is below: items.opened"),
-    decimal={"type": "number", "minimum": 0, "description": "how far apart decimals may be"},
-    order_by=text("the field by which rows are matched; else the keys of the response"),
-    tolerance={
-        **{"type": "object", "minProperties": 1, "description": "the same for one path: a number, or a duration for dates and times"},
-        "additionalProperties": {**duration(), "type": ["number", "string"], "minimum": 0},
-    },
-    unordered=listed(WORD, "lists whose order does not count: items.tags, or items"),
-    sample=percent("of requests that legacy answers; 100% unless stated"),
-    sample_modern=percent("of requests that modern answers; 5% unless stated"),
-    self_sample=percent("of legacy's answers that are asked for twice; 1% unless stated"),
-    decision={"type": "number", "description": "the score from which on a customer is treated otherwise; 0.5 unless stated"},
-)
-_GATES = strict(
-    "parity_at_least confidence period_at_least",
-    parity_at_least=percent("of keys that never differed"),
-    confidence=percent("that this is so, however often somebody looks"),
-    period_at_least=duration("since the first comparison"),
-    unseen_at_most=percent("comparisons due that were not made; 5% unless stated"),
-    must_have_seen=_SEEN,
-    errors_at_most=percent("of modern's answers"),
-    p95_ratio_at_most={"type": "number", "exclusiveMinimum": 0, "description": "modern's 95th percentile of latency over legacy's"},
-    score_drift_at_most={"type": "number", "minimum": 0, "description": "mean distance of the two sides' scores"},
-    score_flips_at_most=percent("scores on other sides of compare.decision"),
-)
-_MIGRATION = strict(
-    "highest_stage",
-    highest_stage=said({"enum": list(STAGES)}, "how far it may go"),
-    key=text("the parameter by which traffic sticks to a side"),
-    writes=said({"enum": list(POLICIES)}, "who is written to; legacy_only unless stated"),
-    compare=_COMPARE,
-    promotion=said({"enum": ["by_people", "automatic"]}, "who moves it on; by_people unless stated"),
-    steps=listed(percent(), "shares of a canary, ascending; 1%, 10%, 50% unless stated"),
-    freeze=listed(SPAN, "nothing is promoted then"),
-    promote_when=_GATES,
-    roll_back_when=strict(
-        "within",
-        errors_over=percent("of modern's answers to callers"),
-        parity_below=percent("of comparisons"),
-        within=duration("how far it looks back"),
-        min_count=whole(1, 1_000_000, "of what is counted"),
-    ),
-    deprecated=said(DAY, "from then on callers are told"),
-    sunset=said(DAY, "nobody should call it after that; it is retired by a person"),
-    successor=text("", r"^/[^{}]*(\{\w+\}[^{}]*)*$", "a path like /v2/customers/{customer_id}"),
-    brown_outs=listed(SPAN, "503 then, so that the last callers notice"),
-)
 _SCORING = strict(
     "model features",
     model=text(
@@ -253,7 +147,7 @@ _ENDPOINT = strict(
     limits=_LIMITS,
     quality=strict("", rejected_at_most=percent("rows that may be unreadable"), required=listed(WORD, "fields that no row may lack")),
     scoring=_SCORING,
-    migration=_MIGRATION,
+    migration=MIGRATION,
     examples={"type": "array", "minItems": 1, "items": strict("request expect", request={"type": "object"}, expect=_EXPECT)},
 )
 _HOURS = strict(

@@ -14,10 +14,12 @@ from wrapper.admission import RESERVED
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
+from wrapper.pilot import Pilot
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import BadSettings, Settings
 from wrapper.state.census import Counted
+from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore
 from wrapper.state.holder import Holder
 from wrapper.state.store import Store
@@ -44,7 +46,8 @@ class Figway:
 
     def runner(self) -> Runner:
         """The job worker over these parts."""
-        return Runner(self.service, self.systems, self.store, self._count)
+        pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics)
+        return Runner(self.service, self.systems, self.store, self._count, pilot)
 
     def _count(self, open: Counted) -> None:
         self.telemetry.metrics.census(open.jobs, open.overdue, open.oldest, open.unknown_writes, open.legs)

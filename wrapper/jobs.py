@@ -27,6 +27,7 @@ from adapters.base import Adapter, Call, Deferred, Reply, Ticket
 from adapters.errors import AdapterError, CircuitOpen, Closed, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
 from wrapper.operation import Operation, Source
+from wrapper.pilot import Pilot
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
 from wrapper.service import Adapters, Service
@@ -41,13 +42,22 @@ BACKOFF = 5.0
 CENSUS = 5.0
 LOOK_AGAIN = 15.0
 SETTLE = 1.0
+PILOT = 1.0
 
 
 class Runner:
     """One worker. `run` until stopped; `turn` does what can be done now, which is what tests use."""
 
-    def __init__(self, service: Service, adapters: Adapters, store: Store, count: Callable[[Counted], None] | None = None) -> None:
-        """`count` is told now and then what is open."""
+    def __init__(
+        self,
+        service: Service,
+        adapters: Adapters,
+        store: Store,
+        count: Callable[[Counted], None] | None = None,
+        pilot: Pilot | None = None,
+    ) -> None:
+        """`count` is told now and then what is open; `pilot` has a thread of its own while the worker runs."""
+        self._pilot = pilot
         self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
@@ -55,6 +65,8 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""
+        pilot = threading.Thread(target=self._watch, args=(stop,), name="figway-pilot", daemon=True)
+        pilot.start()
         while not stop.is_set():
             busy = False
             with _apart("jobs"):
@@ -62,6 +74,14 @@ class Runner:
             with _apart("census"):
                 self._census()
             stop.wait(0 if busy else POLL)
+        pilot.join(PILOT)
+
+    def _watch(self, stop: threading.Event) -> None:
+        """A drop that stalls holds up no rollback, and the pilot no drop."""
+        while self._pilot is not None and not stop.is_set():
+            with _apart("pilot"):
+                self._pilot.turn()
+            stop.wait(PILOT)
 
     def _census(self) -> None:
         if self._count is not None and time.monotonic() >= self._count_due:

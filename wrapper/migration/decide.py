@@ -32,6 +32,13 @@ class Standing:
             if not 0 <= share <= 1 or share * PARTS % 1:
                 raise ValueError(f"{name}: expected 0 to 100% in steps of 0.01%, met {share:%}")
 
+    def __str__(self) -> str:
+        """`canary 10%, claims-ui 100%`."""
+        if self.stage != "canary":
+            return self.stage
+        shares = [("canary", self.share), *sorted(self.consumers.items())]
+        return ", ".join(f"{name} {(share * 100).normalize():f}%" for name, share in shares)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

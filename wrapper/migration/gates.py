@@ -54,14 +54,15 @@ def look(endpoint: str, facts: Facts | None, gates: Gates, now: float) -> list[G
     return made
 
 
-def look_at_write(open_legs: int, reads: Mapping[str, Standing], wanted: Standing) -> list[Gate]:
-    """A write is never shadowed, so nothing is compared: `reads`, of its group, must be trusted on the modern side first, and neither
-    side may lack a write that the other one has. `reads` are those that have a modern side."""
+def look_at_write(stuck: int, reads: Mapping[str, Standing], wanted: Standing) -> list[Gate]:
+    """A write is never shadowed, so nothing is compared: `reads`, those of its group that have a modern side, must be trusted there first,
+    and no write may be `stuck` on its way to the other side."""
     behind = sorted(name for name, standing in reads.items() if more(wanted, standing))
-    there = f"behind: {', '.join(behind)}" if behind else f"{len(reads)} of {len(reads)}"
+    there = f"{', '.join(behind)} not yet" if behind else f"{len(reads)} of {len(reads)}"
+    asked = "each read of the group on the modern side for at least this share"
     return [
-        _gate("open legs", open_legs == 0, f"{open_legs:,} writes that one side lacks", "none", "see `figway migrate reconcile`"),
-        _gate("reads", not behind, there, "each read of the group on the modern side for at least the same share", "move these first"),
+        _gate("writes", stuck == 0, f"{stuck:,} that one side has and the other lacks", "none", "see `figway migrate reconcile`"),
+        _gate("reads", not behind, there, asked, "move these first"),
     ]
 
 
@@ -150,16 +151,9 @@ def _period(facts: Facts, asked: float) -> Gate:
 
 def _must_have_seen(facts: Facts, asked: Mapping[str, tuple[str, ...]]) -> Gate:
     wanted = [(name, value) for name, values in asked.items() for value in values]
-    lacking = [f"{name}={value}" for name, value in wanted if not _has_seen(facts.counts, name, value)]
+    lacking = [f"{name}={value}" for name, value in wanted if not facts.counts.get(f"{name}={value}")]
     there = f"no answer of {', '.join(lacking)} yet" if lacking else "all of them"
     return _gate("must have seen", not lacking, there, ", ".join(f"{name}={value}" for name, value in wanted))
-
-
-def _has_seen(counts: Mapping[str, float], name: str, value: str) -> bool:
-    if name != "pages":
-        return counts.get(f"{name}={value}", 0) > 0
-    pages = (int(met.removeprefix("pages=")) for met, number in counts.items() if met.startswith("pages=") and number > 0)
-    return any(met >= int(value) for met in pages)  # an answer of three pages shows what one of two does
 
 
 def _errors(facts: Facts, limit: float) -> Gate:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from wrapper.migration.facts import SLICE
 from wrapper.migration.gates import percent
 from wrapper.operation import RollBack
 
@@ -20,8 +18,3 @@ def fires(rule: RollBack, recent: Mapping[str, float]) -> str:
     if rule.parity is not None and compared >= rule.min_count and compared - different < rule.parity * compared:
         return f"{percent(1 - different / compared)} of the last {compared:,.0f} comparisons were equal; at least {percent(rule.parity)}"
     return ""
-
-
-def since(rule: RollBack, moved: float, now: float) -> float:
-    """From when on `recent` counts: never from before the last move, so from the slice that begins after it."""
-    return max(now - rule.within, math.ceil(moved / SLICE) * SLICE)

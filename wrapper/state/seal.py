@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from wrapper.state.database import BadStore
 
@@ -49,6 +51,10 @@ class Seal:
         """Equal for equal values, whatever the order of their keys; says nothing about them."""
         plain = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":"))
         return hmac.new(self._key, plain.encode(), hashlib.sha256).hexdigest()
+
+    def derived(self, purpose: str) -> bytes:
+        """32 secret bytes for another purpose; the same wherever the key is, and they tell nothing of it."""
+        return HKDF(SHA256(), 32, None, f"figway {purpose}".encode()).derive(self._key)
 
 
 def write_key(path: Path, key: bytes = b"") -> None:

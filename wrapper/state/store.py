@@ -120,6 +120,10 @@ class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, E
         if known is None:
             note(tx, "seal", mark)
 
+    def derived(self, purpose: str) -> bytes:
+        """See Seal.derived: the same for all who share the store."""
+        return self._seal.derived(purpose)
+
     def close(self) -> None:
         self._engine.close()
 

@@ -6,7 +6,7 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,29 +21,10 @@ from wrapper.migration.burndown import FREE, Burndown, Known, burndown
 from wrapper.migration.decide import Standing
 from wrapper.migration.forecast import forecast
 from wrapper.operation import Migration, Operation, Part, Stage
+from wrapper.state.evidence import Consumption
+from wrapper.state.stages import Move, Proposal
 
 LEGACY = operation().legacy
-
-
-@dataclass(frozen=True)
-class Row:
-    endpoint: str
-    consumer: str
-    side: str
-    day: str
-    calls: int
-    seconds: float
-    first: float
-    last: float
-
-
-@dataclass(frozen=True)
-class Move:
-    endpoint: str
-    number: int
-    at: float
-    standing: Standing
-    who: str = "anna"
 
 
 def at(text: str) -> float:
@@ -53,12 +34,12 @@ def at(text: str) -> float:
 NOW = at("2026-11-26T12:00")
 
 
-def row(endpoint: str, consumer: str, side: str, day: str, calls: int, seconds: float = 0.0) -> Row:
-    return Row(endpoint, consumer, side, day, calls, seconds, at(f"{day}T08:00"), at(f"{day}T09:30"))
+def row(endpoint: str, consumer: str, side: str, day: str, calls: int, seconds: float = 0.0) -> Consumption:
+    return Consumption(endpoint, consumer, side, day, calls, seconds, at(f"{day}T08:00"), at(f"{day}T09:30"))
 
 
 def move(endpoint: str, number: int, day: str, stage: Stage, share: str = "0") -> Move:
-    return Move(endpoint, number, at(f"{day}T10:00"), Standing(stage, Decimal(share)))
+    return Move(endpoint, number, at(f"{day}T10:00"), Standing(stage, Decimal(share)), "anna", "", "", "")
 
 
 def endpoint(name: str, modern: bool = True, effect: Any = "read", **terms: Any) -> Operation:
@@ -174,7 +155,7 @@ def test_each_thing_in_the_way_is_named() -> None:
         endpoint("a", highest="canary", freezes=(frozen,)),
         legs={"a": 3},
         gates={"a": ["1,204 more keys, about 3 days"]},
-        proposals=[Move("a", 0, NOW - 60, Standing("canary", Decimal("0.07")))],
+        proposals=[Proposal("a", NOW - 60, Standing("canary", Decimal("0.07")), "anna", "", "")],
     )
     assert blockers(made)["a"] == (
         "its file allows canary at most (highest_stage)",

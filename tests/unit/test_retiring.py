@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wrapper import http, openapi, retiring
 from wrapper.catalogue import Folder
 from wrapper.edge import Facade
 from wrapper.metrics import Metrics
+from wrapper.migration.decide import Standing
 from wrapper.operation import Catalogue, Migration, Operation, Stage
 from wrapper.policy import keys
 from wrapper.problems import BrownOut, Gone
@@ -40,9 +42,10 @@ ANNOUNCED = {
 OLD = operation(migration=ENDING)
 
 
-def asked(folder: Path, back_end: Scripted, op: Operation) -> Callable[..., TestResponse]:
+def asked(folder: Path, back_end: Scripted, op: Operation, stage: Stage = "legacy") -> Callable[..., TestResponse]:
     """A client of a facade over that back end, with a key."""
     made, store = service(folder, back_end, op)
+    store.move([op.name], Standing(stage), "anna", "its time has come")
     token, row = keys.new(ALICE)
     store.put_key(row)
     app = Facade("figway")
@@ -115,14 +118,15 @@ def test_a_brown_out_ends_when_it_says() -> None:
     retiring.refuse(OLD, "legacy", NOON.timestamp() + 3600)
 
 
-@pytest.mark.parametrize(("stage", "now", "status"), [("retired", 0.0, 410), ("legacy", NOON.timestamp(), 503)])
-def test_a_refusal_is_a_problem_that_announces_the_end(tmp_path: Path, stage: Stage, now: float, status: int) -> None:
-    def refused(_call: Call) -> Any:
-        retiring.refuse(OLD, stage, now)
-
-    answer = asked(tmp_path, Scripted(refused), OLD)()
+@pytest.mark.parametrize(("stage", "status"), [("retired", 410), ("legacy", 503)])
+def test_a_refusal_is_a_problem_that_announces_the_end_and_asks_nothing(tmp_path: Path, stage: Stage, status: int) -> None:
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    back_end = Scripted()
+    ask = asked(tmp_path, back_end, operation(migration=replace(ENDING, brown_outs=((now - hour, now + hour),))), stage)
+    answer = ask()
     assert (answer.status_code, answer.get_json()["status"], shown(answer)) == (status, status, ANNOUNCED)
     assert ("Retry-After" in answer.headers) == (status == 503)
+    assert (ask(Authorization="Bearer x").status_code, back_end.calls) == (401, [])
 
 
 def test_the_description_says_what_is_deprecated_and_what_it_will_answer() -> None:

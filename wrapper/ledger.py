@@ -19,6 +19,7 @@ from wrapper.problems import NotReady
 
 FLUSH = 0.5
 CALLS = 5.0  # seconds that mere calls wait: nothing is decided by them
+DAY = 86400
 MOST = 50_000  # keys that wait for the store
 
 
@@ -36,14 +37,20 @@ class Ledger:
         self._batch, self._lock = Batch(), threading.Lock()
         self._telling, self._stop, self._thread = threading.Lock(), threading.Event(), False
         self._flushed = 0.0
+        self._day, self._tomorrow = "", 0.0
 
     def served(self, operation: Operation, consumer: str, side: Side, seconds: float, failed: bool, tracked: bool) -> None:
         """A caller's request was answered by this side; `seconds` of its back end, 0 for what was kept. `tracked`: it counts
         for a rollback."""
         now = self._clock()
-        day, slice = datetime.fromtimestamp(now, UTC).date().isoformat(), int(now) // SLICE
+        if now >= self._tomorrow:
+            self._day, self._tomorrow = datetime.fromtimestamp(now, UTC).date().isoformat(), (now // DAY + 1) * DAY
+        slice = int(now) // SLICE
         with self._lock:
-            calls = self._batch.consumers.setdefault((operation.name, consumer, side, day), Calls())
+            at = operation.name, consumer, side, self._day
+            calls = self._batch.consumers.get(at)
+            if calls is None:
+                calls = self._batch.consumers[at] = Calls()
             calls.calls += 1
             calls.seconds += seconds
             calls.first, calls.last = min(calls.first, now), now

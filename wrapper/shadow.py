@@ -55,6 +55,7 @@ class Shadow:
         self._epochs: dict[tuple[str, str], Epoch] = {}
         self._sure: Counter[tuple[Epoch, str]] = Counter()  # how often each kind of difference was confirmed
         self._rules: dict[str, Rules] = {}
+        self._parts: dict[str, float] = {}  # of the next call to legacy for the noise floor
         self._starting, self._threads, self._stop = threading.Lock(), 0, False
 
     def after(self, asked: Sequence[Asked]) -> None:
@@ -66,8 +67,17 @@ class Shadow:
             rate = migration.sample if one.side == "legacy" else migration.sample_modern
             if rate >= 1 or self._dice() < rate:
                 self._put(one, itself=False)
-            if one.side == "legacy" and self._dice() < migration.self_sample:
+            if one.side == "legacy" and self._due(one.operation.name, migration.self_sample):
                 self._put(one, itself=True)
+
+    def _due(self, endpoint: str, rate: float) -> bool:
+        """Never more often than the rate: it is legacy that pays."""
+        with self._starting:
+            self._parts[endpoint] = self._parts.get(endpoint, 0.0) + rate
+            if self._parts[endpoint] < 1:
+                return False
+            self._parts[endpoint] -= 1
+            return True
 
     def compare_now(self, operation: Operation, params: Mapping[str, Any]) -> dict[str, Any]:
         """One key, compared for a sweep, as evidence like any other: outcome, kinds of differences, reason. Raises NotReady when a system

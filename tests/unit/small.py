@@ -90,12 +90,18 @@ def join(parts: Sequence[Part], fields: Sequence[Field], **changes: Any) -> Oper
 
 
 def service(
-    folder: Path, back_end: Scripted, *operations: Operation, modern: Scripted | None = None, kept: type[Store] = Store, waiters: int = 16
+    folder: Path,
+    back_end: Scripted,
+    *operations: Operation,
+    modern: Scripted | None = None,
+    kept: type[Store] = Store,
+    waiters: int = 16,
+    models: Path | None = None,
 ) -> tuple[Service, Store]:
     sides = {"scripted": back_end} | ({"modern": modern} if modern is not None else {})
     catalogue = Catalogue({name: System(name, "scripted", {}, 1) for name in sides}, {op.name: op for op in operations}, "hash")
     store = kept(f"sqlite:///{folder}/state.sqlite")
-    made = Service(catalogue, sides, store, Scorer(catalogue, Models(folder)), ("tests",), waiters)
+    made = Service(catalogue, sides, store, Scorer(catalogue, Models(models or folder)), ("tests",), waiters)
     OPEN.extend([store, made])
     return made, store
 

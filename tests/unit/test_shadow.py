@@ -13,16 +13,18 @@ import pytest
 
 from adapters.base import Call, Record
 from adapters.errors import CircuitOpen, Misread, Missing, PoolExhausted, Unavailable
-from tests.unit.small import Scripted, fail, missing, moving, request
+from scoring.store import Store as Models
+from tests.unit.small import Scripted, fail, join, missing, moving, request
 from tests.unit.small import service as made_service
 from tests.waiting import until
 from wrapper.migration.decide import Standing
 from wrapper.migration.facts import Facts
-from wrapper.operation import Gates, Migration, Operation
+from wrapper.operation import Field, Gates, Migration, Operation, Part, Scoring
 from wrapper.problems import NotReady
 from wrapper.service import Service
 from wrapper.state.store import Store
 
+MODELS = Path(__file__).parents[2] / "fixtures" / "models"
 ALL = Migration(self_sample=0.0)
 
 
@@ -217,6 +219,16 @@ def test_legacy_is_asked_twice_for_the_noise_floor_by_its_sample(tmp_path: Path,
     assert len(legacy.calls) == 4
 
 
+def test_the_noise_floor_costs_legacy_no_more_than_its_sample(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+    legacy, modern = sides
+    rig = Rig(tmp_path, legacy, modern, terms=Migration(sample=0.0, self_sample=0.02))
+    for n in range(2000):
+        rig.ask(str(n % 700))
+    until(lambda: rig.service.shadow.waiting() == 0, 5)
+    extra = len(legacy.calls) - 2000
+    assert 30 < extra <= 0.02 * 2000
+
+
 def test_one_key_can_be_compared_on_its_own(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
     legacy, modern = sides
     rig = Rig(tmp_path, legacy, modern)
@@ -228,3 +240,32 @@ def test_one_key_can_be_compared_on_its_own(tmp_path: Path, sides: tuple[Scripte
     modern.answer = fail(PoolExhausted("full"))
     with pytest.raises(NotReady, match="PoolExhausted"):
         rig.service.shadow.compare_now(rig.operation, {"id": "10"})
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_same_model_is_fed_by_both_sides_and_its_scores_are_compared(tmp_path: Path, joined: bool) -> None:
+    golden = Models(MODELS).model("default-risk@1").card.golden[0].inputs
+    kinds = {str: "string", bool: "boolean", int: "integer"}
+    fields = (Field("id", "string"), *(Field(name, kinds[type(value)], optional=True) for name, value in golden.items()))  # type: ignore[arg-type]
+    row = {name: str(value).lower() for name, value in golden.items()}
+    scoring = Scoring("default-risk", "1", {name: f"{'thing.' if joined else ''}{name}" for name in golden})
+    read = moving(terms=ALL, fields=fields, scoring=None if joined else scoring)
+    assert read.legacy is not None
+    assert read.modern is not None
+    read = replace(read, legacy=replace(read.legacy, read={}), modern=replace(read.modern, read={}))
+    risk = join([Part("thing", "things.get", {"id": "{id}"})], [Field("id", "string")], scoring=scoring)
+    legacy = Scripted(lambda call: [{**row, "id": call.params["id"]}])
+    modern = Scripted(lambda call: [{**row, "assets": "0", "income": "", "id": call.params["id"]}], name="modern")
+    service, store = made_service(tmp_path, legacy, read, risk, modern=modern, models=MODELS)
+    store.move(["things.get"], Standing("shadow"), "alice", "test")
+    assert service.serve(risk if joined else read, request("7")).body["score"]["value"] > 0
+
+    def counted() -> bool:
+        service.ledger.flush()
+        facts = store.facts("things.get")
+        return facts is not None and facts.counts.get("scored") == 1
+
+    until(counted, 5)
+    found = store.facts("things.get")
+    assert found is not None
+    assert found.counts["score_distance"] > 0

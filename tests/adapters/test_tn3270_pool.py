@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,18 @@ def test_an_idle_holder_hands_its_lu_over_within_a_second(host: Host3270, many: 
     assert time.monotonic() - began < 1
     assert host.journal.count("signoff", "clean") == 1
     assert host.journal.count("ghost") == 0
+
+
+def test_a_background_call_uses_what_is_idle_here_and_takes_no_lu_from_another_process(host: Host3270, many: Many) -> None:
+    holder, other = many(2, "PASS0001")
+    in_background = replace(call(LIST, BUSY), background=True)
+    assert holder.call(in_background).pages == 3
+    began = time.monotonic()
+    failed(other, in_background, PoolExhausted)
+    assert time.monotonic() - began < 1
+    time.sleep(0.5)  # the holder looks at its sessions every 0.2 s, and nothing shows that it has looked
+    holder.call(in_background)
+    assert (host.journal.count("signon"), host.journal.count("signoff")) == (1, 0)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ DIRECT = """
 endpoint: accounts.direct
 summary: The account list as the new service has it
 owner: retail-core
-group: customer
+group: direct
 route: GET /v1/direct/{customer_id}/accounts
 auth: {scope: accounts:read, object: {customer_id: "claim:customer"}}
 effect: read

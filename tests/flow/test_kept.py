@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -70,7 +71,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             file.unlink()
             continue
         text = file.read_text().replace(*CHANGES[file.stem])
-        file.write_text("".join(line for line in text.splitlines(keepends=True) if not line.startswith("modern:")))
+        file.write_text(re.sub(r"^(modern|migration):.*\n( .*\n)*", "", text, flags=re.M))
     host = Host3270(ghost_seconds=1.0)
     with Proxy(host.start()) as line:
         settings = {

@@ -18,6 +18,8 @@ from wrapper.state.store import Store
 NAME = "figway"
 LOOK, TELL = 5.0, 60.0
 """Seconds between two looks at what could be promoted, and between two words about the same refusal."""
+REST = 20
+"""Times as long as such a look has taken it waits for the next: there may be hundreds of endpoints."""
 
 
 class Pilot:
@@ -31,9 +33,8 @@ class Pilot:
 
     def turn(self) -> None:
         """Look at all endpoints: to be called every second. Raises NotReady when the store is away."""
-        looks = self._clock.steady() >= self._look_due
-        if looks:
-            self._look_due = self._clock.steady() + LOOK
+        began = self._clock.steady()
+        looks = began >= self._look_due
         for name, move in self._store.standings()[1].items() if self._watched else ():
             if (operation := self._watched.get(name)) is not None:
                 try:
@@ -42,6 +43,8 @@ class Pilot:
                     raise
                 except Exception as error:  # noqa: BLE001 - one endpoint's trouble leaves no other one unwatched
                     log.get().error("migration", endpoint=name, outcome=type(error).__name__, exc_info=error)
+        if looks:
+            self._look_due = began + max(LOOK, REST * (self._clock.steady() - began))
 
     def _see(self, operation: Operation, move: Move, looks: bool) -> None:
         now = self._clock.wall()

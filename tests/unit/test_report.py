@@ -99,6 +99,12 @@ def test_the_page_says_all_that_the_document_says_and_runs_nothing() -> None:
         assert said in page.text
 
 
+def test_the_page_begins_with_what_a_reader_looks_for() -> None:
+    text = Page(as_html(TEXT)).text.partition("Evidence report")[2]
+    places = [text.index(name) for name in ("shadow", "alice", "parity", "600 distinct keys agree", "at least 99%", "kind=loan", "SHA256:")]
+    assert places == sorted(places)
+
+
 def test_no_page_is_made_of_what_is_no_report() -> None:
     with pytest.raises(BadReport):
         as_html("{}")

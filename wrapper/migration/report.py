@@ -21,6 +21,8 @@ from wrapper.migration.gates import instant
 
 PURPOSE = "evidence reports"
 """Of the key: see Seal.derived."""
+_FIRST = ("endpoint", "gate", "number", "at", "from", "to", "who", "second", "ticket", "why", "met", "there", "asked", "gates", "obstacles")
+"""What a reader looks for, in this order; the rest comes by its name."""
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 1.6rem 0 .4rem } ul { margin: .2rem 0; padding-left: 1.2rem }
@@ -98,7 +100,7 @@ def as_html(text: str) -> str:
     document, signature = _parts(text)
     title = f"{document.get('endpoint')}: {document.get('from')} to {document.get('to')}"
     plain = {name: value for name, value in document.items() if not isinstance(value, dict | list)}
-    parts = [_shown(plain), *(f"<h2>{escape(name)}</h2>{_shown(value)}" for name, value in document.items() if name not in plain)]
+    parts = [_shown(plain), *(f"<h2>{escape(name)}</h2>{_shown(document[name])}" for name in _in_order(document) if name not in plain)]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
         f"<h1>Evidence report: {escape(title)}</h1>{''.join(parts)}<h2>signature</h2><pre>{signature.hex()}</pre>"
@@ -141,9 +143,9 @@ def _parts(text: str) -> tuple[dict[str, Any], bytes]:
 def _shown(value: Any) -> str:
     """Any JSON value as HTML: a mapping is a table of two columns, and a list of mappings one with their names on top."""
     if isinstance(value, dict):
-        return _table((f"<th>{escape(name)}</th><td>{_shown(inner)}</td>" for name, inner in value.items())) if value else "none"
+        return _table(f"<th>{escape(name)}</th><td>{_shown(value[name])}</td>" for name in _in_order(value)) if value else "none"
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        names = list(dict.fromkeys(name for item in value for name in item))
+        names = _in_order({name for item in value for name in item})
         rows = ("".join(f"<td>{_shown(item.get(name))}</td>" for name in names) for item in value)
         return _table(["".join(f"<th>{escape(name)}</th>" for name in names), *rows])
     if isinstance(value, list):
@@ -151,6 +153,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return escape("" if value is None else f"{value:,.6g}" if isinstance(value, float) else str(value))
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
 def _table(rows: Iterable[str]) -> str:

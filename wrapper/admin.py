@@ -1,4 +1,5 @@
-"""What answers on the listener for health, metrics and admin (--admin-bind): the facade's own health, and what is mounted beside it.
+"""What answers on the listener for health, metrics and admin (--admin-bind): the facade's own health and migration, and what is mounted
+beside them.
 
 It has threads of its own in each worker, so it answers when all threads of the facade are stuck.
 """
@@ -21,7 +22,7 @@ def create(facade: App, pages: Mapping[str, Page]) -> App:
 
     def admin(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path.startswith("/health/"):
+        if f"{path}/".startswith(("/health/", "/migration/")):
             return facade(environ, start_response)
         status, page = ("200 OK", pages[path]) if path in pages else ("404 Not Found", _nothing)
         body, kind = page()
@@ -32,5 +33,5 @@ def create(facade: App, pages: Mapping[str, Page]) -> App:
 
 
 def _nothing() -> tuple[bytes, str]:
-    here = NoSuchThing("here are /health/live, /health/ready, /health/systems and /metrics")
+    here = NoSuchThing("here are /health/live, /health/ready, /health/systems, /migration and /metrics")
     return orjson.dumps(problem(here, "admin").body), "application/problem+json"

@@ -17,12 +17,12 @@ import click
 
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
-from wrapper.cli_state import STATE, key, lease, listed, opened, state, writes
-from wrapper.problems import RequestError
+from wrapper import cli_migrate_evidence, cli_migrate_kill
+from wrapper.cli_migrate import migrate
+from wrapper.cli_state import CATALOGUE, STATE, key, lease, listed, opened, state, writes
+from wrapper.problems import Refused, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
-
-CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
 
 
 class _Group(click.Group):
@@ -42,6 +42,8 @@ class _Group(click.Group):
 
 def _faults(error: Exception) -> Sequence[str]:
     """What a person can act on, in a line each; none when it is no error of that kind."""
+    if isinstance(error, Refused):
+        return [f"figway: {error.said}", *(f"  {reason}" for reason in error.reasons)]
     if isinstance(error, BadSettings | BadStore | ScoringError | AdapterError | RequestError):
         return [f"figway: {error}"]
     if "wrapper.catalogue" in sys.modules:  # else none was ever read
@@ -252,7 +254,9 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
     return assembly.assemble(settings, patient)
 
 
-for group in (key, lease, state, writes):
+for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
+    migrate.add_command(command)
+for group in (key, lease, migrate, state, writes):
     figway.add_command(group)
 
 

@@ -16,6 +16,7 @@ from wrapper.settings import from_environment
 if TYPE_CHECKING:
     from wrapper.state.store import Store
 
+CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
 STATE = click.option("--state", help="The state store, sqlite:///PATH or postgresql://... (FIGWAY_STATE).")
 _FORMS = {
     "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),

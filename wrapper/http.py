@@ -1,7 +1,7 @@
 """The REST facade: Flask routes from the catalogue, health, jobs, and the docs page.
 
-With app.py and edge.py the only file that knows Flask. A view turns HTTP into a Request, asks Service.serve, and turns the Answer or the
-error back into HTTP; what edge.py and the hook add (request id, security headers, log line) decides nothing.
+With app.py, edge.py and migrate_api.py the only file that knows Flask. A view turns HTTP into a Request, asks Service.serve, and turns the
+Answer or the error back into HTTP; what edge.py and the hook add (request id, security headers, log line) decides nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flask import Blueprint, Flask, Response, after_this_request, request
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.exceptions import HTTPException
 
-from wrapper import json_body, log, openapi, retiring
+from wrapper import json_body, log, migrate_api, openapi, retiring
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation, Side
 from wrapper.policy.keys import Caller
@@ -48,6 +48,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
         app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, known)), methods=[operation.method])
     app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, known, id)))
     app.register_blueprint(_health(systems, store, known))
+    app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, known)))
     document = orjson.dumps(openapi.document(service.catalogue))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))

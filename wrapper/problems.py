@@ -55,6 +55,17 @@ class Gone(RequestError):
     title = "This endpoint is no more"
 
 
+class Refused(RequestError):
+    """It is understood and is not done now; each of `errors` is a reason."""
+
+    status = 409
+    title = "This is not possible now"
+
+    def __init__(self, said: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"{said}: {'; '.join(reasons)}", errors=[{"reason": reason} for reason in reasons])
+        self.said, self.reasons = said, tuple(reasons)
+
+
 class Invalid(RequestError):
     status = 422
     title = "The request's values are not acceptable"

@@ -45,8 +45,8 @@ class Plan:
 
 def plan(catalogue: Catalogue, store: Store, operation: Operation, wanted: Standing, now: float) -> Plan:
     """What it takes to move `operation` to `wanted`. `now` is the time of day. Raises NotReady when the store is away."""
-    moves, together = store.standings()[1], _together(catalogue, operation)
-    stands = [standing(moves, each) for each in together]
+    moves, those = store.standings()[1], together(catalogue, operation)
+    stands = [standing(moves, each) for each in those]
     was = max(stands, key=lambda each: (_height(each.stage), each.share))
     takes, gives_back = any(more(wanted, each) for each in stands), any(more(each, wanted) for each in stands)
     owed, (facts, notes) = store.owed(operation.group), _evidence(store, operation, now)
@@ -54,15 +54,15 @@ def plan(catalogue: Catalogue, store: Store, operation: Operation, wanted: Stand
     obstacles = [f"it stands at {was} already"] if all(each == wanted for each in stands) else []
     if takes or _height(wanted.stage) > _height(was.stage):
         obstacles += _order(operation, was, wanted)
-        obstacles += [f"{each.name}: {text}" for each in together for text in _terms(each, wanted, now)]
+        obstacles += [f"{each.name}: {text}" for each in those for text in _terms(each, wanted, now)]
     obstacles += [str(gate) for gate in gates if not gate.met]
     if owed:
         (obstacles if gives_back else notes).append(
             f"{owed:,} writes are on the modern side only, and no key goes back to legacy before they are reconciled:"
             f" see `figway migrate reconcile {operation.group}`"
         )
-    expected = {each.name: moves[each.name].number if each.name in moves else 0 for each in together}
-    return Plan(operation, together, was, wanted, expected, tuple(obstacles), tuple(gates), tuple(notes), facts, gives_back)
+    expected = {each.name: moves[each.name].number if each.name in moves else 0 for each in those}
+    return Plan(operation, those, was, wanted, expected, tuple(obstacles), tuple(gates), tuple(notes), facts, gives_back)
 
 
 def carry_out(store: Store, plan: Plan, who: str, why: str, now: float, *, second: str = "", ticket: str = "") -> bool:
@@ -140,6 +140,12 @@ def standing(moves: Mapping[str, Move], operation: Operation) -> Standing:
     return moves[operation.name].standing if operation.name in moves else Standing("legacy")
 
 
+def together(catalogue: Catalogue, operation: Operation) -> tuple[Operation, ...]:
+    """The endpoint, or where it is a write all writes of its group that have a modern side."""
+    others = (each for each in catalogue.operations.values() if each.group == operation.group and writes(each) and writes(operation))
+    return (operation, *(each for each in others if each.modern is not None and each.name != operation.name))
+
+
 def writes(operation: Operation) -> bool:
     """Whether it changes something, and so can't be asked of both sides."""
     return operation.effect != "read"
@@ -148,12 +154,6 @@ def writes(operation: Operation) -> bool:
 def public_key(store: Store) -> bytes:
     """By which reports of this store are verified."""
     return report.public_key(store.derived(report.PURPOSE))
-
-
-def _together(catalogue: Catalogue, operation: Operation) -> tuple[Operation, ...]:
-    """The endpoint, or where it is a write all writes of its group that have a modern side."""
-    others = (each for each in catalogue.operations.values() if each.group == operation.group and writes(each) and writes(operation))
-    return (operation, *(each for each in others if each.modern is not None and each.name != operation.name))
 
 
 def _ladder(operation: Operation) -> tuple[Stage, ...]:

@@ -2,7 +2,7 @@
 
 A move reaches every worker of every host within a second: one thread asks for the number of moves every POLL seconds. While the store is
 away things stand as they were last known; a process that begins then takes what another one on this host has left in a file. The kill
-file puts endpoints back to legacy on this host, whatever the store says or can't say: a line is an endpoint, or `*` for all of them.
+file (kill_file.py) puts endpoints back to legacy on this host, whatever the store says or can't say.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from wrapper import log
+from wrapper import kill_file, log
 from wrapper.migration.decide import Standing
 from wrapper.problems import NotReady
 from wrapper.state.stages import Move
 
 POLL = 0.2
 LEGACY = Standing("legacy")
-KILL, LAST = "legacy-only", "stages.json"
-"""Files in the store's folder."""
+LAST = "stages.json"
+"""In the store's folder."""
 
 
 class Moves(Protocol):
@@ -101,12 +101,7 @@ class Standings:
         return _Known(number, standings, killed)
 
     def _killed(self) -> frozenset[str]:
-        try:
-            return frozenset((self._folder / KILL).read_text(encoding="utf-8").split())
-        except FileNotFoundError:
-            return frozenset()
-        except (OSError, UnicodeDecodeError):
-            return frozenset("*")  # it is there, and was meant
+        return frozenset(kill_file.read(self._folder))
 
     def _leave(self, standings: Mapping[str, Standing]) -> None:
         """For a process that begins while the store is away."""

@@ -17,11 +17,12 @@ from tests.unit.small import ALICE, Scripted, join, moving, operation, request
 from tests.unit.small import service as made_service
 from tests.unit.stores import Place
 from tests.waiting import until
+from wrapper.kill_file import NAME
 from wrapper.migration.decide import Standing
 from wrapper.operation import Auth, Field, Migration, Operation, Part
 from wrapper.problems import Forbidden, NotReady
 from wrapper.service import Service
-from wrapper.standings import KILL, Standings
+from wrapper.standings import Standings
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
 from wrapper.traffic import TESTER
@@ -134,7 +135,7 @@ def test_reads_follow_the_writes_of_their_key(tmp_path: Path, stage: str, lackin
 def test_a_record_that_only_a_killed_side_has_is_refused_and_not_shown_old(tmp_path: Path) -> None:
     service, store, read = written(tmp_path, "modern")
     lack(store, "legacy")
-    (store.folder / KILL).write_text("things.get\n")
+    (store.folder / NAME).write_text("things.get\n")
     until(lambda: side(service, read, "8") == "legacy", 1)
     with pytest.raises(NotReady, match="changed on a side"):
         side(service, read)
@@ -145,9 +146,9 @@ def test_the_kill_file_goes_before_the_store_and_ends_with_its_removal(tmp_path:
     service, store = two_sides(tmp_path, op)
     store.move(["things.get"], Standing("modern"), "alice", "test")
     until(lambda: side(service, op) == "modern", 1)
-    (store.folder / KILL).write_text("*")
+    (store.folder / NAME).write_text("*")
     until(lambda: side(service, op) == "legacy", 1)
-    (store.folder / KILL).unlink()
+    (store.folder / NAME).unlink()
     until(lambda: side(service, op) == "modern", 1)
 
 

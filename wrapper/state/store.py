@@ -137,6 +137,11 @@ class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, E
             note(tx, "seen", str(tx.wall()))
 
 
+def folder_of(url: str, key: Path | None) -> Path:
+    """For files beside the store, which need not be there."""
+    return _engine(url, key, Clock())[0].folder
+
+
 def restored(url: str, key: Path | None, file: Path) -> int:
     """A store made of a backup, where there is none yet; the number of its rows. Raises BadStore."""
     database, key_file = _engine(url, key, Clock())

@@ -1,0 +1,176 @@
+"""`figway migrate` as a person types it: what it prints, and what it refuses in which words."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.unit import moving
+from wrapper.cli import figway
+from wrapper.migrating import Office
+from wrapper.policy.keys import Caller
+from wrapper.state.store import Store
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """The store and the catalogue of every command of the test."""
+    url = f"sqlite:///{tmp_path}/state/state.sqlite"
+    with closing(Store(url)) as store:
+        made = moving.office(tmp_path, store)
+        for name, value in (("STATE", url), ("CATALOGUE", str(tmp_path / "catalogue")), ("MODELS", str(tmp_path))):
+            monkeypatch.setenv(f"FIGWAY_{name}", value)
+        yield made
+
+
+def run(*words: str) -> Result:
+    ran = CliRunner().invoke(figway, ["migrate", *words])
+    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
+    assert "Traceback" not in ran.output
+    return ran
+
+
+def seen(office: Office, **more: int) -> None:
+    moving.evidence(f"sqlite:///{office.store.folder}/state.sqlite", office, **more)
+
+
+def test_an_endpoint_goes_from_legacy_to_a_canary_and_back(office: Office) -> None:
+    assert run("promote", "things.get").output == "things.get: shadow (was legacy)\n"
+    refused = run("promote", "things.get", "--share", "10%", "--ticket", "CHG-1")
+    assert refused.exit_code == 1
+    assert refused.output.startswith("figway: things.get can't go to canary 10% now\n  parity: 0 distinct keys")
+    seen(office)
+    ran = run("promote", "things.get", "--share", "10%", "--consumer", "ui=100%", "--ticket", "CHG-1", "--by", "alice")
+    assert "things.get: canary 10%, ui=100% is proposed; until " in ran.output
+    assert "proposed by alice on CHG-1" in run("status", "things.get").output
+    assert run("approve", "things.get", "--by", "alice").exit_code == 1
+    assert run("approve", "things.get", "--by", "bob").output == "things.get: canary 10%, ui=100% (was shadow)\n"
+    assert run("rollback", "things.get", "--why", "slow").output == "things.get: shadow (was canary 10%, ui=100%)\n"
+    history = run("history", "things.get").output.splitlines()
+    assert [line.split(" ", 3)[3] for line in history] == [
+        f"shadow; {getpass.getuser()}; -; slow", "canary 10%, ui=100%; alice and bob; CHG-1; -", f"shadow; {getpass.getuser()}; -; -",
+    ]  # fmt: skip
+
+
+def test_a_report_is_written_verified_and_refused_when_it_was_changed(office: Office, tmp_path: Path) -> None:
+    run("promote", "things.get")
+    seen(office)
+    run("promote", "things.get", "--share", "10%", "--ticket", "CHG-1", "--by", "alice")
+    assert run("report", "things.get", "--number", "9").output == (
+        "figway: things.get has no move 9 with an evidence report; moves past shadow have one\n"
+    )
+    run("approve", "things.get", "--by", "bob")
+    page, file = tmp_path / "report.html", tmp_path / "report.json"
+    assert run("report", "things.get", "--html", str(page), "--json", str(file)).exit_code == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert run("verify", str(file)).output.startswith(f"{file}: as it was signed, by the key ")
+    key = run("public-key").output.strip()
+    assert run("verify", str(file), "--key", key).output.startswith(f"{file}: as it was signed, by that key\n  endpoint: things.get\n")
+    assert run("verify", str(file), "--key", "00" * 32).exit_code == 1
+    assert run("verify", str(file), "--key", "xyz").exit_code == 2
+    file.write_text(file.read_text().replace("alice", "carol"))
+    assert run("verify", str(file)).exit_code == 1
+
+
+def test_status_says_in_words_what_is_missing_and_as_json(office: Office) -> None:
+    run("promote", "things.get", "--by", "alice", "--why", "let us see")
+    seen(office, clean=3)
+    told = run("status").output
+    assert "things.get: shadow (at most retired) since " in told
+    assert " by alice: let us see\n  for canary 1%: 1 missing\n    parity: 3 distinct keys agree, 0 differ; " in told
+    assert "things.put: legacy (at most modern)" in told
+    assert "things.old" not in told
+    [mine] = json.loads(run("status", "things.get", "--json").stdout)["endpoints"]
+    assert [gate["name"] for gate in mine["gates"] if not gate["met"]] == ["parity"]
+
+
+def test_a_kill_needs_no_catalogue_and_where_the_store_is_away_no_store(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("promote", "things.get")
+    assert run("kill", "--why", "fire").exit_code == 2  # what?
+    assert run("kill", "--all").exit_code == 2  # why?
+    monkeypatch.setenv("FIGWAY_CATALOGUE", str(tmp_path / "nowhere"))
+    assert run("kill", "--all", "--why", "fire").output == "things.get: legacy (was shadow)\n"
+    file = tmp_path / "state" / "legacy-only"
+    assert not file.exists()
+    (tmp_path / "state" / "state.sqlite").rename(tmp_path / "gone")
+    ran = run("kill", "--all", "--why", "fire", "--by", "bob")
+    assert ran.exit_code == 0
+    assert f"* held at legacy by {file}" in ran.stdout
+    assert "this host only" in ran.stderr
+    assert not (tmp_path / "state" / "state.sqlite").exists()
+    assert run("unkill", "--all").output == "*: not held here any more\n"
+    assert not file.exists()
+
+
+def test_a_kill_by_file_on_purpose_is_shown_and_taken_back(office: Office) -> None:
+    run("kill", "things.put", "--local", "--why", "to see it", "--by", "bob")
+    told = run("status").output
+    assert "things.put is held at legacy on this host by " in told
+    assert "bob: to see it" in told
+    assert run("unkill", "things.get").exit_code == 1
+    assert run("unkill", "things.put").output == "things.put: not held here any more; still held: things.drop\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["promote", "nobody.knows"], "there is no endpoint nobody.knows"),
+        (["promote", "things.get", "--consumer", "ui"], "--consumer must be like claims-ui=100%"),
+        (["promote", "things.get", "--consumer", "ui=1%", "--consumer", "ui=2%"], "each name once"),
+        (["promote", "things.get", "--share", "10"], "must be like 10%"),
+        (["promote", "things.get", "--to", "legacy"], "is not one of"),
+        (["approve", "things.get"], "no proposal that waits"),
+        (["withdraw", "things.get"], "no proposal that waits"),
+        (["rollback", "things.get", "--why", "x"], "it stands at legacy"),
+        (["kill", "nobody.knows", "--why", "x"], "there is no endpoint nobody.knows"),
+        (["samples", "things.old"], "does not migrate"),
+        (["report", "things.get"], "no move with an evidence report"),
+        (["sweep", "things.get", "--keys", "/nowhere"], "No such file"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_meant_is_refused_in_a_line(office: Office, words: list[str], said: str) -> None:
+    ran = run(*words)
+    assert ran.exit_code in (1, 2)
+    assert said in ran.output
+    assert office.store.moves() == []
+
+
+def test_who_still_calls_and_the_burndown_are_shown(office: Office, tmp_path: Path) -> None:
+    assert "nobody has called yet" in run("callers").output
+    assert run("callers", "things.get", "--json").output == "[]\n"
+    assert run("burndown").output.startswith("Burndown as of ")
+    assert {each["endpoint"] for each in json.loads(run("burndown", "--json").output)["blocked"]} == {
+        "things.drop",
+        "things.get",
+        "things.old",
+        "things.put",
+    }
+    page = tmp_path / "burndown.html"
+    run("burndown", "--html", str(page))
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_samples_and_the_rules_that_would_accept_them_are_shown(office: Office) -> None:
+    assert run("samples", "things.get").stderr == "no difference was met since the evidence began\n"
+    assert run("rules", "things.get").output == "# nothing that looks like noise was met\n"
+    shown = {"where": "object.at", "control": "A", "candidate": "B", "rule": "compare: {tolerance: {object.at: 5s}}"}
+    moving.evidence(f"sqlite:///{office.store.folder}/state.sqlite", office, samples={"value object.at clock": shown})
+    lines = run("samples", "things.get").output.splitlines()
+    assert lines[0] == "value object.at clock: 1 times"
+    assert lines[1].endswith('object.at: "A" against "B"; accepted by compare: {tolerance: {object.at: 5s}}')
+    assert "\ncompare: {tolerance: {object.at: 5s}}\n" in run("rules", "things.get").output
+
+
+def test_a_sweep_that_can_not_reach_the_facade_leaves_no_key(office: Office, tmp_path: Path) -> None:
+    office.store.issue(Caller("ui"))
+    (tmp_path / "keys").write_text("1\n2\n")
+    assert run("sweep", "things.get", "--keys", str(tmp_path / "keys"), "--url", "ftp://x").exit_code == 1
+    assert run("sweep", "things.get", "--keys", str(tmp_path / "keys"), "--window", "22-05-07").exit_code == 1
+    assert [row.caller.name for row in office.store.all_keys() if not row.revoked] == ["ui"]

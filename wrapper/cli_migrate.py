@@ -1,0 +1,228 @@
+"""`figway migrate`: the commands that look at endpoints' stages and move them. What they do is in migrating.py and overlook.py."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wrapper.cli_state import CATALOGUE, STATE, listed
+from wrapper.settings import from_environment
+
+if TYPE_CHECKING:
+    from wrapper.migrating import Office
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+BY = click.option("--by", help="Who you are; the login name unless it is said.")
+WHY = click.option("--why", required=True, help="For the history.")
+ENDPOINT = click.argument("endpoint")
+ONE_OR_ALL = click.argument("endpoint", required=False)
+
+
+@click.group()
+def migrate() -> None:
+    """Move endpoints from legacy to modern, on evidence, and back."""
+
+
+def office(catalogue: str | None, state: str | None) -> Office:
+    """The catalogue and a store that is there."""
+    from wrapper import catalogue as catalogues
+    from wrapper.migrating import Office
+    from wrapper.state.store import Store
+
+    settings = from_environment(catalogue=catalogue, state=state)
+    return Office(catalogues.load(settings.catalogue, settings.models), Store(settings.state, settings.state_key, there=True))
+
+
+def show(data: Any, as_json: bool, lines: Callable[[Any], Iterator[str]], none: str = "") -> None:
+    """As a person reads it, or as a program does."""
+    if as_json:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        listed(list(lines(data)), none)
+
+
+@migrate.command()
+@ONE_OR_ALL
+@JSON
+@CATALOGUE
+@STATE
+def status(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
+    """Where endpoints stand, what the next step still asks for, and how long that will take."""
+    from wrapper import overlook
+
+    show(overlook.status(office(catalogue, state), endpoint), as_json, _status, "no endpoint migrates: none has a `migration` block")
+
+
+@migrate.command()
+@ONE_OR_ALL
+@click.option("--limit", default=100, show_default=True)
+@JSON
+@CATALOGUE
+@STATE
+def history(endpoint: str | None, limit: int, as_json: bool, catalogue: str | None, state: str | None) -> None:
+    """Every move, the newest first: when, endpoint, number, stage, who, ticket, why."""
+    from wrapper import overlook
+
+    show(overlook.history(office(catalogue, state), endpoint, limit), as_json, _history, "nothing was ever moved")
+
+
+@migrate.command()
+@ENDPOINT
+@click.option("--to", type=click.Choice(["shadow", "canary", "modern", "retired"]), help="The next step unless it is said.")
+@click.option("--share", metavar="10%", help="Of a canary: the share of keys that modern answers.")
+@click.option("--consumer", "consumers", multiple=True, metavar="NAME=100%", help="The share of one consumer; may be given more than once.")
+@click.option("--ticket", default="", help="Needed past shadow.")
+@click.option("--why", default="")
+@BY
+@CATALOGUE
+@STATE
+def promote(
+    endpoint: str, to: str | None, share: str | None, consumers: Sequence[str], ticket: str, why: str, by: str | None,
+    catalogue: str | None, state: str | None,
+) -> None:  # fmt: skip
+    """To shadow at once; past it as a proposal that another person approves within a day. Refused, with all reasons, before its time."""
+    from wrapper import migrating
+
+    wanted = migrating.wish(to, share, _shares(consumers))
+    _done(migrating.promote(office(catalogue, state), endpoint, wanted, migrating.Said(by or getpass.getuser(), ticket, why)))
+
+
+@migrate.command()
+@ENDPOINT
+@BY
+@CATALOGUE
+@STATE
+def approve(endpoint: str, by: str | None, catalogue: str | None, state: str | None) -> None:
+    """The second person's word on what somebody has proposed: gates are looked at again, and the endpoint moves."""
+    from wrapper import migrating
+
+    _done(migrating.approve(office(catalogue, state), endpoint, by or getpass.getuser()))
+
+
+@migrate.command()
+@ENDPOINT
+@CATALOGUE
+@STATE
+def withdraw(endpoint: str, catalogue: str | None, state: str | None) -> None:
+    """Take a proposal back."""
+    from wrapper import migrating
+
+    migrating.withdraw(office(catalogue, state), endpoint)
+    click.echo(f"{endpoint}: nothing is proposed any more")
+
+
+@migrate.command()
+@ENDPOINT
+@click.option("--to", type=click.Choice(["shadow", "legacy"]), help="Shadow unless it is said, or legacy for a write.")
+@click.option(
+    "--accept-loss", metavar="TICKET", default="", help="Although legacy lacks writes that modern has: who asks legacy won't see them."
+)
+@WHY
+@BY
+@CATALOGUE
+@STATE
+def rollback(endpoint: str, to: str | None, accept_loss: str, why: str, by: str | None, catalogue: str | None, state: str | None) -> None:
+    """Back, at once, by one person. Refused while legacy lacks writes that modern has."""
+    from wrapper import migrating
+
+    said = migrating.Said(by or getpass.getuser(), why=why)
+    _done(migrating.rollback(office(catalogue, state), endpoint, migrating.wish(to).to, said, accept_loss))
+
+
+@migrate.command()
+@click.argument("group", required=False)
+@click.option("--retry", metavar="ID", help="Have this write carried over again.")
+@click.option("--settle", metavar="ID", help="You have looked at both sides and repaired what was missing.")
+@click.option("--write-owed", is_flag=True, help="Have all that legacy lacks of GROUP carried over to it.")
+@click.option("--why", default="", help="For --settle.")
+@BY
+@JSON
+@CATALOGUE
+@STATE
+def reconcile(
+    group: str | None, retry: str | None, settle: str | None, write_owed: bool, why: str, by: str | None, as_json: bool,
+    catalogue: str | None, state: str | None,
+) -> None:  # fmt: skip
+    """Writes that one side has and the other has not: which, why, and what is to be done about them."""
+    from wrapper import migrating, overlook
+
+    if sum((bool(retry), bool(settle), write_owed)) > 1 or (write_owed and not group):
+        raise click.UsageError("say one of --retry ID, --settle ID, and GROUP --write-owed")
+    here = office(catalogue, state)
+    if retry:
+        click.echo(f"{retry}: {migrating.retry(here, retry)['done']}")
+    elif settle:
+        said = migrating.Said(by or getpass.getuser(), why=why)
+        click.echo(f"{settle}: {migrating.settle(here, settle, said)['done']}")
+    elif write_owed:
+        click.echo(f"{migrating.write_owed(here, str(group))['writes']} writes are carried over by the job worker")
+    else:
+        show(overlook.reconcile(here, group), as_json, _reconcile, "both sides have the same writes")
+
+
+def _shares(said: Sequence[str]) -> dict[str, str] | None:
+    made: dict[str, str] = {}
+    for text in said:
+        found = re.fullmatch(r"([^=\s]+)=(\S+)", text)
+        if found is None or found[1] in made:
+            raise click.UsageError(f"--consumer must be like claims-ui=100%, each name once, met {text!r}")
+        made[found[1]] = found[2]
+    return made or None
+
+
+def words(standing: Mapping[str, Any]) -> str:
+    """A standing of the JSON in a few words."""
+    shares = [standing["share"]] if "share" in standing else []
+    return ", ".join([" ".join([standing["stage"], *shares]), *(f"{n}={s}" for n, s in standing.get("consumers", {}).items())])
+
+
+def _done(moved: Mapping[str, Any]) -> None:
+    if "proposed" in moved:
+        ahead = moved["proposed"]
+        also = f", and with it {', '.join(moved['with'])}" if moved["with"] else ""
+        for gate in moved["gates"]:
+            click.echo(f"  {gate}")
+        click.echo(f"{moved['endpoint']}: {words(ahead)} is proposed{also}; until {ahead['until']} another person may say")
+        click.echo(f"  figway migrate approve {moved['endpoint']} --by NAME")
+        return
+    for name in moved["moved"]:
+        click.echo(f"{name}: {words(moved)} (was {words(moved['from'])})")
+    for note in moved["notes"]:
+        click.echo(f"  {note}")
+
+
+def _status(data: Mapping[str, Any]) -> Iterator[str]:
+    file = data["kill_file"]
+    for name, why in file["holds"].items():
+        yield f"{'everything' if name == '*' else name} is held at legacy on this host by {file['file']}: {why or 'no reason told'}"
+    for each in data["endpoints"]:
+        by = f" and {each['second']}" if each.get("second") else ""
+        on = f" on {each['ticket']}" if each.get("ticket") else ""
+        since = f" since {each['since']} by {each['who']}{by}{on}: {each['why'] or 'no reason told'}" if "since" in each else ""
+        yield f"{each['endpoint']}: {words(each)} (at most {each['highest']}){since}"
+        if each["next"]:
+            yield f"  for {each['next']}: " + ("nothing is missing" if not each["missing"] else f"{len(each['missing'])} missing")
+        yield from (f"    {line}" for line in each["missing"])
+        yield from (f"  {line}" for line in each["notes"])
+        if (proposal := each["proposal"]) is not None:
+            yield f"  {words(proposal)} is proposed by {proposal['who']} on {proposal['ticket']}, to be approved until {proposal['until']}"
+        if each["rollback_refused"]:
+            yield f"  {each['rollback_refused']}"
+
+
+def _history(data: Mapping[str, Any]) -> Iterator[str]:
+    for move in data["moves"]:
+        who = f"{move['who']} and {move['second']}" if move["second"] else move["who"]
+        yield f"{move['at']} {move['endpoint']} {move['number']} {words(move)}; {who}; {move['ticket'] or '-'}; {move['why'] or '-'}"
+
+
+def _reconcile(data: Mapping[str, Any]) -> Iterator[str]:
+    for item in data["items"]:
+        sides = f"{item['has'] or 'nobody knows who'} has it, {item['lacks']} lacks it"
+        what = f"{item['endpoint']} {item['family']}/{item['record']} {item['state']}"
+        yield f"{item['since']} {item['reference']} {what}: {sides}; {item['why']}"

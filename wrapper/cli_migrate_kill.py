@@ -1,0 +1,86 @@
+"""`figway migrate kill` and `unkill`: they work without a sound catalogue, and without the state store."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY
+from wrapper.cli_state import CATALOGUE, STATE, listed
+from wrapper.settings import from_environment
+
+if TYPE_CHECKING:
+    from wrapper.state.store import Store
+
+
+@click.command()
+@ONE_OR_ALL
+@click.option("--all", "everything", is_flag=True, help="Every endpoint.")
+@click.option("--local", is_flag=True, help="This host's kill file, not the store.")
+@WHY
+@BY
+@CATALOGUE
+@STATE
+def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str | None, catalogue: str | None, state: str | None) -> None:
+    """Everything to legacy, now: by the store, and where that is away by a file that holds for this host only."""
+    from wrapper import killing
+    from wrapper.migrating import Said
+
+    names = _which(endpoint, everything, catalogue)
+    store, folder = _store_or_folder(catalogue, state)
+    killed = killing.kill(None if local else store, folder, names, Said(by or getpass.getuser(), why=why))
+    if killed["by"] == "store":
+        listed([f"{name}: legacy (was {killed['from'][name]})" for name in killed["killed"]], "everything stands at legacy already")
+    else:
+        click.echo(
+            f"{', '.join(killed['killed'])} held at legacy by {killed['file']}, since the state store was not asked: {killed['store']}"
+        )
+        click.echo(killed["note"], err=True)
+
+
+@click.command()
+@ONE_OR_ALL
+@click.option("--all", "everything", is_flag=True)
+@CATALOGUE
+@STATE
+def unkill(endpoint: str | None, everything: bool, catalogue: str | None, state: str | None) -> None:
+    """Take an endpoint (or `*`) out of this host's kill file: it is then where the store says."""
+    from wrapper import killing
+
+    if (endpoint is None) is not everything:
+        raise click.UsageError("say an endpoint, or --all")
+    done = killing.unkill(_store_or_folder(catalogue, state)[1], [endpoint] if endpoint else [])
+    click.echo(f"{', '.join(done['freed'])}: not held here any more" + (f"; still held: {', '.join(done['held'])}" if done["held"] else ""))
+
+
+def _which(endpoint: str | None, everything: bool, catalogue: str | None) -> list[str]:
+    """The endpoint with those that move with it; none are all, for which no catalogue is read."""
+    from wrapper import catalogue as catalogues
+    from wrapper import migrating
+
+    if (endpoint is None) is not everything:
+        raise click.UsageError("say an endpoint, or --all")
+    if endpoint is None:
+        return []
+    settings = from_environment(catalogue=catalogue)
+    return migrating.with_others(catalogues.load(settings.catalogue, settings.models), endpoint)
+
+
+def _store_or_folder(catalogue: str | None, state: str | None) -> tuple[Store | None, Path]:
+    """The store, if it can be opened at all, and where the kill file is."""
+    from wrapper.state.database import BadStore
+    from wrapper.state.store import Store, folder_of
+
+    settings = from_environment(catalogue=catalogue or str(Path.cwd()), state=state)
+    try:
+        store = Store(settings.state, settings.state_key, patient=True)
+    except BadStore as error:
+        click.echo(f"figway: {error}", err=True)
+        store = None
+    return store, folder_of(settings.state, settings.state_key)
+
+
+COMMANDS = (kill, unkill)

@@ -1,0 +1,156 @@
+"""The admin API of migration, under /migration: what `figway migrate` does, for programs, each by its scope. Who moves something is the
+name of the key. Decides nothing: what a request may do is in migrating.py and overlook.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from wrapper import json_body, killing, migrating, overlook
+from wrapper.edge import Reply
+from wrapper.migrating import Office, Said
+from wrapper.migration import burndown_shown, callers
+from wrapper.policy.keys import Caller, authorise, authorise_object
+from wrapper.problems import Forbidden, Invalid
+from wrapper.service import Service
+from wrapper.state.store import Store
+
+READ, SAMPLES, CHANGE, APPROVE, SWEEP = (f"migration:{scope}" for scope in ("read", "samples", "change", "approve", "sweep"))
+
+
+def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> Blueprint:
+    """`caller` authenticates the request."""
+    office = Office(service.catalogue, store)
+    api = Blueprint("migration", __name__, url_prefix="/migration")
+    _looks(api, office, caller)
+    _moves(api, office, caller)
+
+    @api.post("/<endpoint>/compare")
+    def compare(endpoint: str) -> Response:
+        """One key, for a sweep: by who may ask this endpoint about it."""
+        who = _may(caller(), SWEEP)
+        operation = migrating.endpoint(office, endpoint)
+        params = _said({"params": dict})["params"]
+        authorise(operation.auth, who, request.headers.get("Figway-Purpose"))
+        loaded = service.load(operation, service.place(operation, params))
+        authorise_object(operation.auth, who, loaded)
+        return _json(service.shadow.compare_now(operation, loaded))
+
+    return api
+
+
+def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None:
+    def look(rule: str, name: str, told: Callable[..., Any], scope: str = READ) -> None:
+        def view(**path: str) -> Response:
+            _may(caller(), scope)
+            return _json(told(office, **{("name" if key == "endpoint" else key): value for key, value in path.items()}))
+
+        api.add_url_rule(rule, name, view, methods=["GET"])
+
+    look("", "status", overlook.status)
+    look("/history", "all_history", overlook.history)
+    look("/<endpoint>", "status_of", overlook.status)
+    look("/<endpoint>/history", "history", overlook.history)
+    look("/<endpoint>/samples", "samples", overlook.samples, SAMPLES)
+    look("/<endpoint>/rules", "rules", overlook.proposed_rules, SAMPLES)
+    look("/callers", "all_callers", lambda office: {"callers": callers.data(overlook.consumers(office))})
+    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": callers.data(overlook.consumers(office, name))})
+
+    look("/reconcile", "reconcile", overlook.reconcile)
+
+    @api.get("/<endpoint>/report")
+    def report(endpoint: str) -> Response:
+        """As it was signed: byte by byte."""
+        _may(caller(), READ)
+        number = request.args.get("number", "")
+        if number and not re.fullmatch(r"\d{1,9}", number, re.ASCII):
+            raise Invalid("number is that of a move, like 3")
+        text = overlook.report(office, endpoint, int(number) if number else None)
+        return Reply(text.encode(), content_type="application/json")
+
+    @api.get("/burndown")
+    def burndown() -> Response:
+        _may(caller(), READ)
+        told = overlook.burned_down(office)
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            return Reply(burndown_shown.page(told).encode(), content_type="text/html; charset=utf-8")
+        return _json(burndown_shown.data(told))
+
+
+def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None:
+    @api.post("/<endpoint>/promote")
+    def promote(endpoint: str) -> Response:
+        who = _may(caller(), CHANGE).name
+        said = _said({"to": str, "share": str, "consumers": dict, "ticket": str, "why": str})
+        wanted = migrating.wish(said.get("to"), said.get("share"), _texts(said.get("consumers")))
+        return _json(migrating.promote(office, endpoint, wanted, Said(who, said.get("ticket", ""), said.get("why", ""))))
+
+    @api.post("/<endpoint>/approve")
+    def approve(endpoint: str) -> Response:
+        return _json(migrating.approve(office, endpoint, _may(caller(), APPROVE).name))
+
+    @api.post("/<endpoint>/withdraw")
+    def withdraw(endpoint: str) -> Response:
+        _may(caller(), CHANGE)
+        return _json(migrating.withdraw(office, endpoint))
+
+    @api.post("/<endpoint>/rollback")
+    def rollback(endpoint: str) -> Response:
+        who = _may(caller(), CHANGE).name
+        said = _said({"to": str, "why": str, "accept_loss": str})
+        to = migrating.wish(said.get("to")).to
+        return _json(migrating.rollback(office, endpoint, to, Said(who, why=said.get("why", "")), said.get("accept_loss", "")))
+
+    @api.post("/reconcile/<reference>/retry")
+    def retry(reference: str) -> Response:
+        _may(caller(), CHANGE)
+        return _json(migrating.retry(office, reference))
+
+    @api.post("/reconcile/<reference>/settle")
+    def settle(reference: str) -> Response:
+        who = _may(caller(), CHANGE).name
+        return _json(migrating.settle(office, reference, Said(who, why=_said({"why": str}).get("why", ""))))
+
+    @api.post("/reconcile/write-owed")
+    def write_owed() -> Response:
+        _may(caller(), CHANGE)
+        return _json(migrating.write_owed(office, _said({"group": str}).get("group", "")))
+
+    @api.post("/kill")
+    @api.post("/<endpoint>/kill")
+    def kill(endpoint: str | None = None) -> Response:
+        who = _may(caller(), CHANGE).name
+        names = migrating.with_others(office.catalogue, endpoint) if endpoint is not None else []
+        return _json(killing.kill(office.store, office.store.folder, names, Said(who, why=_said({"why": str}).get("why", ""))))
+
+
+def _may(caller: Caller, scope: str) -> Caller:
+    if scope not in caller.scopes:
+        raise Forbidden(f"this needs the scope {scope}")
+    return caller
+
+
+def _said(allowed: Mapping[str, type]) -> dict[str, Any]:
+    """The body: an object with these members at most."""
+    body = json_body.parse(request.get_data(), request.mimetype)
+    for name, value in body.items():
+        if name not in allowed:
+            raise Invalid(f"the body has {', '.join(allowed)}; {name!r} is none of them")
+        if not isinstance(value, allowed[name]):
+            raise Invalid(f"{name} must be {'an object' if allowed[name] is dict else 'text'}")
+    return body
+
+
+def _texts(shares: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    if shares is not None and not all(isinstance(share, str) for share in shares.values()):
+        raise Invalid('consumers must be like {"claims-ui": "100%"}')
+    return shares
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+    return Reply(orjson.dumps(body), status, content_type="application/json")

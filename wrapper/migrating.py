@@ -1,0 +1,264 @@
+"""What a person does to an endpoint's stage: promote, approve, withdraw, roll back. One set of functions for the command line and the
+admin API; each returns JSON-ready data, or raises a RequestError that says in words what stands in the way.
+
+Past shadow a promotion is a proposal until somebody else approves it; what takes traffic away from modern is done by one person at once.
+Nothing here knows click or Flask. The kill switch is in killing.py, and what is only looked at in overlook.py.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from wrapper import dual, kill_file, promotion
+from wrapper.migration.decide import Standing
+from wrapper.operation import STAGES, Catalogue, Operation, Stage
+from wrapper.problems import Invalid, NoSuchThing, Refused
+from wrapper.state.stages import Move, Proposal
+from wrapper.state.store import Store
+
+OPEN_FOR = 24 * 3600.0
+"""Seconds that a proposal waits for the second person."""
+LEGACY = Standing("legacy")
+MOST = 500
+"""Characters of a reason."""
+_OVERTAKEN = "the move was not made", ["somebody else has moved it, or a write came to be owed, while it was looked at: look again"]
+_SHARE = re.compile(r"\d{1,3}(\.\d{1,2})?%", re.ASCII)
+_WHO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
+_TICKET = re.compile(r"[A-Za-z0-9][!-~]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Where stages are looked at and changed."""
+
+    catalogue: Catalogue
+    store: Store
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Who wants something, on which ticket and why. Raises Invalid: it is kept and shown for as long as the history is."""
+
+    who: str
+    ticket: str = ""
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if not _WHO.fullmatch(self.who):
+            raise Invalid(f"the person must be named like alice or alice@example.com, met {self.who!r}")
+        if self.ticket and not _TICKET.fullmatch(self.ticket):
+            raise Invalid(f"a ticket must be like CHG-1234, met {self.ticket!r}")
+        if len(self.why) > MOST or not self.why.isprintable():
+            raise Invalid(f"the reason must be one line of at most {MOST} characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where an endpoint is to stand; None is not said."""
+
+    to: Stage | None = None
+    share: Decimal | None = None
+    consumers: Mapping[str, Decimal] | None = None
+
+
+def wish(to: str | None = None, share: str | None = None, consumers: Mapping[str, str] | None = None) -> Wish:
+    """Read as people write it: `10%`. Raises Invalid."""
+    stage = next((s for s in STAGES if s == to), None)
+    if to is not None and stage is None:
+        raise Invalid(f"a stage is one of {', '.join(STAGES)}, met {to!r}")
+    shares = {name: _share(text, f"the share of {name}") for name, text in consumers.items()} if consumers else None
+    return Wish(stage, None if share is None else _share(share, "the share"), shares)
+
+
+def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, Any]:
+    """From legacy to shadow at once; further as a proposal, if nothing stands in the way."""
+    operation = endpoint(office, name)
+    planned = _planned(office, operation, _forward(operation, standing(office, name), wanted))
+    if planned.wanted.stage == "shadow":
+        return _moved(office, planned, said)
+    if not said.ticket:
+        raise Invalid("past shadow a ticket is needed: it is what the second person looks at")
+    proposal = Proposal(name, office.clock(), planned.wanted, said.who, said.ticket, said.why)
+    office.store.propose(proposal)
+    others = [each.name for each in planned.together if each.name != name]
+    return {"endpoint": name, "proposed": shown_proposal(proposal), "with": others, "gates": [str(gate) for gate in planned.gates]}
+
+
+def approve(office: Office, name: str, who: str) -> dict[str, Any]:
+    """The second person's word: what stands in the way is looked at again, and the endpoint moves with its signed report."""
+    operation, proposal = endpoint(office, name), proposed(office, name)
+    if proposal is None:
+        raise NoSuchThing(f"{name} has no proposal that waits; `figway migrate promote` makes one, and it waits for 24 hours")
+    if Said(who).who.casefold() == proposal.who.casefold():
+        raise Refused(f"{name} can't be approved by {who}", ["who proposed a move can't approve it: another person must"])
+    planned = _planned(office, operation, proposal.standing)
+    return _moved(office, planned, Said(proposal.who, proposal.ticket, proposal.why), second=who)
+
+
+def withdraw(office: Office, name: str) -> dict[str, Any]:
+    """Nobody can approve it any more."""
+    endpoint(office, name)
+    if not office.store.withdraw(name):
+        raise NoSuchThing(f"{name} has no proposal that waits")
+    return {"endpoint": name, "withdrawn": True}
+
+
+def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_loss: str = "") -> dict[str, Any]:
+    """Back to shadow, or a write to legacy: by one person, at once, without gates. Refused while legacy lacks writes that modern has,
+    unless their loss is accepted on a ticket."""
+    operation, now = endpoint(office, name), standing(office, name)
+    reasoned(said)
+    wanted = Standing(to) if to else promotion.back(operation)
+    if STAGES.index(wanted.stage) >= STAGES.index(now.stage):
+        raise Refused(f"{name} can't be rolled back to {wanted}", [f"it stands at {now}"])
+    if not accept_loss:
+        return _moved(office, _planned(office, operation, wanted), said)
+    planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
+    accepted = f"{said.why} (accepted: {'; '.join(planned.obstacles) or 'nothing is lost'})"[:MOST]
+    return _moved(office, replace(planned, gives_back=False), Said(said.who, accept_loss, accepted))
+
+
+def retry(office: Office, reference: str) -> dict[str, Any]:
+    """Have a write that one side refused, or may lack, carried over again."""
+    dual.retry(office.store, office.catalogue, reference)
+    return {"reference": reference, "done": "it is carried over (again) by the job worker"}
+
+
+def settle(office: Office, reference: str, said: Said) -> dict[str, Any]:
+    """A person has looked at both sides, and repaired what was missing."""
+    reasoned(said)
+    dual.settled(office.store, reference, said.who, said.why)
+    return {"reference": reference, "done": f"settled by {said.who}"}
+
+
+def write_owed(office: Office, name: str) -> dict[str, Any]:
+    """Have all that legacy lacks of a group carried over to it."""
+    return {"group": name, "writes": dual.write_owed(office.store, group(office, name))}
+
+
+def group(office: Office, name: str) -> str:
+    """One that there is. Raises NoSuchThing."""
+    groups = sorted({o.group for o in office.catalogue.operations.values() if o.migration is not None})
+    if name not in groups:
+        raise NoSuchThing(f"there is no group {name}; there are {', '.join(groups) or 'none'}")
+    return name
+
+
+def endpoint(office: Office, name: str) -> Operation:
+    """One that migrates. Raises NoSuchThing."""
+    operation = office.catalogue.operations.get(name)
+    if operation is None:
+        raise NoSuchThing(f"there is no endpoint {name}; `figway routes` lists them")
+    if operation.migration is None:
+        raise NoSuchThing(f"{name} does not migrate: its file has no `migration` block")
+    return operation
+
+
+def with_others(catalogue: Catalogue, name: str) -> list[str]:
+    """The endpoint and those that move with it. Raises NoSuchThing."""
+    if name not in catalogue.operations:
+        raise NoSuchThing(f"there is no endpoint {name}; `figway routes` lists them")
+    return [each.name for each in promotion.together(catalogue, catalogue.operations[name])]
+
+
+def standing(office: Office, name: str) -> Standing:
+    """Legacy when it was never moved."""
+    move = office.store.standings()[1].get(name)
+    return LEGACY if move is None else move.standing
+
+
+def proposed(office: Office, name: str) -> Proposal | None:
+    """The proposal that waits for a second person, if it has not ended."""
+    proposal = office.store.proposal(name)
+    return proposal if proposal is not None and office.clock() < proposal.at + OPEN_FOR else None
+
+
+def shown(standing: Standing) -> dict[str, Any]:
+    canary = standing.stage == "canary"
+    shares = {"share": percent(standing.share), "consumers": {n: percent(s) for n, s in standing.consumers.items()}} if canary else {}
+    return {"stage": standing.stage, **shares}
+
+
+def shown_move(move: Move) -> dict[str, Any]:
+    return {
+        "endpoint": move.endpoint, "number": move.number, "at": moment(move.at), **shown(move.standing), "who": move.who,
+        "second": move.second, "ticket": move.ticket, "why": move.why,
+    }  # fmt: skip
+
+
+def shown_proposal(proposal: Proposal) -> dict[str, Any]:
+    return {
+        **shown(proposal.standing), "who": proposal.who, "ticket": proposal.ticket, "why": proposal.why, "at": moment(proposal.at),
+        "until": moment(proposal.at + OPEN_FOR),
+    }  # fmt: skip
+
+
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f}%"
+
+
+def _share(text: str, what: str) -> Decimal:
+    share = Decimal(text.removesuffix("%")) / 100 if _SHARE.fullmatch(text) else Decimal(2)
+    if share > 1:
+        raise Invalid(f"{what} must be like 10% or 0.5%, at most 100%, met {text!r}")
+    return share
+
+
+def reasoned(said: Said) -> None:
+    if not said.why.strip():
+        raise Invalid("say why: it is what the history will show")
+
+
+def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
+    """What the wish means from here: the next step unless it says more. What is not said of a canary stays as it is."""
+    shares = wanted.share is not None or wanted.consumers is not None
+    to = wanted.to or ("canary" if shares else None)
+    if shares and to != "canary":
+        raise Invalid(f"a share belongs to a canary: at {to} there is none")
+    following = promotion.next_standing(operation, now)
+    if to is None or (to == following.stage and not shares):
+        return following
+    if STAGES.index(to) < STAGES.index(now.stage):
+        raise Refused(f"{operation.name} can't be promoted to {to}", [f"it stands at {now}: `figway migrate rollback` goes back"])
+    if to != "canary":
+        return Standing(to)
+    kept = now if now.stage == "canary" else Standing("canary")
+    return Standing(
+        "canary",
+        kept.share if wanted.share is None else wanted.share,
+        kept.consumers if wanted.consumers is None else wanted.consumers,
+    )
+
+
+def _planned(office: Office, operation: Operation, wanted: Standing) -> promotion.Plan:
+    """The move, when nothing stands in its way. Raises Refused with all that does."""
+    planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
+    reasons = list(planned.obstacles)
+    if STAGES.index(wanted.stage) > 1 and kill_file.holds(kill_file.read(office.store.folder), operation.name):
+        reasons.append("this host's kill file holds it at legacy: `figway migrate unkill` first")
+    if reasons:
+        raise Refused(f"{operation.name} can't go to {wanted} now", reasons)
+    return planned
+
+
+def _moved(office: Office, planned: promotion.Plan, said: Said, second: str = "") -> dict[str, Any]:
+    if not promotion.carry_out(office.store, planned, said.who, said.why, office.clock(), second=second, ticket=said.ticket):
+        raise Refused(*_OVERTAKEN)
+    return _arrived(planned, said, second)
+
+
+def _arrived(planned: promotion.Plan, said: Said, second: str = "") -> dict[str, Any]:
+    return {
+        "endpoint": planned.operation.name, "moved": [each.name for each in planned.together], "from": shown(planned.was),
+        **shown(planned.wanted), "who": said.who, "second": second, "ticket": said.ticket, "why": said.why, "notes": list(planned.notes),
+    }  # fmt: skip

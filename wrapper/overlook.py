@@ -1,0 +1,131 @@
+"""What a person looks at before an endpoint is moved, and after: where all of them stand, what is missing, what differed, what was decided.
+
+For the command line and the admin API alike; JSON-ready data, or a RequestError in words. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from wrapper import dual, kill_file, promotion
+from wrapper.migrating import LEGACY, Office, endpoint, group, moment, proposed, shown, shown_move, shown_proposal
+from wrapper.migration import burndown, callers
+from wrapper.migration.compare import HARMLESS
+from wrapper.migration.decide import Standing
+from wrapper.migration.rules import rules
+from wrapper.operation import Operation
+from wrapper.problems import NoSuchThing
+from wrapper.state.stages import Move
+
+ALL = 1_000_000
+"""Moves: more than there will ever be."""
+
+
+def status(office: Office, name: str | None = None) -> dict[str, Any]:
+    """Of one endpoint, or of all that migrate."""
+    moves = office.store.standings()[1]
+    wanted = [endpoint(office, name)] if name else [o for o in office.catalogue.operations.values() if o.migration is not None]
+    held = kill_file.read(office.store.folder)
+    return {
+        "endpoints": [_status(office, operation, moves.get(operation.name)) for operation in wanted],
+        "kill_file": {"file": str(office.store.folder / kill_file.NAME), "holds": dict(held)},
+    }
+
+
+def history(office: Office, name: str | None = None, limit: int = 100) -> dict[str, Any]:
+    """Moves, the newest first."""
+    if name:
+        endpoint(office, name)
+    return {"moves": [shown_move(move) for move in office.store.moves(name, limit)]}
+
+
+def samples(office: Office, name: str) -> dict[str, Any]:
+    """Differences of the present evidence by kind, masked, each with the rule that would accept it."""
+    endpoint(office, name)
+    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for at, sample in office.store.samples(name):
+        kinds[sample.kind].append({"at": moment(at), **sample.shown})
+    facts = office.store.facts(name)
+    counts = facts.counts if facts is not None else {}
+    return {
+        "endpoint": name,
+        "kinds": [{"kind": kind, "count": int(counts.get(f"class:{kind}", len(met))), "samples": met} for kind, met in kinds.items()],
+    }
+
+
+def proposed_rules(office: Office, name: str) -> dict[str, Any]:
+    """The `compare` block that would accept what looks like noise, with the rules of the file in it; which of them is, a person says."""
+    operation = endpoint(office, name)
+    assert operation.migration is not None  # endpoint() has seen to it
+    accepted = rules(operation.migration.compare)
+    made, why = accepted, dict[str, str]()
+    for _, sample in office.store.samples(name):
+        text = sample.shown.get("rule")
+        if text and sample.kind.split(" ", 2)[-1] in HARMLESS:
+            made |= rules(yaml.safe_load(text)["compare"])
+            why[sample.kind] = text
+    note = "accepting a rule begins the evidence at zero; a business time or reference may look like noise, too"
+    return {"endpoint": name, "compare": str(made), "new": made != accepted, "for": why, "note": note}
+
+
+def reconcile(office: Office, name: str | None = None) -> dict[str, Any]:
+    """Writes that one side has and the other has not, of one group or of all, the oldest first."""
+    told = dual.report(office.store, group(office, name) if name else None)
+    items = [{**asdict(item), "since": moment(item.since)} for item in told.items]
+    return {"items": items, "counts": dict(told.counts)}
+
+
+def report(office: Office, name: str, number: int | None = None) -> str:
+    """The signed evidence report of a move: of that number, else the newest that has one."""
+    endpoint(office, name)
+    numbers = [move.number for move in office.store.moves(name)] if number is None else [number]
+    text = next((text for n in numbers if (text := office.store.report(name, n)) is not None), None)
+    if text is None:
+        which = "no move" if number is None else f"no move {number}"
+        raise NoSuchThing(f"{name} has {which} with an evidence report; moves past shadow have one")
+    return text
+
+
+def consumers(office: Office, name: str | None = None) -> list[callers.Consumer]:
+    """Who still calls."""
+    if name:
+        endpoint(office, name)
+    return callers.consumers(office.store.consumers(name), office.clock())
+
+
+def burned_down(office: Office) -> burndown.Burndown:
+    """How far the whole migration is; burndown_shown.py shows it."""
+    store, moves = office.store, office.store.standings()[1]
+    migrating = [o for o in office.catalogue.operations.values() if o.migration is not None]
+    ahead = {o.name: _ahead(office, o, moves[o.name].standing if o.name in moves else LEGACY)["missing"] for o in migrating}
+    legs = Counter(leg.operation for leg in store.open_legs())
+    known = burndown.Known(store.moves(limit=ALL), store.consumers(), legs, ahead, store.proposals())
+    return burndown.burndown(office.catalogue.operations.values(), known, office.clock())
+
+
+def _status(office: Office, operation: Operation, move: Move | None) -> dict[str, Any]:
+    assert operation.migration is not None
+    now = LEGACY if move is None else move.standing
+    proposal = proposed(office, operation.name)
+    by = {"since": moment(move.at), "who": move.who, "second": move.second, "ticket": move.ticket, "why": move.why} if move else {}
+    return {
+        "endpoint": operation.name, "group": operation.group, "effect": operation.effect, **shown(now),
+        "highest": operation.migration.highest,
+        **by, **_ahead(office, operation, now), "proposal": shown_proposal(proposal) if proposal else None,
+        "rollback_refused": promotion.refused_rollback(office.catalogue, office.store, operation, office.clock()),
+        "held_here": kill_file.holds(kill_file.read(office.store.folder), operation.name),
+    }  # fmt: skip
+
+
+def _ahead(office: Office, operation: Operation, now: Standing) -> dict[str, Any]:
+    """What the next step asks for."""
+    if now.stage == "retired" or operation.migration is None or now.stage == operation.migration.highest:
+        return {"next": None, "gates": [], "missing": [], "notes": []}
+    following = promotion.next_standing(operation, now)
+    planned = promotion.plan(office.catalogue, office.store, operation, following, office.clock())
+    gates = [asdict(gate) for gate in planned.gates]
+    return {"next": str(following), "gates": gates, "missing": list(planned.obstacles), "notes": list(planned.notes)}

@@ -59,9 +59,10 @@ class Standings:
     def of(self, endpoint: str) -> Standing:
         """Raises NotReady when it was never known here."""
         known = self._known or self._begin()
-        if known.killed and not known.killed.isdisjoint((endpoint, "*")):
-            return LEGACY
-        return known.standings.get(endpoint, LEGACY)
+        standing = known.standings.get(endpoint, LEGACY)
+        if known.killed and standing.stage != "retired" and not known.killed.isdisjoint((endpoint, "*")):
+            return LEGACY  # what is retired has no legacy side to go back to
+        return standing
 
     def killed(self, endpoint: str) -> bool:
         """Whether this host's kill file names it."""

@@ -20,7 +20,7 @@ from tests.waiting import until
 from wrapper.kill_file import NAME
 from wrapper.migration.decide import Standing
 from wrapper.operation import Auth, Field, Migration, Operation, Part
-from wrapper.problems import Forbidden, NotReady
+from wrapper.problems import Forbidden, Gone, NotReady
 from wrapper.service import Service
 from wrapper.standings import Standings
 from wrapper.state.records import WriteId
@@ -150,6 +150,11 @@ def test_the_kill_file_goes_before_the_store_and_ends_with_its_removal(tmp_path:
     until(lambda: side(service, op) == "legacy", 1)
     (store.folder / NAME).unlink()
     until(lambda: side(service, op) == "modern", 1)
+    store.move(["things.get"], Standing("retired"), "alice", "test")
+    (store.folder / KILL).write_text("*")
+    until(lambda: service.standings.killed("things.get"), 1)
+    with pytest.raises(Gone):
+        side(service, op)
 
 
 @pytest.fixture

@@ -68,6 +68,11 @@ def _held(said: Said | None, migration: Migration) -> dict[str, float]:
         elif name == "pages":
             there = {value for value in values if said.pages >= int(value)}
         else:
-            there = {str(row.get(name)) for row in said.good}
+            there = {_text(row.get(name)) for row in said.good}
         held |= {f"{name}={value}": 1.0 for value in values if value in there}
     return held
+
+
+def _text(value: Any) -> str:
+    """As the file says it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -60,14 +60,14 @@ class Standings:
         """Raises NotReady when it was never known here."""
         known = self._known or self._begin()
         standing = known.standings.get(endpoint, LEGACY)
-        if known.killed and standing.stage != "retired" and not known.killed.isdisjoint((endpoint, "*")):
-            return LEGACY  # what is retired has no legacy side to go back to
+        if known.killed and kill_file.holds(known.killed, endpoint) and (standing.stage != "retired" or endpoint in known.killed):
+            return LEGACY  # what is retired may have no legacy side any more: whoever wants it back names it
         return standing
 
     def killed(self, endpoint: str) -> bool:
         """Whether this host's kill file names it."""
         known = self._known or self._begin()
-        return not known.killed.isdisjoint((endpoint, "*"))
+        return kill_file.holds(known.killed, endpoint)
 
     def close(self) -> None:
         self._stop.set()

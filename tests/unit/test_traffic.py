@@ -151,7 +151,7 @@ def test_the_kill_file_goes_before_the_store_and_ends_with_its_removal(tmp_path:
     (store.folder / NAME).unlink()
     until(lambda: side(service, op) == "modern", 1)
     store.move(["things.get"], Standing("retired"), "alice", "test")
-    (store.folder / KILL).write_text("*")
+    (store.folder / NAME).write_text("*")
     until(lambda: service.standings.killed("things.get"), 1)
     with pytest.raises(Gone):
         side(service, op)

@@ -1,5 +1,5 @@
 # One-line targets for developers. What they need is set up by ./figway.
-.PHONY: setup check test demo bench chaos soak kills lus lock
+.PHONY: setup check test demo bench chaos soak kills lus dual lock
 LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --no-cache --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 setup: ; ./figway setup test
@@ -11,5 +11,6 @@ chaos: setup ; .venv/bin/python -m tests.chaos $(ARGS)
 soak: setup ; .venv/bin/python -m tests.chaos.soak $(ARGS)
 kills: setup ; .venv/bin/python -m tests.chaos.kills $(ARGS)
 lus: setup ; .venv/bin/python -m tests.chaos.lus $(ARGS)
+dual: setup ; .venv/bin/python -m tests.chaos.dual $(ARGS)
 # Keeps every version that still fits; `make lock ARGS=--upgrade` takes the newest.
 lock: ; $(LOCK) --extra demo --extra granian --extra build -o requirements.lock && $(LOCK) --extra demo --extra granian --extra build --extra dev -c requirements.lock -o tests/requirements.lock

@@ -11,13 +11,20 @@ what nobody can tell, is left to people: the report names each, with the side th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from wrapper.operation import Catalogue, Operation, Side, Source, Stage, WritePolicy
-from wrapper.problems import NoSuchThing, RequestError
-from wrapper.state.legs import Leg, LegState
+from wrapper.migration.decide import decide
+from wrapper.operation import Catalogue, Migration, Operation, Side, Stage, WritePolicy
+from wrapper.problems import InFlight, NoSuchThing, NotReady, RequestError
+from wrapper.request import Request
+from wrapper.shadow import key_of
+from wrapper.standings import Standings
+from wrapper.state.legs import Hindrance, Leg, LegState
+from wrapper.state.records import WriteId
 from wrapper.state.store import Store
+from wrapper.traffic import written
+from wrapper.writes import repeatable
 
 ItemState = Literal["under way", "pending", "owed", "failed", "unknown"]
 
@@ -55,6 +62,40 @@ class Report:
     counts: Mapping[str, int]
 
 
+class Dual:
+    """Notes, before a write's first act, what the other side will lack."""
+
+    def __init__(self, catalogue: Catalogue, store: Store, standings: Standings) -> None:
+        self._store, self._standings = store, standings
+        self._written = written(catalogue)
+
+    def begin(self, write: WriteId, operation: Operation, side: Side, request: Request, params: Mapping[str, Any]) -> str:
+        """The key under which both sides know the write, '' where only one ever gets it. Raises InFlight while another write of the
+        same record is under way, and NotReady when the side must get an earlier one first, or the store is away: then there is no act."""
+        if operation.migration is None or operation.group not in self._written:
+            return ""
+        key, lacks = key_of(operation, params), self._lacks(operation, operation.migration, side, request, params)
+        if lacks is None:
+            hindrance: Hindrance = "behind" if side in self._store.lacking(operation.group, key) else ""
+        else:
+            given = {"given": asdict(request.given), "trace": request.trace}
+            hindrance = self._store.add_leg(write, operation.group, key, *lacks, given)
+        if hindrance == "under way":
+            raise InFlight("another write of the same record is under way; ask again when it has ended", headers={"Retry-After": "1"})
+        if hindrance == "behind":
+            raise NotReady(f"{side} must get earlier writes of this record first", headers={"Retry-After": "5"})
+        return self._store.idempotency(write)
+
+    def _lacks(
+        self, operation: Operation, terms: Migration, side: Side, request: Request, params: Mapping[str, Any]
+    ) -> tuple[Side, LegState] | None:
+        if operation.modern is None or terms.writes == "legacy_only":
+            return None
+        standing = self._standings.placed(operation.name)
+        meant = decide(standing, operation.group, key_of(operation, params), request.caller.name).side
+        return leg_of(terms.writes, side, standing.stage, meant)
+
+
 def leg_of(policy: WritePolicy, side: Side, stage: Stage, meant: Side) -> tuple[Side, LegState] | None:
     """The side that will lack a write done at `side`, and how it gets it. `meant` is the side by the stage alone: a kill switch, or a
     tester, may have had it done elsewhere."""
@@ -76,12 +117,12 @@ def retry(store: Store, catalogue: Catalogue, reference: str) -> None:
     """Have a refused or unknown leg carried over (again). Raises NoSuchThing, NotPossible where that could write twice, NotReady."""
     leg = _leg(store, reference)
     operation = catalogue.operations.get(leg.operation)
-    source = None if operation is None else source_of(operation, leg.side)
+    source = None if operation is None else operation.source(leg.side)
     if source is None:
         raise NotPossible(f"{leg.operation} has no {leg.side} side in this catalogue")
-    if leg.state == "unknown" and not repeatable(source):
+    if leg.state == "unknown" and source.ask is None and not repeatable(source):
         raise NotPossible(
-            f"it is not known whether {leg.side} has this write, and it takes no idempotency key: look there, repair it, and settle it"
+            f"nobody knows whether {leg.side} has it, and {leg.side} can't be asked and takes no key: look there, repair it, and settle it"
         )
     if leg.happened is not True:
         raise NotPossible("the write itself has an unknown outcome: look, repair what is missing, and settle it")
@@ -101,15 +142,6 @@ def settled(store: Store, reference: str, who: str, why: str) -> None:
         raise NotPossible("the write is under way")
     if not store.close_leg(leg.id, f"{who}: {why}"):
         raise NotPossible(f"it is {leg.state}: nothing is open")
-
-
-def source_of(operation: Operation, side: Side) -> Source | None:
-    return operation.legacy if side == "legacy" else operation.modern
-
-
-def repeatable(source: Source) -> bool:
-    """Whether the back end takes an idempotency key: a write under the same key is done once, however often it is sent."""
-    return bool(getattr(source.target, "idempotency", ""))
 
 
 def _leg(store: Store, reference: str) -> Leg:

@@ -1,4 +1,5 @@
-"""The job worker: publishes deferred calls, collects their replies, and survives its own death.
+"""The job worker: publishes deferred calls, collects their replies, carries over what one side of a write lacks (outbox.py), and survives
+its own death.
 
     accepted --> publishing --> published --> replied
      |   |           |              `--> failed     the reply came, and is a refusal or can't be read
@@ -26,7 +27,8 @@ from typing import Any
 from adapters.base import Adapter, Call, Deferred, Reply, Ticket
 from adapters.errors import AdapterError, CircuitOpen, Closed, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
-from wrapper.operation import Operation, Source
+from wrapper.operation import SIDES, Operation, Side, Source
+from wrapper.outbox import Outbox
 from wrapper.pilot import Pilot
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
@@ -62,11 +64,14 @@ class Runner:
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
         self._writes_due = 0.0
+        self.outbox = Outbox(service, store)
 
     def run(self, stop: threading.Event) -> None:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""
-        pilot = threading.Thread(target=self._watch, args=(stop,), name="figway-pilot", daemon=True)
-        pilot.start()
+        beside = [threading.Thread(target=self._watch, args=(stop,), name="figway-pilot", daemon=True)]
+        beside += [threading.Thread(target=self._carry, args=(stop, side), name=f"figway-to-{side}", daemon=True) for side in SIDES]
+        for thread in beside:
+            thread.start()
         while not stop.is_set():
             busy = False
             with _apart("jobs"):
@@ -74,7 +79,8 @@ class Runner:
             with _apart("census"):
                 self._census()
             stop.wait(0 if busy else POLL)
-        pilot.join(PILOT)
+        for thread in beside:
+            thread.join()
 
     def _watch(self, stop: threading.Event) -> None:
         """A drop that stalls holds up no rollback, and the pilot no drop."""
@@ -82,6 +88,14 @@ class Runner:
             with _apart("pilot"):
                 self._pilot.turn()
             stop.wait(PILOT)
+
+    def _carry(self, stop: threading.Event, side: Side) -> None:
+        """Nor does a side that stalls hold up the other one's legs."""
+        while not stop.is_set():
+            busy = False
+            with _apart("legs"):
+                busy = self.outbox.turn(side)
+            stop.wait(0 if busy else POLL)
 
     def _census(self) -> None:
         if self._count is not None and time.monotonic() >= self._count_due:

@@ -18,6 +18,7 @@ Effect = Literal["read", "idempotent", "write"]
 FieldType = Literal["string", "integer", "decimal", "date", "datetime", "boolean", "list", "object"]
 Where = Literal["path", "query", "header", "body"]
 Side = Literal["legacy", "modern"]
+SIDES: tuple[Side, ...] = ("legacy", "modern")
 Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
 WritePolicy = Literal["legacy_only", "dual", "modern_only"]
 STAGES: tuple[Stage, ...] = ("legacy", "shadow", "canary", "modern", "retired")
@@ -245,6 +246,9 @@ class Operation:
     cache: Caching | None = None
     invalidates: tuple[str, ...] = ()
     migration: Migration | None = None
+
+    def source(self, side: Side) -> Source | None:
+        return self.legacy if side == "legacy" else self.modern
 
 
 @dataclass(frozen=True, slots=True)

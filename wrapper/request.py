@@ -41,7 +41,7 @@ class Request:
 class Terms:
     """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, what is to
     be called before a write's one act, and under which key a back end knows the write again (see adapters.base.Call); for whom, and which
-    side a tester, or whoever settles a write, wants. What was asked is noted in `asked` (migration.asked.Asked)."""
+    side a tester wants. What was asked is noted in `asked` (migration.asked.Asked)."""
 
     deadline: float
     trace: str

@@ -22,6 +22,7 @@ from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, OutcomeUnknown
 from wrapper import functions, retiring
 from wrapper.cache import Cache
+from wrapper.dual import Dual
 from wrapper.join import Join, origin
 from wrapper.late import Late
 from wrapper.ledger import Ledger
@@ -92,8 +93,9 @@ class Service:
         self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
-        self.settling = Settling(catalogue, store, self._rows_of, self.load, self._dumped_row, self.cache.changed)
+        self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed)
         self.writes = Writes(store, waiters, self._late, self.settling)
+        self.dual = Dual(catalogue, store, self.standings)
 
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
@@ -123,17 +125,21 @@ class Service:
 
     def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
         """A write is reserved under its idempotency key first, and never done twice."""
-        write = self.writes.begin(operation, request, terms)
+        choice = self.traffic.choose(operation, params, terms)
+        source = _source(operation, choice.side)
+        write = self.writes.begin(operation, choice.side, request, terms)
         if isinstance(write, Answer):
             return write
-        if operation.legacy is not None and operation.legacy.deferred:
-            return self.writes.defer(write, operation.legacy, request)
+        if source.deferred:
+            return self.writes.defer(write, source, request)
         with write:
-            intent = self.settling.intent(operation, request.given, params, terms)
-            return write.done(self._answer(operation, params, replace(terms, acting=partial(write.act, intent))))
+            key = self.dual.begin(write.id, operation, choice.side, request, params)
+            intent = self.settling.intent(operation, choice.side, request.given, params, terms)
+            terms = replace(terms, acting=partial(write.act, intent), key=key)
+            return write.done(self._answer(operation, params, terms, choice))
 
-    def _answer(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> Answer:
-        """The whole answer, not yet masked."""
+    def _answer(self, operation: Operation, params: Mapping[str, Any], terms: Terms, choice: Choice | None = None) -> Answer:
+        """The whole answer, not yet masked; `choice` is a write's side, chosen before."""
         if operation.parts:
             self._refuse_early(operation, params)
             gathered = self._join.gather(operation, params, terms)
@@ -141,7 +147,7 @@ class Service:
             data: Any = self._join.data(operation, params, facts)
             meta, age, stale = gathered.meta(operation), gathered.age, gathered.stale
         else:
-            choice, rows = self._chosen(operation, params, terms)
+            choice, rows = self._chosen(operation, params, terms, choice)
             facts = {"": fact(operation, rows)}
             data = self._dumped(operation, choice.side, rows)
             meta, age, stale = _meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
@@ -151,9 +157,9 @@ class Service:
                 met.score = partial(self._scored, operation, facts, met.operation)
         return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}}, {} if age is None else {"Age": f"{age:.0f}"})
 
-    def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> tuple[Choice, Rows]:
+    def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms, choice: Choice | None = None) -> tuple[Choice, Rows]:
         """What the side says to which this request goes."""
-        choice = self.traffic.choose(operation, params, terms)
+        choice = choice or self.traffic.choose(operation, params, terms)
         with self.traffic.watch(operation, choice, params, terms) as watch:
             watch.rows = rows = self.fetch(operation, choice.side, params, terms)
         return choice, rows
@@ -207,12 +213,20 @@ class Service:
 
     def _rows_of(self, name: str, values: Mapping[str, Any], terms: Terms) -> tuple[Operation, Rows]:
         """A join's part: the same fetch, with parameters loaded by the part's own rules."""
+        operation, params = self._part(name, values)
+        return operation, self._chosen(operation, params, terms.within(operation.deadline))[1]
+
+    def _rows_at(self, name: str, side: Side, values: Mapping[str, Any], terms: Terms) -> tuple[Operation, Rows]:
+        """What one side shows, wherever its endpoint stands: for whoever settles a write there."""
+        operation, params = self._part(name, values)
+        return operation, self.fetch(operation, side, params, terms.within(operation.deadline))
+
+    def _part(self, name: str, values: Mapping[str, Any]) -> tuple[Operation, dict[str, Any]]:
         operation = self.catalogue.operations[name]
         try:
-            params = self.load(operation, self.place(operation, values))
+            return operation, self.load(operation, self.place(operation, values))
         except Invalid as error:
             raise Misread(f"{name} can't be asked with what another part answered: {error.detail}") from error
-        return operation, self._chosen(operation, params, terms.within(operation.deadline))[1]
 
     def _refuse_early(self, operation: Operation, params: Mapping[str, Any]) -> None:
         """What a part will not take of the caller's own values is the caller's 422, before anything is asked."""
@@ -241,7 +255,8 @@ class Service:
         return dumped if operation.shape == "items" else dumped[0]
 
     def _dumped_row(self, operation: Operation, row: Mapping[str, Any]) -> Any:
-        return self._readers[operation.name, "legacy"].dump([row])[0]
+        side: Side = "legacy" if operation.legacy is not None else "modern"  # canonical rows are the same on both
+        return self._readers[operation.name, side].dump([row])[0]
 
     def _explained(self, operation: Operation, answer: Answer) -> Answer:
         """With the endpoint's stage and who served it."""
@@ -264,7 +279,7 @@ def _sides(operation: Operation) -> list[tuple[Side, Source]]:
 
 
 def _source(operation: Operation, side: Side) -> Source:
-    source = operation.legacy if side == "legacy" else operation.modern
+    source = operation.source(side)
     if source is None:
         raise NoSuchThing(f"{operation.name} has no {side} side")
     return source

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from adapters import template
 from adapters.errors import AdapterError, DeadlineExceeded, Unavailable
 from wrapper import log
-from wrapper.operation import Ask, Catalogue, Operation
+from wrapper.operation import Ask, Catalogue, Operation, Side
 from wrapper.problems import InFlight, RequestError
 from wrapper.request import Given, Terms
 from wrapper.rows import Rows
@@ -37,7 +37,7 @@ AGAIN = 15.0  # seconds between two tries while the back end can't be asked
 
 Values = Mapping[str, str]
 Verdict = Literal["done", "not done", "never begun", "unknown", "nobody to ask"]
-Read = Callable[[str, Mapping[str, Any], Terms], tuple[Operation, Rows]]
+Read = Callable[[str, Side, Mapping[str, Any], Terms], tuple[Operation, Rows]]
 Load = Callable[[Operation, Given], dict[str, Any]]
 Dump = Callable[[Operation, Mapping[str, Any]], Any]
 
@@ -71,21 +71,27 @@ class Settling:
         self._read, self._load, self._dump, self._changed = read, load, dump, changed
         self._rest: dict[WriteId, float] = {}  # when it may be tried again
 
-    def intent(self, operation: Operation, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
-        """What must be known to settle this write later; None when it names no read. Raises InFlight when an earlier write of the same
-        thing must be settled first, and Unavailable when what is there now can't be read: nobody could tell afterwards what became of
-        the write. Where the read says that something is wrong with the request, the write is left to say so itself."""
-        if operation.legacy is None or operation.legacy.ask is None:
+    def intent(self, operation: Operation, side: Side, given: Given, params: Mapping[str, Any], terms: Terms) -> dict[str, Any] | None:
+        """What must be known to settle this write later; None when its side names no read. Raises InFlight when an earlier write of the
+        same thing must be settled first, and Unavailable when what is there now can't be read: nobody could tell afterwards what became
+        of the write. Where the read says that something is wrong with the request, the write is left to say so itself."""
+        ask = _ask(operation, side)
+        if ask is None:
             return None
-        self._wait_for_earlier(operation, operation.legacy.ask, params, terms)
+        self._wait_for_earlier(operation, side, ask, params, terms)
         try:
-            before = self._look(operation, params, terms.within((terms.deadline - time.monotonic()) / 2))[0]
+            before = self._look(ask, side, params, terms.within((terms.deadline - time.monotonic()) / 2))[0]
         except (Unavailable, DeadlineExceeded) as error:
             unread = "the write was not begun: what is there before it could not be read"
             raise Unavailable(unread, backend=error.backend, retry_after=error.retry_after) from error
         except (AdapterError, RequestError):
             before = None
-        return {"given": asdict(given), "before": before, "trace": terms.trace}
+        return {"given": asdict(given), "before": before, "trace": terms.trace, "side": side}
+
+    def shows(self, operation: Operation, side: Side, params: Mapping[str, Any], intent: Mapping[str, Any] | None) -> bool:
+        """Whether it is there already, as was looked for its intent."""
+        ask = _ask(operation, side)
+        return ask is not None and intent is not None and intent["before"] == _wanted(ask, params)
 
     def settle(self, write: Unsettled, terms: Terms) -> Verdict | None:
         """Ask, and note what is known now: None when that is nothing new. Raises AdapterError or RequestError when nobody can be asked, or
@@ -119,15 +125,14 @@ class Settling:
         log.get().info("write", operation=write.id.operation, outcome=f"settled: {outcome or 'not yet'}", request_id=trace)
 
     def _outcome(self, operation: Operation, write: Unsettled, terms: Terms) -> tuple[Verdict, Any]:
-        ask = None if operation.legacy is None else operation.legacy.ask
         if write.intent is None:  # of one without an owner, which the first version reserved, that tells nothing
             return ("never begun" if write.id.owner else "nobody to ask"), None
-        params = self._params(operation, write)
+        params, side = self._params(operation, write), _side(write)
+        ask = _ask(operation, side)
         if ask is None or params is None:
             return "nobody to ask", None
-        now, row = self._look(operation, params, terms)
-        wanted = {name: _text(template.parse(text).value(params)) for name, text in ask.shows.items()}
-        said = verdict(write.intent["before"], now, wanted)
+        now, row = self._look(ask, side, params, terms)
+        said = verdict(write.intent["before"], now, _wanted(ask, params))
         return said, self._answer(operation, params, row) if said == "done" else None
 
     def _params(self, operation: Operation, write: Unsettled) -> dict[str, Any] | None:
@@ -139,9 +144,9 @@ class Settling:
         except RequestError:
             return None
 
-    def _wait_for_earlier(self, operation: Operation, ask: Ask, params: Mapping[str, Any], terms: Terms) -> None:
+    def _wait_for_earlier(self, operation: Operation, side: Side, ask: Ask, params: Mapping[str, Any], terms: Terms) -> None:
         for earlier in self._store.unsettled():
-            if not earlier.gone or earlier.id.operation != operation.name:
+            if not earlier.gone or earlier.id.operation != operation.name or _side(earlier) != side:
                 continue
             theirs = self._params(operation, earlier)
             if theirs is None or template.filled(ask.params, theirs) != template.filled(ask.params, params):
@@ -152,12 +157,9 @@ class Settling:
             if settled is None:
                 raise InFlight("an earlier write of the same thing was cut short and is being settled; ask again", headers=again(earlier))
 
-    def _look(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> tuple[dict[str, str], Mapping[str, Any]]:
-        """What is there now, of the fields that the write changes, and all of it."""
-        assert operation.legacy is not None
-        assert operation.legacy.ask is not None
-        ask = operation.legacy.ask
-        _, rows = self._read(ask.operation, template.filled(ask.params, params), replace(terms, fresh=True, wanted="legacy"))
+    def _look(self, ask: Ask, side: Side, params: Mapping[str, Any], terms: Terms) -> tuple[dict[str, str], Mapping[str, Any]]:
+        """What is there now at this side, of the fields that the write changes, and all of it."""
+        _, rows = self._read(ask.operation, side, template.filled(ask.params, params), replace(terms, fresh=True))
         return {name: _text(rows.good[0][name]) for name in ask.shows}, rows.good[0]
 
     def _answer(self, operation: Operation, params: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +169,21 @@ class Settling:
         whole = operation.shape == "object" and all(f.optional or made[f.name] is not None for f in operation.fields)
         data = self._dump(operation, made) if whole else None
         return {"status": 200, "body": {"data": data, "score": None, "meta": {"settled": "by asking"}}}
+
+
+def _ask(operation: Operation, side: Side) -> Ask | None:
+    source = operation.source(side)
+    return None if source is None else source.ask
+
+
+def _wanted(ask: Ask, params: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(template.parse(text).value(params)) for name, text in ask.shows.items()}
+
+
+def _side(write: Unsettled) -> Side:
+    """Where it was sent to; of one whose act was never noted that does not matter."""
+    side: Side = (write.intent or {}).get("side", "legacy")
+    return side
 
 
 def _text(value: Any) -> str:

@@ -64,6 +64,10 @@ class Standings:
             return LEGACY  # what is retired may have no legacy side any more: whoever wants it back names it
         return standing
 
+    def placed(self, endpoint: str) -> Standing:
+        """Where it stands by its moves alone, whatever this host's kill file says. Raises NotReady."""
+        return (self._known or self._begin()).standings.get(endpoint, LEGACY)
+
     def killed(self, endpoint: str) -> bool:
         """Whether this host's kill file names it."""
         known = self._known or self._begin()

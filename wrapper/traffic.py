@@ -42,7 +42,7 @@ class Traffic:
 
     def __init__(self, catalogue: Catalogue, standings: Standings, legs: Legs, ledger: Ledger) -> None:
         self._standings, self._legs, self._ledger = standings, legs, ledger
-        self._written = {op.group for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only"}
+        self._written = written(catalogue)
 
     def standing(self, operation: Operation) -> Standing:
         """Raises NotReady when it was never known here."""
@@ -56,7 +56,7 @@ class Traffic:
             return LEGACY
         key = key_of(operation, params)
         choice = decide(self.standing(operation), operation.group, key, terms.consumer, terms.wanted)
-        if operation.effect == "read" and operation.group in self._written and terms.wanted is None:
+        if operation.group in self._written and terms.wanted is None:
             return self._following(operation, key, choice)
         return choice
 
@@ -81,7 +81,7 @@ class Traffic:
         return Choice(side, evidence=terms.wanted is None)
 
     def _following(self, operation: Operation, key: str, choice: Choice) -> Choice:
-        """Reads follow the writes: what a side lacks is never shown as the truth."""
+        """Reads follow the writes, and so do writes: what a side lacks is never shown as the truth, nor built on."""
         lacking = self._legs.lacking(operation.group, key)
         if choice.side not in lacking:
             return choice
@@ -120,6 +120,11 @@ class Watch:
             self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, status >= 500, self._tracked)
         if self._tracked and not kept and comparable(operation) and not (side == "legacy" and status in (503, 504)):
             self._terms.asked.append(Asked(operation, side, self._params, said, seconds, due=True))
+
+
+def written(catalogue: Catalogue) -> frozenset[str]:
+    """The groups of which some write may go to modern."""
+    return frozenset(op.group for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only")
 
 
 def wanted(request: Request) -> Side | None:

@@ -4,6 +4,9 @@
     in_flight  409: somebody is doing it       unknown   settled by asking (settle.py) if that can be; else 504, and never sent again
     mismatch   422: the key was used for another request
 
+Where the back end itself takes an idempotency key, an unknown write is sent again under it when its caller asks again, as long as no later
+write of that record has begun.
+
 A write that failed before anything could happen gives its key back, so that the caller may try again. What the store can't be told
 afterwards is told late (late.py). Answers are kept as they came, unmasked: the service masks them for whoever asks, each time anew.
 """
@@ -24,7 +27,7 @@ from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from wrapper.late import Late
-from wrapper.operation import Operation, Source
+from wrapper.operation import Operation, Side, Source
 from wrapper.policy.keys import Caller
 from wrapper.problems import InFlight, Invalid, NotReady, RequestError
 from wrapper.request import Answer, Request, Terms
@@ -40,8 +43,9 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 class Write:
     """A reserved write; leaving the block settles it by how it ended."""
 
-    def __init__(self, store: Store, late: Late, id: WriteId) -> None:
-        self._store, self._late, self.id = store, late, id
+    def __init__(self, store: Store, late: Late, id: WriteId, again: bool = False) -> None:
+        """`again`: it was sent before, under the same key, and nobody knows what came of that."""
+        self._store, self._late, self.id, self._again = store, late, id, again
 
     def __enter__(self) -> Write:
         return self
@@ -67,7 +71,7 @@ class Write:
         """The caller hears what became of the write, even when the store can't note it now. By the time anything was sent, a
         RequestError has become an OutcomeUnknown."""
         if error is not None:
-            nothing = isinstance(error, AdapterError | RequestError) and not isinstance(error, OutcomeUnknown)
+            nothing = isinstance(error, AdapterError | RequestError) and not isinstance(error, OutcomeUnknown) and not self._again
             self._late.tell(partial(self._store.release if nothing else self._store.settle_unknown, self.id))
 
 
@@ -78,15 +82,16 @@ class Writes:
         self._store, self._late, self._settling = store, late, settling
         self._places = threading.BoundedSemaphore(waiters)
 
-    def begin(self, operation: Operation, request: Request, terms: Terms) -> Write | Answer:
-        """A Write to do now, or the answer of the one that was done before. Raises RequestError or OutcomeUnknown."""
+    def begin(self, operation: Operation, side: Side, request: Request, terms: Terms) -> Write | Answer:
+        """A Write to do now at this side, or the answer of the one that was done before. Raises RequestError or OutcomeUnknown."""
         key = request.idempotency_key
         if key is None or not _KEY.fullmatch(key):
             raise RequestError(
                 "a write needs the header Idempotency-Key: 1 to 255 visible characters, a new one for each write, the same for a repeat"
             )
         id = WriteId(request.caller.name, operation.name, key, f"{me()}{secrets.token_hex(4)}")
-        noted = operation.legacy is not None and (operation.legacy.deferred or operation.legacy.ask is not None)
+        source = operation.source(side)
+        noted = source is not None and (source.deferred or source.ask is not None)
         known = self._reserve(id, request, terms, noted)
         if self._settled(known, terms):
             known = self._reserve(id, request, terms, noted)
@@ -97,6 +102,8 @@ class Writes:
                 raise InFlight("a request with this Idempotency-Key is being served; ask again when it has ended")
             case "mismatch":
                 raise Invalid("this Idempotency-Key was used for another request; use a new key for a new write")
+            case "unknown" if source is not None and repeatable(source) and self._store.retake(id, side, _seconds(terms)):
+                return Write(self._store, self._late, id, again=True)
             case "unknown":
                 if (left := known.unsettled) is not None and left.open and left.gone and not over(left):
                     raise InFlight("this write was cut short and is being settled; ask again", headers=again(left))
@@ -109,8 +116,12 @@ class Writes:
             return self.job_answer(self._job(known.job), replayed)
         return Answer(known.answer["status"], known.answer["body"], replayed)
 
+    def reserved(self, id: WriteId) -> Write:
+        """One of our own that is reserved already."""
+        return Write(self._store, self._late, id)
+
     def _reserve(self, id: WriteId, request: Request, terms: Terms, noted: bool) -> Reservation:
-        return self._store.reserve(id, asdict(request.given), terms.deadline - time.monotonic() + GRACE, noted)
+        return self._store.reserve(id, asdict(request.given), _seconds(terms), noted)
 
     def _settled(self, known: Reservation, terms: Terms) -> bool:
         """Whether more is known of it now. What keeps us from asking is not the caller's concern: for them the outcome is unknown."""
@@ -176,6 +187,16 @@ class Writes:
         status = 200 if job.state == "replied" else pending
         waiting = {"Retry-After": "2"} if job.state not in FINAL else {}
         return Answer(status, {**body, "meta": {**body["meta"], "job": about}}, {"Location": f"/jobs/{job.id}", **waiting, **headers})
+
+
+def repeatable(source: Source) -> bool:
+    """Whether the back end takes an idempotency key: then what is sent again under the same key is done once."""
+    return bool(getattr(source.target, "idempotency", ""))
+
+
+def _seconds(terms: Terms) -> float:
+    """For how long a write is reserved."""
+    return terms.deadline - time.monotonic() + GRACE
 
 
 def job_id() -> str:

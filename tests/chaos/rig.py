@@ -12,7 +12,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -71,13 +71,15 @@ class Rig:
         postgres_store: bool = False,
         deadline: float = DEADLINE,
         seed: int = 1,
+        change: Callable[[Path], None] = lambda catalogue: None,
         **environ: str,
     ) -> None:
+        """`change` is made to its copy of the catalogue before that is served."""
         self.folder, self.estate, self.dice = folder, Estate(), random.Random(seed)
         self.estate.host = Host3270(ghost_seconds=GHOST)
         self.customers = [by_id()["0000012345"], *everyone()[:150]]
         self._environ = {"FIGWAY_WORKERS": str(workers), "FIGWAY_THREADS": str(threads), "FIGWAY_LOG_LEVEL": "warning", **environ}
-        self._postgres_store, self._deadline, self._up = postgres_store, deadline, ExitStack()
+        self._postgres_store, self._deadline, self._up, self._change = postgres_store, deadline, ExitStack(), change
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Rig:
@@ -89,6 +91,7 @@ class Rig:
             state = self._store(settings, up) if self._postgres_store else None
             catalogue = extra.catalogue(CATALOGUE, self.folder / "catalogue", self._deadline)
             shutil.copytree(CATALOGUE.parent / "models", self.folder / "catalogue" / "models")
+            self._change(catalogue)
             self.served: Served = up.enter_context(
                 serving({**settings, **extra.SETTINGS, **self._environ}, [CALLER], self.folder, catalogue, state=state)
             )

@@ -126,10 +126,14 @@ def _hash(raw: Mapping[str, Any], terms: Migration | None, systems: Mapping[str,
 
 def whole(operation: Operation, endpoints: Mapping[str, Endpoint]) -> Operation:
     """With what other files say: a join's hash is of its parts too, and what `ask` leaves out is told by the names of what is asked."""
-    if operation.legacy is not None and operation.legacy.ask is not None:
-        return replace(operation, legacy=replace(operation.legacy, ask=asked(operation.legacy.ask, operation, endpoints)))
+    legacy, modern = (_asking(source, operation, endpoints) for source in (operation.legacy, operation.modern))
+    operation = replace(operation, legacy=legacy, modern=modern)
     hashes = [endpoints[part.operation].operation.hash for part in operation.parts]
     return replace(operation, hash=digest([operation.hash, *hashes])) if hashes else operation
+
+
+def _asking(source: Source | None, write: Operation, endpoints: Mapping[str, Endpoint]) -> Source | None:
+    return source if source is None or source.ask is None else replace(source, ask=asked(source.ask, write, endpoints))
 
 
 def asked(ask: Ask, write: Operation, endpoints: Mapping[str, Endpoint]) -> Ask:

@@ -70,6 +70,8 @@ class Legs(Table):
         subject, sealed = self.subject(family, key), self._seal.close(given)
         with self._db.transaction(alone=f"legs {subject}") as tx:
             there = self._open_of(tx, family, subject)
+            if any(row["owner"] == write.owner and row["key"] == write.key for row in there):
+                return ""  # it is sent again
             if any(row["side"] != side for row in there):
                 return "behind"
             now = tx.now()
@@ -126,16 +128,37 @@ class Legs(Table):
         given: dict[str, Any] = self._seal.open(row["given"]) if row is not None and row["given"] else {}
         return given
 
+    def idempotency(self, write: WriteId) -> str:
+        """The key under which a back end knows the write again, whichever side it is sent to."""
+        return self._seal.fingerprint(["idempotency", write.caller, write.operation, write.key])
+
+    def retake(self, write: WriteId, side: Side, seconds: float) -> bool:
+        """Reserve a write of unknown outcome again, to be sent again to this side, which takes idempotency keys. Not when it was sent to
+        the other one, nor when a later write of its record has begun: it would overtake that."""
+        same, values = "(l.caller, l.operation, l.key) = (?, ?, ?)", (write.caller, write.operation, write.key)
+        with self._db.reading() as tx:
+            found = tx.one(f"SELECT l.* FROM legs l WHERE {same} AND l.side <> ? AND l.state IN {OPEN}", (*values, side))
+        if found is None:
+            return False
+        with self._db.transaction(alone=f"legs {found['subject']}") as tx:
+            if any(row["number"] > found["number"] for row in self._open_of(tx, found["family"], found["subject"])):
+                return False
+            taken = "UPDATE writes SET state = 'reserved', owner = ?, until = ? WHERE (caller, operation, key, owner) = (?, ?, ?, ?)"
+            until = tx.now() + seconds
+            if not tx.execute(f"{taken} AND state = 'unknown'", (write.owner, until, *values, found["owner"])).rowcount:
+                return False
+            return tx.execute("UPDATE legs SET owner = ? WHERE id = ?", (write.owner, found["id"])).rowcount > 0
+
     # -- carrying them out
 
-    def due_legs(self, limit: int) -> list[Leg]:
-        """Legs whose write has happened, that nobody is busy with and that no earlier one holds back."""
+    def due_legs(self, side: Side, limit: int) -> list[Leg]:
+        """What this side lacks whose write has happened, that nobody is busy with and that no earlier one holds back."""
         with self._db.reading() as tx:
             now = tx.now()
             rows = tx.all(
-                f"{_FROM} WHERE l.state = 'pending' AND w.state = 'done' AND l.next_at <= ? AND NOT {_OWN} AND NOT {_BEHIND}"
+                f"{_FROM} WHERE l.state = 'pending' AND w.state = 'done' AND l.side = ? AND l.next_at <= ? AND NOT {_OWN} AND NOT {_BEHIND}"
                 " ORDER BY l.next_at, l.created LIMIT ?",
-                (now, LEG, limit),
+                (side, now, LEG, limit),
             )
         return [_leg(row, now) for row in rows]
 

@@ -6,7 +6,8 @@ import itertools
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -54,13 +55,13 @@ def test_feeds_groups_and_epochs_are_counted_apart(store: Store) -> None:
 def test_facts_are_of_the_epoch_that_was_recorded_last(place: Place) -> None:
     time = Time()
     with closing(place.open(time.clock)) as store:
-        store.record(Batch(counts=Counter({(EPOCH, "equal"): 2, (EPOCH, "scored"): 0.5})))
+        store.record(Batch(counts=defaultdict(float, {(EPOCH, "equal"): 2, (EPOCH, "scored"): 0.5})))
         began = facts(store).began
         time.wall += 10
-        store.record(Batch(counts=Counter({(NEXT, "equal"): 1})))
+        store.record(Batch(counts=defaultdict(float, {(NEXT, "equal"): 1})))
         time.wall += 10
         assert (facts(store).epoch, facts(store).counts) == (NEXT, {"equal": 1})
-        store.record(Batch(counts=Counter({(EPOCH, "equal"): 3})))
+        store.record(Batch(counts=defaultdict(float, {(EPOCH, "equal"): 3})))
         assert (facts(store).epoch, facts(store).counts) == (EPOCH, {"equal": 5, "scored": 0.5})
         assert facts(store).began == began < facts(store).last
         assert [found.epoch for found in store.epochs("loans.get")] == [EPOCH, NEXT]
@@ -75,10 +76,11 @@ def test_the_keys_of_a_day_are_those_met_first_in_it(tmp_path: Path) -> None:
     time = Time()
     with closing(on_sqlite(tmp_path).open(time.clock)) as store:
         store.record(keys("1", "2", "3"))
-        time.wall += 86_000
+        time.wall += 23 * 3600 - 1
         store.record(keys("3", "4"))
+        store.record(keys("5", feed="self"))
         assert facts(store).day == 4
-        time.wall += 86_000
+        time.wall += 2 * 3600
         assert (facts(store).day, facts(store).seen) == (1, Seen(4, 0))
 
 
@@ -142,40 +144,51 @@ def test_calls_of_a_consumer_are_added_up_by_day(store: Store) -> None:
 
 def test_what_many_record_at_once_is_added_up_exactly(place: Place) -> None:
     """Eight threads with overlapping keys, in other orders, through two stores as of two processes."""
-    rounds, failed = 6, []
+    rounds = 4
+    last = (rounds - 1) * 20 + 60
     with closing(place.open()) as one, closing(place.open()) as two:
 
-        def go(store: Store, n: int) -> None:
+        def go(n: int) -> None:
             for turn in range(rounds):
                 names = [str(key) for key in range(turn * 20, turn * 20 + 60)]
-                order = names if n % 2 else names[::-1]
-                found = {name: n == 1 and int(name) % 7 == 0 for name in order}  # only one of them meets a difference
-                batch = Batch(
-                    keys={(epoch, "modern", "loans", name): differed for epoch in (EPOCH, NEXT) for name, differed in found.items()}
-                )
-                for name in order[:20]:
-                    batch.counts[EPOCH, name] += 1
-                    batch.recent["loans.get", 7 + int(name) % 2, "compared"] += 1
-                    batch.consumers["loans.get", name, "legacy", "d"] = Calls(1, 0.5, n, n)
-                try:
-                    store.record(batch)
-                except Exception as error:  # noqa: BLE001 - it is told below
-                    failed.append(error)
+                differs = {name: n == 1 and int(name) % 7 == 0 for name in names[:: 1 - 2 * (n % 2)]}  # only one of them meets differences
+                batch = Batch({(epoch, "modern", "loans", name): differs[name] for epoch in (EPOCH, NEXT) for name in differs})
+                batch.counts.update({(EPOCH, name): 1 for name in names})
+                batch.recent["loans.get", 7 + turn % 2, "compared"] += 60
+                batch.consumers["loans.get", "claims-ui", "legacy", str(turn)] = Calls(60, 30.0, n, n)
+                (one, two)[n % 2].record(batch)
 
-        threads = [threading.Thread(target=go, args=((one, two)[n % 2], n)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert failed == []
-        last = (rounds - 1) * 20 + 60
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(go, n) for n in range(8)]:
+                done.result(30)
         assert [found.seen for found in one.epochs("loans.get")] == [Seen(last, len(range(0, last, 7)))] * 2
-        named = one.facts_of(EPOCH.id)
-        assert named is not None
-        assert sum(named.counts.values()) == 8 * rounds * 20
-        assert one.recent("loans.get", 0) == {"compared": 8 * rounds * 20}
-        calls = one.consumers()
-        assert (sum(c.calls for c in calls), sum(c.seconds for c in calls)) == (8 * rounds * 20, 4 * rounds * 20)
+        found = one.facts_of(EPOCH.id)
+        assert found is not None
+        assert sum(found.counts.values()) == 8 * rounds * 60
+        assert one.recent("loans.get", 0) == {"compared": 8 * rounds * 60}
+        assert [(c.calls, c.seconds, c.first, c.last) for c in one.consumers()] == [(480, 240.0, 0.0, 7.0)] * rounds
+
+
+def test_two_who_record_the_same_in_other_orders_do_not_wait_for_each_other(place: Place) -> None:
+    """More than go into one statement, and nothing of an epoch, in which they would come one after the other anyway."""
+    names = [f"{n:03}" for n in range(250)]
+    rounds, barrier = 4, threading.Barrier(2)
+    with closing(place.open()) as one, closing(place.open()) as two:
+
+        def go(store: Store, order: list[str]) -> None:
+            for _ in range(rounds):
+                for batch in (
+                    Batch(recent=Counter({(name, 7, "compared"): 1 for name in order})),
+                    Batch(consumers={("a", name, "legacy", "d"): Calls(1, 0.5, 1.0, 2.0) for name in order}),
+                ):
+                    barrier.wait(10)
+                    store.record(batch)
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(go, one, names), pool.submit(go, two, names[::-1])]:
+                done.result(30)
+        assert {c.calls for c in one.consumers()} == {2 * rounds}
+        assert one.recent("199", 0) == {"compared": 2 * rounds}
 
 
 RECORDS = """

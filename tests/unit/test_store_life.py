@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,22 @@ from cryptography.fernet import Fernet
 
 from tests.unit.stores import Place, on_sqlite
 from wrapper.cli import figway
+from wrapper.migration.decide import Standing
+from wrapper.migration.evidence import Seen
+from wrapper.migration.facts import Batch, Calls, Epoch, Sample
 from wrapper.policy.keys import Caller, new
+from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore
+from wrapper.state.postgres import Postgres
 from wrapper.state.records import WriteId
 from wrapper.state.schema import STEPS, VERSION
 from wrapper.state.seal import Seal
+from wrapper.state.sqlite import Sqlite
+from wrapper.state.stages import Proposal
 from wrapper.state.store import Store, restored
 
 DONE, OPEN, LOST = (WriteId("alice", "payments.create", name) for name in ("done", "open", "lost"))
+EPOCH = Epoch("a", "build-1", "c0ffee", "")
 VERSION_1 = f"PRAGMA journal_mode=WAL; {STEPS[1]}; PRAGMA user_version=1"
 
 
@@ -60,6 +69,28 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         place.open()
 
 
+def test_a_store_of_the_version_before_is_upgraded_on_either_engine(place: Place) -> None:
+    """What it has been asked to do since is all there is to it: the version only adds."""
+    engine = Sqlite(place.file, Clock()) if place.url.startswith("sqlite") else Postgres(place.url, place.key.parent)
+    place.key.write_bytes(key := Fernet.generate_key())
+    for number in range(1, 4):
+        for statement in STEPS[number].split(";"):
+            place.said(engine.dialect(statement))
+    place.said(f"INSERT INTO figway (name, value) VALUES ('seal', '{Seal(key).fingerprint('figway')}'), ('version', '3')")
+    place.said("INSERT INTO generations (name, number) VALUES ('accounts', 7)")
+    if isinstance(engine, Sqlite):
+        place.said("PRAGMA journal_mode=WAL")
+        place.said("PRAGMA user_version=3")
+    with closing(place.open()) as store:
+        assert (store.generation("accounts"), store.standings()) == (7, (0, {}))
+        assert store.move(["a"], Standing("shadow"), "ann", "")
+        store.record(Batch(keys={(EPOCH, "modern", "g", "1"): True}))
+    with closing(place.open()) as store:
+        assert store.stages_number() == 1
+        assert (found := store.facts("a")) is not None
+        assert found.seen == Seen(1, 1)
+
+
 def test_a_store_of_the_first_version_with_a_strange_key_is_refused(tmp_path: Path) -> None:
     place = on_sqlite(tmp_path)
     place.key.write_bytes(Fernet.generate_key())
@@ -96,7 +127,20 @@ def filled(store: Store) -> str:
     store.replied("OVER", {"data": 1})
     store.take_lease(["LU1"], "elsewhere/a", 0, 60)
     store.bar_lease("LU2")
+    store.move(["loans.get"], Standing("canary", Decimal("0.01")), "ann", "shown", second="bob", report="{}")
+    store.propose(Proposal("loans.get", 1.0, Standing("modern"), "ann", "", ""))
+    store.record(seen())
     return row.id
+
+
+def seen() -> Batch:
+    """Something of everything that is kept of comparisons."""
+    batch = Batch(keys={(EPOCH, "modern", "g", "1"): False, (EPOCH, "self", "g", "2"): True})
+    batch.counts[EPOCH, "equal"] += 1
+    batch.recent["a", 5, "compared"] += 1
+    batch.samples.append(Sample(EPOCH, "value x", {"control": "ü"}))
+    batch.consumers["a", "claims-ui", "legacy", "2026-11-26"] = Calls(1, 0.5, 1.0, 2.0)
+    return batch
 
 
 def test_what_is_restored_is_what_was_there_and_promises_nothing_of_the_present(store: Store, place: Place, tmp_path: Path) -> None:
@@ -126,6 +170,15 @@ def test_what_is_restored_is_what_was_there_and_promises_nothing_of_the_present(
         assert again.lease_barred("LU2")
         assert again.take_lease(["LU1"], "elsewhere/b", 0, 60) == ("LU1", 2)
         again.bump(["new"])
+        assert (again.standings(), again.report("loans.get", 1)) == (store.standings(), "{}")
+        assert again.proposals() == []  # it may have been withdrawn since
+        for asked in (Store.samples, Store.consumers, Store.facts):
+            assert asked(again, "a") == asked(store, "a")
+        assert again.recent("a", 0) == {"compared": 1}
+        again.record(seen())
+        assert (found := again.facts("a")) is not None
+        assert (found.seen, found.noise, found.counts) == (Seen(1, 0), Seen(1, 1), {"equal": 2})  # its keys are known again
+        assert again.move(["loans.get"], Standing("shadow"), "ann", "", expected={"loans.get": 1})
     with pytest.raises(BadStore, match="is a store already"):
         restored(there.url, there.key, tmp_path / "backup")
 

@@ -2,7 +2,8 @@
 
 The file is gzip; its lines are JSON: a head, a row each, and a foot that counts them and has their SHA-256. It holds all that the store
 holds: only its owner may read it. What came after the backup is unknown to a restored store, so nothing in it is taken for the present:
-writes that were under way and jobs that were not answered are unknown, and who held a lease holds nothing.
+writes that were under way and jobs that were not answered are unknown, who held a lease holds nothing, and who proposed a move proposes it
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from wrapper.state.seal import write_key
 
 TABLES = (
     "keys", "writes", "jobs", "generations", "leases",
-    "moves", "proposals", "epochs", "epoch_keys", "epoch_counts", "samples", "recent", "consumers", "legs",
+    "moves", "proposals", "epochs", "epoch_keys", "epoch_hours", "epoch_counts", "samples", "recent", "consumers", "legs",
 )  # fmt: skip
 _LOST = json.dumps({"title": "The store was restored", "detail": "the job was under way when the backup was made; only its reply can tell"})
 _SINCE = (
@@ -42,6 +43,7 @@ _SINCE = (
         " WHERE state IN ('pending', 'owed')",
         (),
     ),
+    ("DELETE FROM proposals", ()),  # they may have been withdrawn since
 )
 
 

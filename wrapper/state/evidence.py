@@ -1,7 +1,7 @@
 """Evidence as the store keeps it: what all processes have seen of an endpoint's comparisons, added up exactly.
 
-Whoever records takes the row of the epoch first, so that those who record for one epoch come one after the other: then a key is counted
-once, whoever meets it. All other rows are taken in one order, so that two can't wait for each other. Keys are kept as keyed digests only.
+All rows are taken in one order, so that no two who record wait for each other; first the keys, which are mostly one's own, and then what
+everybody adds to. Of keys there are keyed digests only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ SAMPLES = 20  # of one kind in one epoch
 KINDS = 50  # of samples in one epoch
 KEEPS = 2 * 86400 // SLICE  # slices of the recent past that are kept
 PRUNES = 600 // SLICE  # every so many slices what is older goes
-DAY = 86400
-ROWS = 50  # in one statement
+HOUR = 3600
+ROWS = 100  # in one statement
+_SEEN = "modern_keys, modern_differed, self_keys, self_differed"
+_KEYS = "INSERT INTO epoch_keys (epoch, feed, key, differed) VALUES {} ON CONFLICT (epoch, feed, key)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Evidence(Table):
             keys[epoch.id, feed][digest] = differed
         with self._db.transaction(within=within) as tx:
             now = tx.wall()
-            _touch(tx, batch, now)
-            for (id, name), found in sorted(keys.items()):
-                _count_keys(tx, id, name, found, now)
+            new = {(id, name): _add_keys(tx, id, name, found) for (id, name), found in sorted(keys.items())}
+            _touch(tx, batch, new, now)
             self._keep_samples(tx, batch.samples, now)
+            hours = {(id, int(now // HOUR)): seen.keys for (id, name), seen in new.items() if name == "modern" and seen.keys}
+            _add_up(tx, "epoch_hours", "epoch, hour", hours)
             _add_up(tx, "epoch_counts", "epoch, name", {(epoch.id, name): more for (epoch, name), more in batch.counts.items()})
             _add_up(tx, "recent", "endpoint, slice, name", batch.recent)
             _add_calls(tx, batch)
@@ -105,7 +108,7 @@ class Evidence(Table):
     def _facts(self, which: str, *values: Any) -> list[Facts]:
         with self._db.reading() as tx:
             rows = tx.all(f"SELECT * FROM epochs WHERE {which}", values)
-            return [_fact(tx, row, tx.wall() - DAY) for row in rows]
+            return [_fact(tx, row, int(tx.wall() // HOUR) - 24) for row in rows]
 
     def _keep_samples(self, tx: Transaction, samples: Sequence[Sample], now: float) -> None:
         """The first of each kind, as long as there is room."""
@@ -125,37 +128,35 @@ class Evidence(Table):
             tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed) VALUES {marks}", values)
 
 
-def _touch(tx: Transaction, batch: Batch, now: float) -> None:
-    """The epochs of a batch, begun if need be; their rows are ours until the transaction ends."""
+def _touch(tx: Transaction, batch: Batch, new: Mapping[tuple[str, Feed], Seen], now: float) -> None:
+    """The epochs of a batch, begun if need be, with their new keys. Their rows are ours until the transaction ends: whoever keeps samples
+    sees those of all others."""
     told = [*(key[0] for key in batch.keys), *(epoch for epoch, _ in batch.counts), *(sample.epoch for sample in batch.samples)]
-    epochs = {epoch.id: epoch for epoch in set(told)}
-    rows = [(id, e.endpoint, e.build, e.catalogue, e.rules, now, now) for id, e in sorted(epochs.items())]
+    rows = []
+    for id, e in sorted({epoch.id: epoch for epoch in set(told)}.items()):
+        seen, noise = new.get((id, "modern"), Seen()), new.get((id, "self"), Seen())
+        rows.append((id, e.endpoint, e.build, e.catalogue, e.rules, now, now, seen.keys, seen.differed, noise.keys, noise.differed))
+    more = ", ".join(f"{name} = epochs.{name} + excluded.{name}" for name in _SEEN.split(", "))
     for marks, values in _parts(rows):
         tx.execute(
-            f"INSERT INTO epochs (id, endpoint, build, catalogue, rules, began, last) VALUES {marks} ON CONFLICT (id) DO UPDATE SET"
-            " last = CASE WHEN excluded.last > epochs.last THEN excluded.last ELSE epochs.last END",
+            f"INSERT INTO epochs (id, endpoint, build, catalogue, rules, began, last, {_SEEN}) VALUES {marks} ON CONFLICT (id) DO UPDATE"
+            f" SET last = CASE WHEN excluded.last > epochs.last THEN excluded.last ELSE epochs.last END, {more}",
             values,
         )
 
 
-def _count_keys(tx: Transaction, epoch: str, feed: Feed, found: Mapping[str, bool], now: float) -> None:
-    """New ones, and those that differ for the first time: never the other way. Their numbers are kept with the epoch, since there may be
-    millions to count."""
-    new = differed = 0
-    for marks, values in _parts([(epoch, feed, key, int(differs), now) for key, differs in sorted(found.items())]):
-        added = tx.all(
-            f"INSERT INTO epoch_keys (epoch, feed, key, differed, at) VALUES {marks} ON CONFLICT (epoch, feed, key) DO NOTHING"
-            " RETURNING differed",
-            values,
-        )
-        new += len(added)
-        differed += sum(row["differed"] for row in added)
-    for marks, values in _parts([(key,) for key, differs in sorted(found.items()) if differs]):
-        turn = f"UPDATE epoch_keys SET differed = 1 WHERE epoch = ? AND feed = ? AND differed = 0 AND key IN ({marks})"
-        differed += tx.execute(turn, (epoch, feed, *values)).rowcount
-    if new or differed:
-        more = f"UPDATE epochs SET {feed}_keys = {feed}_keys + ?, {feed}_differed = {feed}_differed + ? WHERE id = ?"
-        tx.execute(more, (new, differed, epoch))
+def _add_keys(tx: Transaction, epoch: str, feed: Feed, found: Mapping[str, bool]) -> Seen:
+    """How many were new, and how many differed for the first time: never the other way. The sums are kept with the epoch, since there may
+    be millions of keys to count."""
+    added: dict[str, int] = {}
+    for marks, values in _parts([(epoch, feed, key, int(differs)) for key, differs in sorted(found.items())]):
+        rows = tx.all(f"{_KEYS.format(marks)} DO NOTHING RETURNING key, differed", values)
+        added |= {row["key"]: row["differed"] for row in rows}
+    differed = sum(added.values())
+    for marks, values in _parts([(epoch, feed, key, 1) for key, differs in sorted(found.items()) if differs and key not in added]):
+        turn = f"{_KEYS.format(marks)} DO UPDATE SET differed = 1 WHERE epoch_keys.differed = 0 RETURNING key"
+        differed += len(tx.all(turn, values))
+    return Seen(len(added), differed)
 
 
 def _add_up(tx: Transaction, table: str, by: str, sums: Mapping[Any, float]) -> None:
@@ -179,9 +180,10 @@ def _add_calls(tx: Transaction, batch: Batch) -> None:
         )
 
 
-def _fact(tx: Transaction, row: Row, since: float) -> Facts:
+def _fact(tx: Transaction, row: Row, hour: int) -> Facts:
+    """A day is what came after that `hour`: the present one and the 23 before it."""
     id = row["id"]
-    day = tx.one("SELECT COUNT(*) AS many FROM epoch_keys WHERE epoch = ? AND feed = 'modern' AND at > ?", (id, since))
+    day = tx.all("SELECT number FROM epoch_hours WHERE epoch = ? AND hour > ?", (id, hour))
     counts = tx.all("SELECT name, number FROM epoch_counts WHERE epoch = ?", (id,))
     return Facts(
         Epoch(row["endpoint"], row["build"], row["catalogue"], row["rules"]),
@@ -189,7 +191,7 @@ def _fact(tx: Transaction, row: Row, since: float) -> Facts:
         row["last"],
         Seen(row["modern_keys"], row["modern_differed"]),
         Seen(row["self_keys"], row["self_differed"]),
-        day["many"] if day is not None else 0,
+        int(sum(new["number"] for new in day)),
         {count["name"]: count["number"] for count in counts},
     )
 

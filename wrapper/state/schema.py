@@ -61,9 +61,9 @@ CREATE TABLE epochs (
     self_keys INTEGER NOT NULL DEFAULT 0, self_differed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE epoch_keys (
-    epoch TEXT NOT NULL, feed TEXT NOT NULL, key TEXT NOT NULL, differed INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (epoch, feed, key)
+    epoch TEXT NOT NULL, feed TEXT NOT NULL, key TEXT NOT NULL, differed INTEGER NOT NULL, PRIMARY KEY (epoch, feed, key)
 ) STRICT;
-CREATE INDEX epoch_keys_new ON epoch_keys (epoch, feed, at);
+CREATE TABLE epoch_hours (epoch TEXT NOT NULL, hour INTEGER NOT NULL, number REAL NOT NULL, PRIMARY KEY (epoch, hour)) STRICT;
 CREATE TABLE epoch_counts (epoch TEXT NOT NULL, name TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (epoch, name)) STRICT;
 CREATE TABLE samples (
     epoch TEXT NOT NULL, class TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, sealed BLOB NOT NULL,

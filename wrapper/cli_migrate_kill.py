@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY
 from wrapper.cli_state import CATALOGUE, STATE, listed
-from wrapper.settings import from_environment
-
-if TYPE_CHECKING:
-    from wrapper.state.store import Store
+from wrapper.settings import Settings, from_environment
 
 
 @click.command()
@@ -28,10 +24,18 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
     """Everything to legacy, now: by the store, and where that is away by a file that holds for this host only."""
     from wrapper import killing
     from wrapper.migrating import Said
+    from wrapper.state.database import BadStore
+    from wrapper.state.store import Store, folder_of
 
     names = _which(endpoint, everything, catalogue)
-    store, folder = _store_or_folder(catalogue, state)
-    killed = killing.kill(None if local else store, folder, names, Said(by or getpass.getuser(), why=why))
+    said = Said(by or getpass.getuser(), why=why)
+    settings = _settings(catalogue, state)
+    folder = folder_of(settings.state, settings.state_key)
+    try:
+        store = None if local else Store(settings.state, settings.state_key, there=True)
+        killed = killing.kill(store, folder, names, said)
+    except BadStore as error:
+        killed = killing.kill(None, folder, names, said, str(error))
     if killed["by"] == "store":
         listed([f"{name}: legacy (was {killed['from'][name]})" for name in killed["killed"]], "everything stands at legacy already")
     else:
@@ -49,10 +53,12 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
 def unkill(endpoint: str | None, everything: bool, catalogue: str | None, state: str | None) -> None:
     """Take an endpoint (or `*`) out of this host's kill file: it is then where the store says."""
     from wrapper import killing
+    from wrapper.state.store import folder_of
 
     if (endpoint is None) is not everything:
         raise click.UsageError("say an endpoint, or --all")
-    done = killing.unkill(_store_or_folder(catalogue, state)[1], [endpoint] if endpoint else [])
+    settings = _settings(catalogue, state)
+    done = killing.unkill(folder_of(settings.state, settings.state_key), [endpoint] if endpoint else [])
     click.echo(f"{', '.join(done['freed'])}: not held here any more" + (f"; still held: {', '.join(done['held'])}" if done["held"] else ""))
 
 
@@ -69,18 +75,9 @@ def _which(endpoint: str | None, everything: bool, catalogue: str | None) -> lis
     return migrating.with_others(catalogues.load(settings.catalogue, settings.models), endpoint)
 
 
-def _store_or_folder(catalogue: str | None, state: str | None) -> tuple[Store | None, Path]:
-    """The store, if it can be opened at all, and where the kill file is."""
-    from wrapper.state.database import BadStore
-    from wrapper.state.store import Store, folder_of
-
-    settings = from_environment(catalogue=catalogue or str(Path.cwd()), state=state)
-    try:
-        store = Store(settings.state, settings.state_key, patient=True)
-    except BadStore as error:
-        click.echo(f"figway: {error}", err=True)
-        store = None
-    return store, folder_of(settings.state, settings.state_key)
+def _settings(catalogue: str | None, state: str | None) -> Settings:
+    """No catalogue is needed to know the store."""
+    return from_environment(catalogue=catalogue or str(Path.cwd()), state=state)
 
 
 COMMANDS = (kill, unkill)

@@ -36,7 +36,6 @@ def write(folder: Path, held: Mapping[str, str]) -> None:
     if not held:
         (folder / NAME).unlink(missing_ok=True)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     number, fresh = tempfile.mkstemp(prefix=f"{NAME}.", dir=folder)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as out:

@@ -14,16 +14,15 @@ from wrapper.problems import NoSuchThing, NotReady
 from wrapper.state.store import Store
 
 
-def kill(store: Store | None, folder: Path, names: Sequence[str], said: Said) -> dict[str, Any]:
-    """These endpoints to legacy now, all that are not there if there are none: in the store, and where that is away (None, or it says so),
-    in this host's file. Asks nothing first, least of all whether it is a good time: what legacy lacks is refused key by key."""
+def kill(store: Store | None, folder: Path, names: Sequence[str], said: Said, away: str = "it was not to be asked") -> dict[str, Any]:
+    """These endpoints to legacy now, all that are not there if there are none: in the store, and where that is away (None, since `away`; or
+    it says so), in this host's file. Asks nothing first: what legacy lacks is refused key by key."""
     reasoned(said)
-    why = "it was not to be asked"
     try:
         if store is not None:
             return _killed(store, names, said)
     except NotReady as error:
-        why = str(error)
+        away = str(error)
     held = dict.fromkeys(names or [kill_file.ALL], f"{moment(time.time())} {said.who}: {said.why}")
     file = folder / kill_file.NAME
     try:
@@ -33,7 +32,7 @@ def kill(store: Store | None, folder: Path, names: Sequence[str], said: Said) ->
             f"neither the state store nor {file} could be written ({error.strerror}): write {', '.join(held)} there by hand, on every host"
         ) from None
     note = "this holds for this host only: do it on every host; later, `figway migrate kill` again and `figway migrate unkill` on each"
-    return {"killed": list(held), "by": "file", "file": str(file), "store": why, "note": note}
+    return {"killed": list(held), "by": "file", "file": str(file), "store": away, "note": note}
 
 
 def unkill(folder: Path, names: Sequence[str]) -> dict[str, Any]:

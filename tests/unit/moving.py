@@ -105,7 +105,9 @@ class Shelf(Web):
     def __init__(self, words: Mapping[str, str]) -> None:
         super().__init__("shelf", self._thing)
         self._words = words
+        self.heard: Callable[[str], None] = lambda _target: None
 
     def _thing(self, asked: Asked) -> Page:
+        self.heard(asked.target)
         word = self._words.get(asked.target.removeprefix("/things/"))
         return Page(404, "application/json", b"{}") if word is None else Page(200, "application/json", f'{{"word": "{word}"}}'.encode())

@@ -107,6 +107,9 @@ def test_a_kill_needs_no_catalogue_and_where_the_store_is_away_no_store(
     assert not (tmp_path / "state" / "state.sqlite").exists()
     assert run("unkill", "--all").output == "*: not held here any more\n"
     assert not file.exists()
+    lost = run("kill", "--all", "--why", "fire", "--state", f"sqlite:///{tmp_path}/nowhere/state.sqlite")
+    assert lost.exit_code == 1  # a file in a folder where nobody looks would be no kill
+    assert "write * there by hand, on every host" in lost.output
 
 
 def test_a_kill_by_file_on_purpose_is_shown_and_taken_back(office: Office) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from flask import Flask
 from werkzeug.serving import make_server
 from werkzeug.test import Client
@@ -45,6 +47,7 @@ class Api:
     office: Office
     keys: Mapping[str, str]
     settings: Mapping[str, str]
+    old: moving.Shelf
 
     def ask(self, request: str, key: str = "all", body: Any = None, **headers: str) -> Response:
         method, path = request.split(" ")
@@ -69,7 +72,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
         given = {"STATE": url, "CATALOGUE": str(tmp_path / "catalogue"), "MODELS": str(tmp_path), "LOG_LEVEL": "error"}
         app = create_app(from_environment({**{f"FIGWAY_{name}": value for name, value in given.items()}, **at}))
         stack.callback(app.extensions["figway"].close)
-        yield Api(app, office, keys, given)
+        yield Api(app, office, keys, given, old)
 
 
 def test_each_thing_needs_its_scope_and_nothing_is_told_without_one(api: Api) -> None:
@@ -124,28 +127,28 @@ def test_a_kill_while_the_store_is_away_is_a_file_of_this_host(api: Api) -> None
     assert "all: fire" in kill_file.read(api.office.store.folder)["*"]
 
 
-@pytest.mark.parametrize(
-    ("request_", "body", "status"),
-    [
-        ("POST /migration/nobody.knows/promote", {}, 404),
-        ("POST /migration/things.old/promote", {}, 404),
-        ("POST /migration/things.get/promote", {"too": "canary"}, 422),
-        ("POST /migration/things.get/promote", {"to": "heaven"}, 422),
-        ("POST /migration/things.get/promote", {"share": 10}, 422),
-        ("POST /migration/things.get/promote", {"consumers": {"ui": 1}}, 422),
-        ("POST /migration/things.get/promote", [1], 400),
-        ("POST /migration/things.get/rollback", {}, 422),
-        ("POST /migration/things.get/rollback", {"why": "x", "to": "canary"}, 409),
-        ("POST /migration/reconcile/1/settle", {"why": "x"}, 404),
-        ("POST /migration/reconcile/write-owed", {"group": "nobody"}, 404),
-        ("GET /migration/nobody.knows", None, 404),
-        ("GET /migration/things.get/report?number=1st", None, 422),
-        ("DELETE /migration/things.get", None, 405),
-    ],
+WRONG = (
+    ("POST /migration/nobody.knows/promote", {}, 404),
+    ("POST /migration/things.old/promote", {}, 404),
+    ("POST /migration/things.get/promote", {"too": "canary"}, 422),
+    ("POST /migration/things.get/promote", {"to": "heaven"}, 422),
+    ("POST /migration/things.get/promote", {"share": 10}, 422),
+    ("POST /migration/things.get/promote", {"consumers": {"ui": 1}}, 422),
+    ("POST /migration/things.get/promote", [1], 400),
+    ("POST /migration/things.get/rollback", {}, 422),
+    ("POST /migration/things.get/rollback", {"why": "x", "to": "canary"}, 409),
+    ("POST /migration/reconcile/1/settle", {"why": "x"}, 404),
+    ("POST /migration/reconcile/write-owed", {"group": "nobody"}, 404),
+    ("GET /migration/nobody.knows", None, 404),
+    ("GET /migration/things.get/report?number=1st", None, 422),
+    ("DELETE /migration/things.get", None, 405),
 )  # fmt: skip
-def test_what_can_not_be_meant_is_a_problem_and_moves_nothing(api: Api, request_: str, body: Any, status: int) -> None:
-    answer = api.ask(request_, body=body)
-    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json"), answer.text
+
+
+def test_what_can_not_be_meant_is_a_problem_and_moves_nothing(api: Api) -> None:
+    for request, body, status in WRONG:
+        answer = api.ask(request, body=body)
+        assert (answer.status_code, answer.mimetype) == (status, "application/problem+json"), (request, body, answer.text)
     assert api.office.store.moves() == []
 
 
@@ -178,24 +181,41 @@ def test_one_key_is_compared_as_evidence_by_who_may_ask_for_it(api: Api) -> None
     assert (facts.seen.keys, facts.counts["equal"]) == (1, 1)
 
 
-def test_a_sweep_compares_a_list_through_the_served_facade_and_takes_its_key_back(
-    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def sweep(api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch, *keys: str) -> Result:
+    """As a person runs it, against the facade on a port."""
     for name, value in api.settings.items():
         monkeypatch.setenv(f"FIGWAY_{name}", value)
-    (tmp_path / "keys").write_text("1\n2\n3\nx\n")
+    (folder / "keys").write_text("\n".join(keys))
     server = make_server("127.0.0.1", 0, api.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        words = ["migrate", "sweep", "things.get", "--keys", str(tmp_path / "keys"), "--url", f"http://127.0.0.1:{server.server_port}"]
-        ran = CliRunner().invoke(figway, words)
+        words = ["migrate", "sweep", "things.get", "--keys", str(folder / "keys"), "--url", f"http://127.0.0.1:{server.server_port}"]
+        return CliRunner().invoke(figway, [*words, "--at-once", "1"])
     finally:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def test_a_sweep_compares_a_list_through_the_served_facade_and_takes_its_key_back(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = sweep(api, tmp_path, monkeypatch, "1", "2", "3", "x")
     assert (ran.exit_code, ran.stderr) == (0, "")
     lines = ran.stdout.splitlines()
     assert lines[0] == "4 asked, 1 different, 2 equal, 1 refused, 0 unasked"
     assert "  1 different: value object.word" in lines
+    assert all(row.revoked for row in api.office.store.all_keys() if row.caller.name.startswith("sweep-"))
+
+
+def test_a_sweep_that_is_ended_says_what_was_done_and_where_to_go_on_and_takes_its_key_back(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.old.heard = lambda target: signal.raise_signal(signal.SIGTERM) if target == "/things/2" else None  # the sweep's, as it runs here
+    ran = sweep(api, tmp_path, monkeypatch, *map(str, range(1, 400)))
+    assert ran.exit_code == 130
+    counts, onward = ran.stdout.splitlines()[0], ran.stdout.splitlines()[-1]
+    assert re.fullmatch(r"\d+ asked, .*, 3\d\d unasked", counts)
+    assert re.fullmatch(r"go on with --after \d+", onward)
     assert all(row.revoked for row in api.office.store.all_keys() if row.caller.name.startswith("sweep-"))

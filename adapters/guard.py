@@ -17,8 +17,7 @@ What a call says of the back end:
     untold    PoolExhausted, Closed, a deadline that left no time, and what leaves the session good: a row that somebody else holds,
               a statement that the database itself ended; these, and Failed, count for an operation's own breaker only
 
-It knows no HTTP and no library of metrics. A call that hangs past its deadline is ended by its adapter's own bound (watchdog.py): from
-here it could only be abandoned on a thread of its own, which each good call would pay for with more than all of this costs.
+It knows no HTTP and no metrics. A call that hangs past its deadline is ended by its adapter's own bound (watchdog.py).
 """
 
 from __future__ import annotations

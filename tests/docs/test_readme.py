@@ -81,7 +81,7 @@ def test_the_readmes_commands_print_what_it_shows(example: Shown, served: Served
     command = example.command.replace("http://127.0.0.1:8080", "http://{}:{}".format(*served.address))
     command = command.replace("./figway", f"{python} -m wrapper.cli")
     environ = {**os.environ, **estate, "PYTHONPATH": str(ROOT), "KEY": served.keys["operator"]}
-    environ["FIGWAY_STATE"] = f"sqlite:///{folder}/cli.sqlite"
+    environ["FIGWAY_STATE"] = served.state
     ran = subprocess.run(["sh", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     pattern = re.escape(example.output.strip()).replace(re.escape("..."), ".*?")

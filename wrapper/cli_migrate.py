@@ -38,6 +38,16 @@ def office(catalogue: str | None, state: str | None) -> Office:
     return Office(catalogues.load(settings.catalogue, settings.models), Store(settings.state, settings.state_key, there=True))
 
 
+def me(said: str | None) -> str:
+    """Who the person is: as said, or by the login name, which a container may not have."""
+    if said is None:
+        try:
+            return getpass.getuser()
+        except (KeyError, ImportError, OSError):
+            raise click.UsageError("you have no login name here: say who you are, --by NAME") from None
+    return said
+
+
 def show(data: Any, as_json: bool, lines: Callable[[Any], Iterator[str]], none: str = "") -> None:
     """As a person reads it, or as a program does."""
     if as_json:
@@ -89,7 +99,7 @@ def promote(
     from wrapper import migrating
 
     wanted = migrating.wish(to, share, _shares(consumers))
-    _done(migrating.promote(office(catalogue, state), endpoint, wanted, migrating.Said(by or getpass.getuser(), ticket, why)))
+    _done(migrating.promote(office(catalogue, state), endpoint, wanted, migrating.Said(me(by), ticket, why)))
 
 
 @migrate.command()
@@ -101,7 +111,7 @@ def approve(endpoint: str, by: str | None, catalogue: str | None, state: str | N
     """The second person's word on what somebody has proposed: gates are looked at again, and the endpoint moves."""
     from wrapper import migrating
 
-    _done(migrating.approve(office(catalogue, state), endpoint, by or getpass.getuser()))
+    _done(migrating.approve(office(catalogue, state), endpoint, me(by)))
 
 
 @migrate.command()
@@ -130,7 +140,7 @@ def rollback(endpoint: str, to: str | None, accept_loss: str, why: str, by: str 
     """Back, at once, by one person. Refused while legacy lacks writes that modern has."""
     from wrapper import migrating
 
-    said = migrating.Said(by or getpass.getuser(), why=why)
+    said = migrating.Said(me(by), why=why)
     _done(migrating.rollback(office(catalogue, state), endpoint, migrating.wish(to).to, said, accept_loss))
 
 
@@ -157,7 +167,7 @@ def reconcile(
     if retry:
         click.echo(f"{retry}: {migrating.retry(here, retry)['done']}")
     elif settle:
-        said = migrating.Said(by or getpass.getuser(), why=why)
+        said = migrating.Said(me(by), why=why)
         click.echo(f"{settle}: {migrating.settle(here, settle, said)['done']}")
     elif write_owed:
         click.echo(f"{migrating.write_owed(here, str(group))['writes']} writes are carried over by the job worker")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 
 import click
 
-from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY
+from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY, me
 from wrapper.cli_state import CATALOGUE, STATE, listed
 from wrapper.settings import Settings, from_environment
 
@@ -28,7 +27,7 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
     from wrapper.state.store import Store, folder_of
 
     names = _which(endpoint, everything, catalogue)
-    said = Said(by or getpass.getuser(), why=why)
+    said = Said(me(by), why=why)
     settings = _settings(catalogue, state)
     folder = folder_of(settings.state, settings.state_key)
     try:

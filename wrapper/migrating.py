@@ -84,6 +84,10 @@ def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, An
         return _moved(office, planned, said)
     if not said.ticket:
         raise Invalid("past shadow a ticket is needed: it is what the second person looks at")
+    for each in planned.together:  # who has looked at a proposal approves that one, and no other that came in its place
+        if (waits := proposed(office, each.name)) is not None:
+            ahead = f"{waits.standing} on {waits.ticket} by {waits.who}"
+            raise Refused(f"{name} has a proposal already", [f"{ahead}: approve it, or `figway migrate withdraw {each.name}`"])
     proposal = Proposal(name, office.clock(), planned.wanted, said.who, said.ticket, said.why)
     office.store.propose(proposal)
     others = [each.name for each in planned.together if each.name != name]

@@ -5,7 +5,7 @@ For the command line and the admin API alike; JSON-ready data, or a RequestError
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -46,14 +46,14 @@ def history(office: Office, name: str | None = None, limit: int = 100) -> dict[s
 def samples(office: Office, name: str) -> dict[str, Any]:
     """Differences of the present evidence by kind, masked, each with the rule that would accept it."""
     endpoint(office, name)
-    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for at, sample in office.store.samples(name):
-        kinds[sample.kind].append({"at": moment(at), **sample.shown})
     facts = office.store.facts(name)
-    counts = facts.counts if facts is not None else {}
+    counts = {n.removeprefix("class:"): number for n, number in (facts.counts if facts else {}).items() if n.startswith("class:")}
+    kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in sorted(counts, key=lambda kind: -counts[kind])}
+    for at, sample in office.store.samples(name):
+        kinds.setdefault(sample.kind, []).append({"at": moment(at), **sample.shown})
     return {
         "endpoint": name,
-        "kinds": [{"kind": kind, "count": int(counts.get(f"class:{kind}", len(met))), "samples": met} for kind, met in kinds.items()],
+        "kinds": [{"kind": kind, "count": int(counts.get(kind, len(met))), "samples": met} for kind, met in kinds.items()],
     }
 
 

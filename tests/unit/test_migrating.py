@@ -93,6 +93,16 @@ def test_a_proposal_ends_after_a_day_or_when_it_is_withdrawn(office: Office) -> 
         migrating.withdraw(office, "things.get")
 
 
+def test_a_proposal_is_not_replaced_under_the_eyes_of_who_looks_at_it(office: Office) -> None:
+    shadowed(office)
+    migrating.promote(office, "things.get", wish(share="1%"), TICKET)
+    for who in (ALICE, BOB):
+        with pytest.raises(Refused, match=r"canary 1% on CHG-1 by alice: approve it, or `figway migrate withdraw things.get`"):
+            migrating.promote(office, "things.get", wish(share="100%"), Said(who, "CHG-1"))
+    migrating.withdraw(office, "things.get")
+    migrating.promote(office, "things.get", wish(share="100%"), TICKET)
+
+
 def test_nothing_moves_on_in_a_freeze(tmp_path: Path, opened_store: Store) -> None:
     frozen = moving.office(tmp_path, opened_store, lambda: 1_924_000_000.0)  # 2030-12-20
     shadowed(frozen)

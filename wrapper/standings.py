@@ -24,6 +24,8 @@ from wrapper.problems import NotReady
 from wrapper.state.stages import Move
 
 POLL = 0.2
+FIRST = 1.0  # seconds that a request waits for others to find out where things stand
+NOTED, AGED = 600.0, 86400.0  # seconds after which the file is written again, and after which nobody goes by it
 LEGACY = Standing("legacy")
 LAST = "stages.json"
 """In the store's folder."""
@@ -41,11 +43,10 @@ class Moves(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """As of the move of this number, with the kill file's words."""
+    """As of the move of this number."""
 
     number: int
     standings: Mapping[str, Standing]
-    killed: frozenset[str]
 
 
 class Standings:
@@ -54,75 +55,97 @@ class Standings:
     def __init__(self, moves: Moves) -> None:
         self._moves, self._folder = moves, moves.folder
         self._known: _Known | None = None
+        self._held: frozenset[str] = frozenset()  # what the kill file says
+        self._polled, self._left_at, self._looked = False, 0.0, 0.0
         self._first, self._stop = threading.Lock(), threading.Event()
 
     def of(self, endpoint: str) -> Standing:
         """Raises NotReady when it was never known here."""
-        known = self._known or self._begin()
-        standing = known.standings.get(endpoint, LEGACY)
-        if known.killed and kill_file.holds(known.killed, endpoint) and (standing.stage != "retired" or endpoint in known.killed):
+        standing = self._now().standings.get(endpoint, LEGACY)
+        if self.killed(endpoint) and (standing.stage != "retired" or endpoint in self._held):
             return LEGACY  # what is retired may have no legacy side any more: whoever wants it back names it
         return standing
 
     def placed(self, endpoint: str) -> Standing:
         """Where it stands by its moves alone, whatever this host's kill file says. Raises NotReady."""
-        return (self._known or self._begin()).standings.get(endpoint, LEGACY)
+        return self._now().standings.get(endpoint, LEGACY)
 
     def killed(self, endpoint: str) -> bool:
-        """Whether this host's kill file names it."""
-        known = self._known or self._begin()
-        return kill_file.holds(known.killed, endpoint)
+        """Whether this host's kill file names it. Who asks looks into it now and then: it waits for no store, as the thread may."""
+        if time.monotonic() - self._looked >= POLL:
+            self._looked = time.monotonic()
+            self._held = frozenset(kill_file.read(self._folder))
+        return bool(self._held) and kill_file.holds(self._held, endpoint)
 
     def close(self) -> None:
         self._stop.set()
 
+    def _now(self) -> _Known:
+        known = self._known
+        return known if known is not None and self._polled else self._begin()
+
     def _begin(self) -> _Known:
-        with self._first:
-            if self._known is None:
+        """What is known, by a process that asks for more: without its thread it would never hear of another move."""
+        if not self._first.acquire(timeout=FIRST):
+            raise _unknown()
+        try:
+            if not self._polled:
                 try:
-                    self._known = self._asked(None)
+                    self._known = self._asked(self._known)
                 except NotReady:
-                    self._known = self._left()
-                threading.Thread(target=self._run, name="figway-standings", daemon=True).start()
+                    self._known = self._known or self._left()
+                with suppress(RuntimeError):  # no thread to be had: who comes next asks, and tries again
+                    threading.Thread(target=self._run, name="figway-standings", daemon=True).start()
+                    self._polled = True
+            assert self._known is not None
             return self._known
+        finally:
+            self._first.release()
 
     def _run(self) -> None:
         while not self._stop.wait(POLL):
             try:
                 self._known = self._asked(self._known)
             except NotReady:
-                if self._known is not None:
-                    self._known = _Known(self._known.number, self._known.standings, self._killed())
+                pass
             except Exception as error:  # noqa: BLE001 - it must go on asking
                 log.get().error("standings", outcome=type(error).__name__, exc_info=error)
 
     def _asked(self, known: _Known | None) -> _Known:
-        killed = self._killed()
-        if known is not None and self._moves.stages_number() == known.number:
-            return known if killed == known.killed else _Known(known.number, known.standings, killed)
-        number, moves = self._moves.standings()
-        standings = {name: move.standing for name, move in moves.items()}
-        self._leave(standings)
-        return _Known(number, standings, killed)
+        number, standings = self._found(known)
+        if known is None or number != known.number or time.monotonic() - self._left_at >= NOTED:
+            self._leave(standings)
+        return _Known(number, standings)
 
-    def _killed(self) -> frozenset[str]:
-        return frozenset(kill_file.read(self._folder))
+    def _found(self, known: _Known | None) -> tuple[int, Mapping[str, Standing]]:
+        if known is not None and self._moves.stages_number() == known.number:
+            return known.number, known.standings
+        number, moves = self._moves.standings()
+        return number, {name: move.standing for name, move in moves.items()}
 
     def _leave(self, standings: Mapping[str, Standing]) -> None:
         """For a process that begins while the store is away."""
         told = {n: [s.stage, str(s.share), {c: str(share) for c, share in s.consumers.items()}] for n, s in standings.items()}
         fresh = self._folder / f"{LAST}.{os.getpid()}"
+        self._left_at = time.monotonic()
         with suppress(OSError):
             fresh.write_text(json.dumps({"at": time.time(), "standings": told}), encoding="utf-8")
             fresh.replace(self._folder / LAST)
 
     def _left(self) -> _Known:
+        """Of a day ago at most: who goes by what is older could ask a side that has been switched off since."""
         try:
-            told = json.loads((self._folder / LAST).read_text(encoding="utf-8"))["standings"]
+            told = json.loads((self._folder / LAST).read_text(encoding="utf-8"))
+            if abs(time.time() - told["at"]) > AGED:
+                raise _unknown()
             standings = {
                 name: Standing(stage, Decimal(share), {consumer: Decimal(part) for consumer, part in consumers.items()})
-                for name, (stage, share, consumers) in told.items()
+                for name, (stage, share, consumers) in told["standings"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError):
-            raise NotReady("where this endpoint stands is not known: the state store is away since before this process began") from None
-        return _Known(-1, standings, self._killed())
+        except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
+            raise _unknown() from None
+        return _Known(-1, standings)
+
+
+def _unknown() -> NotReady:
+    return NotReady("where this endpoint stands is not known: the state store is away since before this process began")

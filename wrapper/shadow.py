@@ -3,7 +3,7 @@
     due        a read that counts as evidence, answered by a back end just now, at a stage past legacy; of these, the file's sample
     dropped    the queue of this process is full: counted, and gated by `unseen_at_most`
     unasked    the other side has no place to spare, is closed, or its breaker is open: counted and gated too
-    skew       they differed, and no more when both were asked again: data moves while it is looked at
+    skew       they differed, legacy says something else when it is asked again, and then they agree: data moves while it is looked at
 
 All calls here are background calls (adapters.base.Call): they take what is left of a system's places and hours, and wait for nothing.
 Legacy is the control and modern the candidate, whichever of them has answered the caller.
@@ -14,32 +14,24 @@ from __future__ import annotations
 import queue
 import random
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from adapters.errors import AdapterError, CircuitOpen, Closed, PoolExhausted
 from wrapper import log
+from wrapper.judge import Ask, Judge, Lacking
 from wrapper.ledger import Ledger
-from wrapper.migration.asked import Asked, Said, failure
-from wrapper.migration.compare import Verdict, compare
+from wrapper.migration.asked import Asked, Said
+from wrapper.migration.compare import Failure
 from wrapper.migration.counted import Answered, Pair, counted, kind_of
 from wrapper.migration.facts import Epoch, Sample
-from wrapper.migration.rules import Rules, rules
 from wrapper.migration.shown import shown
-from wrapper.operation import Migration, Operation, Side
+from wrapper.operation import Migration, Operation
 from wrapper.problems import NotReady, RequestError
 from wrapper.rows import Rows
 
 THREADS, QUEUE = 4, 64
-SURE = 3  # times that a kind of difference was confirmed by asking again, after which it is believed at once
-_NOT_ASKED = (CircuitOpen, Closed, PoolExhausted, NotReady)
-
-Ask = Callable[[Operation, Side, Mapping[str, Any], float], Rows]
-"""Asks one side as a background call, past every cache, until a deadline."""
-Lacking = Callable[[Operation, Mapping[str, Any]], frozenset[Side]]
-"""The sides that lack a write of what these parameters are about."""
+ROWS = 20_000  # of answers that wait to be compared: a few large ones are as bad for a process as many
+EPOCHS = 1000  # that are known by heart: a modern side whose every answer names another build must not fill the memory
 
 
 class Shadow:
@@ -49,12 +41,12 @@ class Shadow:
         self, ask: Ask, lacking: Lacking, ledger: Ledger, newest_build: Callable[[str], str], dice: Callable[[], float] = random.random
     ) -> None:
         """`newest_build` of an endpoint's modern side is the one that its newest evidence is of."""
-        self._ask, self._lacking, self._ledger, self._newest, self._dice = ask, lacking, ledger, newest_build, dice
+        self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking), ledger, newest_build, dice
         self._tasks: queue.Queue[tuple[Asked, bool]] = queue.Queue(QUEUE)
         self._builds: dict[str, str] = {}
         self._epochs: dict[tuple[str, str], Epoch] = {}
-        self._sure: Counter[tuple[Epoch, str]] = Counter()  # how often each kind of difference was confirmed
-        self._rules: dict[str, Rules] = {}
+        self._rows = 0  # that wait
+        self._dropped: dict[str, tuple[Operation, int]] = {}  # not told to the ledger yet
         self._parts: dict[str, float] = {}  # of the next call to legacy for the noise floor
         self._starting, self._threads, self._stop = threading.Lock(), 0, False
 
@@ -85,15 +77,14 @@ class Shadow:
         migration = operation.migration
         if migration is None or operation.modern is None or not comparable(operation):
             raise RequestError(f"{operation.name} has nothing to compare: it needs two sides that may be read twice, and a migration block")
-        deadline = time.monotonic() + operation.deadline
-        legacy = self._answer(operation, "legacy", params, deadline)
+        legacy = self._judge.answer(operation, "legacy", params)
         if not legacy.unasked:
-            modern = self._answer(operation, "modern", params, deadline)
+            modern = self._judge.answer(operation, "modern", params)
         if why := legacy.unasked or modern.unasked:
             raise NotReady(f"not compared: {why}; ask again", headers={"Retry-After": "1"})
-        pair = self._judged(operation, params, legacy, modern, deadline)
+        pair = self._judge.judged(self._epoch(operation, modern.said), operation, params, legacy, modern, "legacy")
         if pair is None:
-            raise NotReady("not compared: what differed could not be read again; ask again", headers={"Retry-After": "1"})
+            raise NotReady("not compared: what has moved meanwhile could not be read again; ask again", headers={"Retry-After": "1"})
         self._tell(operation, migration, params, pair, None)
         kinds = sorted({f"{d.kind} {d.path} {d.detail}".strip() for d in pair.verdict.differences})
         return {"outcome": pair.verdict.outcome, "differences": kinds, "reason": pair.verdict.reason}
@@ -107,24 +98,52 @@ class Shadow:
         self._stop = True
         while True:
             try:
-                asked, itself = self._tasks.get_nowait()
+                self._drop(*self._taken(0.0))
             except queue.Empty:
-                return
-            self._unseen(asked, itself, "dropped")
+                break
+        self._tell_dropped()
 
     def _put(self, asked: Asked, itself: bool) -> None:
+        size = _size(asked.said)
+        with self._starting:
+            room = not self._rows or self._rows + size <= ROWS
+            self._rows += size if room else 0
         try:
+            if not room:
+                raise queue.Full
             self._tasks.put_nowait((asked, itself))
         except queue.Full:
-            self._unseen(asked, itself, "dropped")
+            with self._starting:
+                self._rows -= size if room else 0
+            self._drop(asked, itself)
             return
         if self._threads < THREADS:
             self._grow()
 
-    def _unseen(self, asked: Asked, itself: bool, *names: str) -> None:
-        """A comparison that was due and is not made. Of legacy with itself none is missed."""
+    def _taken(self, timeout: float) -> tuple[Asked, bool]:
+        """Raises queue.Empty."""
+        asked, itself = self._tasks.get(timeout > 0, timeout)
+        with self._starting:
+            self._rows -= _size(asked.said)
+        return asked, itself
+
+    def _drop(self, asked: Asked, itself: bool) -> None:
+        """Of which build that is, the threads find out: it may take a question to the store, for which no caller waits."""
         if not itself:
-            self._ledger.count(self._epoch(asked.operation, asked.said if asked.side == "modern" else None), dict.fromkeys(names, 1))
+            name = asked.operation.name
+            with self._starting:
+                self._dropped[name] = asked.operation, self._dropped.get(name, (asked.operation, 0))[1] + 1
+
+    def _tell_dropped(self) -> None:
+        with self._starting:
+            dropped, self._dropped = self._dropped, {}
+        for operation, number in dropped.values():
+            self._ledger.count(self._epoch(operation, None), {"dropped": number})
+
+    def _unasked(self, asked: Asked, why: str) -> None:
+        """A comparison that was due and is not made."""
+        epoch = self._epoch(asked.operation, asked.said if asked.side == "modern" else None)
+        self._ledger.count(epoch, {"unasked": 1, f"unasked:{why}": 1})
 
     def _grow(self) -> None:
         with self._starting:
@@ -138,73 +157,48 @@ class Shadow:
     def _run(self) -> None:
         while not self._stop:
             try:
-                asked, itself = self._tasks.get(timeout=1.0)
+                if self._dropped:
+                    self._tell_dropped()
+                asked, itself = self._taken(1.0)
             except queue.Empty:
                 continue
             try:
-                self._do(asked, itself)
+                self._noise(asked) if itself else self._do(asked)
             except Exception as error:  # noqa: BLE001 - one comparison's trouble is not the next one's
                 log.get().error("shadow", operation=asked.operation.name, outcome=type(error).__name__, exc_info=error)
-                self._unseen(asked, itself, "unasked", "unasked:crashed")
+                if not itself:
+                    self._unasked(asked, "crashed")
 
-    def _do(self, asked: Asked, itself: bool) -> None:
+    def _do(self, asked: Asked) -> None:
         operation, migration = asked.operation, asked.operation.migration
         assert migration is not None
-        deadline = time.monotonic() + operation.deadline
         first = Answered(asked.said, asked.seconds)
-        if itself:
-            self._noise(operation, asked, deadline)
-            return
-        second = self._answer(operation, "modern" if asked.side == "legacy" else "legacy", asked.params, deadline)
+        second = self._judge.answer(operation, "modern" if asked.side == "legacy" else "legacy", asked.params)
         if second.unasked:
-            self._unseen(asked, itself, "unasked", f"unasked:{second.unasked}")
+            self._unasked(asked, second.unasked)
             return
         legacy, modern = (first, second) if asked.side == "legacy" else (second, first)
-        pair = self._judged(operation, asked.params, legacy, modern, deadline)
-        if pair is None:
-            self._unseen(asked, itself, "unasked", "unasked:again")
+        try:
+            pair = self._judge.judged(self._epoch(operation, modern.said), operation, asked.params, legacy, modern, asked.side)
+        except NotReady as error:
+            self._unasked(asked, type(error).__name__)
             return
-        self._tell(operation, migration, asked.params, pair, asked.score)
+        if pair is None:
+            self._unasked(asked, "again")
+        elif not self._stop:  # else it may have been cut off by our own end
+            self._tell(operation, migration, asked.params, pair, asked.score)
 
-    def _noise(self, operation: Operation, asked: Asked, deadline: float) -> None:
+    def _noise(self, asked: Asked) -> None:
         """Legacy against itself: what differs here is nobody's fault."""
-        again = self._answer(operation, "legacy", asked.params, deadline)
+        operation = asked.operation
+        again = self._judge.answer(operation, "legacy", asked.params)
         if again.said is None:
             return
-        verdict = compare(asked.said, again.said, operation.fields, self._accepted(operation), operation.shape)
+        verdict = self._judge.compared(operation, asked.said, again.said)
         if verdict.outcome != "skipped":
             epoch = self._epoch(operation, None)
             self._ledger.key(epoch, "self", operation.group, key_of(operation, asked.params), verdict.outcome == "different")
             self._ledger.count(epoch, {"self": 1})
-
-    def _answer(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float) -> Answered:
-        began = time.monotonic()
-        try:
-            said: Said = self._ask(operation, side, params, deadline)
-        except _NOT_ASKED as error:
-            return Answered(None, unasked=type(error).__name__)
-        except (AdapterError, RequestError) as error:
-            said = failure(error)
-        return Answered(said, time.monotonic() - began)
-
-    def _judged(self, operation: Operation, params: Mapping[str, Any], legacy: Answered, modern: Answered, deadline: float) -> Pair | None:
-        """A difference is believed when both were asked again, or its kind often was. None when they could not be asked again."""
-        assert legacy.said is not None
-        assert modern.said is not None
-        if self._lacking(operation, params):
-            return Pair(legacy, modern, Verdict("skipped", reason="one side lacks a write"))
-        accepted = self._accepted(operation)
-        first = compare(legacy.said, modern.said, operation.fields, accepted, operation.shape)
-        epoch = self._epoch(operation, modern.said)
-        if first.outcome != "different" or all(self._sure[epoch, kind_of(met)] >= SURE for met in first.differences):
-            return Pair(legacy, modern, first)
-        again = [self._answer(operation, side, params, deadline) for side in _BOTH]
-        if again[0].said is None or again[1].said is None:
-            return None
-        second = compare(again[0].said, again[1].said, operation.fields, accepted, operation.shape)
-        if second.outcome == "different":
-            self._sure.update((epoch, kind_of(met)) for met in second.differences)
-        return Pair(again[0], again[1], second, skew=second.outcome == "equal")
 
     def _tell(
         self, operation: Operation, migration: Migration, params: Mapping[str, Any], pair: Pair, score: Callable[[Rows], Any] | None
@@ -230,13 +224,9 @@ class Shadow:
             build = self._found(operation.name)
         found = self._epochs.get((operation.name, build))
         if found is None:
-            found = self._epochs[operation.name, build] = Epoch(operation.name, build, operation.hash, str(self._accepted(operation)))
-        return found
-
-    def _accepted(self, operation: Operation) -> Rules:
-        found = self._rules.get(operation.name)
-        if found is None:
-            found = self._rules[operation.name] = rules(operation.migration.compare if operation.migration else {})
+            if len(self._epochs) >= EPOCHS:
+                self._epochs = {}
+            found = self._epochs[operation.name, build] = Epoch(operation.name, build, operation.hash, str(self._judge.accepted(operation)))
         return found
 
     def _found(self, endpoint: str) -> str:
@@ -247,9 +237,6 @@ class Shadow:
         return build
 
 
-_BOTH: tuple[Side, Side] = ("legacy", "modern")
-
-
 def comparable(operation: Operation) -> bool:
     """Whether it may be asked twice: it is a read, and neither side says that it costs or leaves a trace."""
     return operation.effect == "read" and all(s is not None and s.repeat == "allowed" for s in (operation.legacy, operation.modern))
@@ -258,3 +245,12 @@ def comparable(operation: Operation) -> bool:
 def key_of(operation: Operation, params: Mapping[str, Any]) -> str:
     """The sticky key of a request, "" where the endpoint has none."""
     return "" if operation.migration is None else str(params.get(operation.migration.key, ""))
+
+
+def _size(said: Said) -> int:
+    """In rows, those within an object counted too."""
+    if isinstance(said, Failure):
+        return 1
+    if len(said.good) != 1:
+        return 1 + len(said.good)
+    return 2 + sum(len(value) for value in said.good[0].values() if isinstance(value, list | tuple))

@@ -15,12 +15,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
 
-from adapters.errors import AdapterError
 from wrapper.ledger import Ledger
 from wrapper.migration.asked import Asked, failure
 from wrapper.migration.decide import Choice, Standing, decide
 from wrapper.operation import Catalogue, Operation, Side
-from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError
+from wrapper.problems import Forbidden, NoSuchThing, NotReady
 from wrapper.request import Request, Terms
 from wrapper.rows import Rows
 from wrapper.shadow import comparable, key_of
@@ -109,15 +108,17 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        said = self.rows or (failure(error) if isinstance(error, AdapterError | RequestError) else None)
+        said = self.rows or (failure(error) if isinstance(error, Exception) else None)
         if said is None:
             return
         rows, operation, side = self.rows, self._operation, self._choice.side
         seconds = time.monotonic() - self._began
         kept = rows is not None and rows.age is not None
         status = 200 if rows is not None else said.status  # type: ignore[union-attr]
+        failed = status >= 500 or (rows is not None and kept and rows.stale)  # stale rows are served because the back end is down
         if self._terms.wanted is None and self._terms.consumer:  # no tester, and nobody of ours
-            self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, status >= 500, self._tracked)
+            tracked = self._tracked and (failed or not kept)  # what was kept says nothing of how the side does now
+            self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, failed, tracked)
         if self._tracked and not kept and comparable(operation) and not (side == "legacy" and status in (503, 504)):
             self._terms.asked.append(Asked(operation, side, self._params, said, seconds, due=True))
 

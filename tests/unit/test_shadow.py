@@ -17,11 +17,16 @@ from scoring.store import Store as Models
 from tests.unit.small import Scripted, fail, join, missing, moving, request
 from tests.unit.small import service as made_service
 from tests.waiting import until
+from wrapper.ledger import Ledger
+from wrapper.migration.asked import Asked
+from wrapper.migration.compare import Failure
 from wrapper.migration.decide import Standing
-from wrapper.migration.facts import Facts
+from wrapper.migration.facts import Batch, Facts
 from wrapper.operation import Field, Gates, Migration, Operation, Part, Scoring
 from wrapper.problems import NotReady
+from wrapper.rows import Rows
 from wrapper.service import Service
+from wrapper.shadow import ROWS, Shadow
 from wrapper.state.store import Store
 
 MODELS = Path(__file__).parents[2] / "fixtures" / "models"
@@ -77,28 +82,140 @@ def test_equal_answers_are_evidence_once_for_each_key(tmp_path: Path, sides: tup
     assert not any(call.background for call in rig.legacy.calls)
 
 
-def test_a_difference_is_believed_when_it_is_still_there_on_a_second_look(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+def test_a_difference_is_believed_when_legacy_says_the_same_again(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
     legacy, modern = sides
     modern.answer = thing("1.01")
     rig = Rig(tmp_path, legacy, modern)
     rig.ask("1")
     facts = rig.facts(1)
     assert (facts.seen.keys, facts.seen.differed) == (1, 1)
-    assert len(modern.calls) == 2
+    assert (len(legacy.calls), len(modern.calls)) == (2, 1)
     assert facts.counts["class:value object.amount rounding"] == 1
     ((_, sample),) = rig.store.samples("things.get")
     assert (sample.shown["control"], sample.shown["candidate"]) == ("1.00", "1.01")
     assert sample.shown["rule"] == "compare: {tolerance: {object.amount: 0.01}}"
 
 
-def test_what_has_moved_between_two_looks_is_skew_and_no_difference(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+def in_turn(*amounts: str) -> Callable[[Call], Sequence[Record]]:
+    told = iter(amounts)
+    return lambda call: thing(next(told))(call)
+
+
+@pytest.mark.parametrize(
+    "stage, legacy, modern, differed",
+    [
+        ("shadow", ("0.50", "1.00"), ("1.00", "1.00"), 0),  # legacy has moved before modern was asked
+        ("shadow", ("1.00", "1.00"), ("0.50", "1.00"), 1),  # modern has changed its mind, legacy has not
+        ("shadow", ("0.50", "1.00"), ("1.00", "7.00"), 1),  # it has moved, and they differ all the same
+        ("modern", ("1.00", "1.00"), ("0.50", "1.00"), 0),  # modern had answered before it moved
+        ("modern", ("1.00", "1.00"), ("0.50", "0.50"), 1),
+    ],
+)
+def test_what_has_moved_between_two_looks_is_skew_and_no_difference(
+    tmp_path: Path, stage: str, legacy: Sequence[str], modern: Sequence[str], differed: int
+) -> None:
+    sides = Scripted(in_turn(*legacy)), Scripted(in_turn(*modern), name="modern")
+    rig = Rig(tmp_path, *sides, stage, replace(ALL, sample_modern=1.0))
+    rig.ask("1")
+    facts = rig.facts(1)
+    assert (facts.seen.keys, facts.seen.differed, facts.counts.get("skew", 0)) == (1, differed, 1 - differed)
+
+
+@pytest.mark.parametrize("side", ["legacy", "modern"])
+def test_a_difference_that_nobody_can_look_at_again_is_one(tmp_path: Path, sides: tuple[Scripted, Scripted], side: str) -> None:
     legacy, modern = sides
-    told = iter(["0.50", "1.00", "1.00"])
-    modern.answer = lambda call: thing(next(told))(call)
+    full = fail(PoolExhausted("no place to spare"))
+    legacy.answer = lambda call: full(call) if call.background and side == "legacy" else thing()(call)
+    modern.answer = lambda call: full(call) if len(modern.calls) > 1 else thing("2.00")(call)
     rig = Rig(tmp_path, legacy, modern)
     rig.ask("1")
     facts = rig.facts(1)
-    assert (facts.seen.differed, facts.counts["skew"], facts.counts["equal"]) == (0, 1, 1)
+    assert (facts.seen.keys, facts.seen.differed, facts.counts.get("unasked", 0)) == (1, 1, 0)
+
+
+def test_a_modern_side_that_fails_now_and_then_is_told_by_each_failure(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+    legacy, modern = sides
+    down = fail(Unavailable("down"))
+    modern.answer = lambda call: down(call) if len(modern.calls) % 4 == 1 else thing()(call)
+    rig = Rig(tmp_path, legacy, modern)
+    for n in range(8):
+        rig.ask(str(n))
+        facts = rig.facts(n + 1)
+    assert (facts.seen.keys, facts.seen.differed, facts.counts["failed_modern"]) == (8, 2, 2)
+    assert len(legacy.calls) == 8
+
+
+def test_a_fault_of_ours_on_the_modern_side_is_a_difference(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+    legacy, modern = sides
+    modern.answer = fail(RuntimeError("a bug"))
+    rig = Rig(tmp_path, legacy, modern)
+    rig.ask("1")
+    facts = rig.facts(1)
+    assert (facts.seen.differed, facts.counts["failed_modern"]) == (1, 1)
+
+
+def test_a_slow_first_look_leaves_the_second_its_time(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:
+    legacy, modern = sides
+
+    def slowly(call: Call) -> Sequence[Record]:
+        time.sleep(0.3)
+        call.left()
+        return thing()(call)
+
+    legacy.answer, modern.answer = slowly, thing("2.00")
+    rig = Rig(tmp_path, legacy, modern, deadline=0.5)
+    told = rig.service.shadow.compare_now(rig.operation, {"id": "9"})
+    assert (told["outcome"], told["reason"]) == ("different", "")
+
+
+class Told:
+    """A store that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def record(self, batch: Batch, within: float = 0.0) -> None:
+        self.batches.append(batch)
+
+
+def test_no_caller_waits_for_the_store_when_there_is_no_room() -> None:
+    stall = threading.Event()
+
+    def ask(*_: Any) -> Any:
+        stall.wait(5)
+        raise Unavailable("stalled")
+
+    def newest_build(_endpoint: str) -> str:
+        time.sleep(1)
+        raise NotReady("away")
+
+    told = Told()
+    operation, ledger = moving(terms=ALL), Ledger(told)
+    shadow = Shadow(ask, lambda *_: frozenset(), ledger, newest_build)
+    asked = [Asked(operation, "legacy", {"id": str(n)}, Failure(404, "Missing"), 0.0, due=True) for n in range(200)]
+    began = time.monotonic()
+    shadow.after(asked)
+    assert time.monotonic() - began < 0.5
+    stall.set()
+    shadow.close()
+    ledger.close()
+    dropped = sum(n for batch in told.batches for (_, name), n in batch.counts.items() if name == "dropped")
+    assert dropped >= 200 - 4
+
+
+def test_large_answers_that_wait_are_bounded_in_rows() -> None:
+    stall = threading.Event()
+
+    def ask(*_: Any) -> Any:
+        stall.wait(5)
+        raise Unavailable("stalled")
+
+    shadow = Shadow(ask, lambda *_: frozenset(), Ledger(Told()), lambda _: "1")
+    large = Rows(({"id": "7"},) * (ROWS // 2), (), "legacy")
+    shadow.after([Asked(moving(terms=ALL), "legacy", {"id": "7"}, large, 0.0, due=True)] * 20)
+    assert shadow.waiting() <= 2
+    stall.set()
+    shadow.close()
 
 
 def test_a_kind_of_difference_that_was_often_confirmed_is_not_asked_again(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:

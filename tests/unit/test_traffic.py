@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.small import ALICE, Scripted, join, moving, operation, request
+from adapters.errors import Unavailable
+from tests.unit.small import ALICE, Scripted, fail, join, moving, operation, request
 from tests.unit.small import service as made_service
 from tests.unit.stores import Place
 from tests.waiting import until
 from wrapper.kill_file import NAME
 from wrapper.migration.decide import Standing
-from wrapper.operation import Auth, Field, Migration, Operation, Part
+from wrapper.operation import Auth, Caching, Field, Migration, Operation, Part
 from wrapper.problems import Forbidden, Gone, NotReady
 from wrapper.service import Service
 from wrapper.standings import Standings
@@ -103,6 +104,30 @@ def test_calls_are_counted_by_consumer_and_side(tmp_path: Path) -> None:
     (row,) = store.consumers("things.get")
     assert (row.consumer, row.side, row.calls) == ("alice", "modern", 3)
     assert store.recent("things.get", 0) == {"served:modern": 3}
+
+
+def test_a_fault_of_ours_at_the_modern_side_counts_as_its_failure(tmp_path: Path) -> None:
+    op = moving(terms=QUIET)
+    service, store = made_service(tmp_path, Scripted(), op, modern=Scripted(fail(RuntimeError("a bug")), name="modern"))
+    store.move(["things.get"], Standing("modern"), "alice", "test")
+    with pytest.raises(RuntimeError):
+        side(service, op)
+    service.ledger.flush()
+    assert store.recent("things.get", 0) == {"served:modern": 1, "failed:modern": 1}
+
+
+def test_what_was_kept_is_no_success_of_modern_and_stale_rows_are_its_failure(tmp_path: Path) -> None:
+    op = moving(terms=QUIET, cache=Caching(0.2, stale_if_down=60))
+    modern = Scripted(name="modern")
+    service, store = made_service(tmp_path, Scripted(), op, modern=modern)
+    store.move(["things.get"], Standing("modern"), "alice", "test")
+    for _ in range(5):
+        side(service, op)
+    modern.answer = fail(Unavailable("down"))
+    until(lambda: bool(service.serve(op, request("7")).body["meta"]["sources"][0].get("stale")), 5)
+    service.ledger.flush()
+    assert store.recent("things.get", 0) == {"served:modern": 2, "failed:modern": 1}
+    assert sum(row.calls for row in store.consumers()) > 5
 
 
 WRITTEN = replace(QUIET, writes="dual")

@@ -28,6 +28,6 @@ class Asked:
     score: Callable[[Rows], Any] | None = field(default=None, repr=False)
 
 
-def failure(error: AdapterError | RequestError) -> Failure:
-    """An error as it is compared: both sides' statuses and classes are the facade's own."""
-    return Failure(error.status, type(error).__name__)
+def failure(error: Exception) -> Failure:
+    """An error as it is compared: both sides' statuses and classes are the facade's own. One that nobody expected is a 500 to callers."""
+    return Failure(error.status if isinstance(error, AdapterError | RequestError) else 500, type(error).__name__)

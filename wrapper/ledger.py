@@ -1,26 +1,30 @@
 """What a process has seen of its traffic, on its way to the state store: added up in memory, told twice a second by one thread.
 
 Nothing here holds up or fails a request. What a killed process has not told was not counted by anybody; while the store is away it waits,
-up to MOST keys, and what comes beyond that is counted as dropped.
+up to MOST keys, and what comes beyond that is counted as dropped. It is told in portions: a store that has come back, perhaps a slow one,
+could not take all of it within its bound, and others write there too.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from wrapper import log
 from wrapper.migration.facts import SLICE, Batch, Calls, Epoch, Feed, Sample
 from wrapper.operation import Operation, Side
-from wrapper.problems import NotReady
+from wrapper.problems import NotReady, Unsure
 
 FLUSH = 0.5
 CALLS = 5.0  # seconds that mere calls wait: nothing is decided by them
 DAY = 86400
-MOST = 50_000  # keys that wait for the store
+MOST, SAMPLES = 50_000, 500  # keys that wait for the store (and as many more that differ), and samples
+PORTION = 2000  # keys in one transaction
+RECENT = 3600  # seconds of the recent past that wait for the store: nobody decides by what is older
 
 
 class Told(Protocol):
@@ -74,16 +78,12 @@ class Ledger:
     def key(self, epoch: Epoch, feed: Feed, group: str, key: str, differed: bool) -> None:
         """A key was compared. One that has differed once stays so."""
         with self._lock:
-            known = self._batch.keys
-            if len(known) >= MOST:
-                self._batch.counts[epoch, "dropped"] += 1
-                return
-            known[epoch, feed, group, key] = differed or known.get((epoch, feed, group, key), False)
+            _note(self._batch, (epoch, feed, group, key), differed)
         self._begin()
 
     def sample(self, sample: Sample) -> None:
         with self._lock:
-            if len(self._batch.samples) < MOST // 100:
+            if len(self._batch.samples) < SAMPLES:
                 self._batch.samples.append(sample)
         self._begin()
 
@@ -93,15 +93,17 @@ class Ledger:
             with self._lock:
                 batch, self._batch = self._batch, Batch()
                 self._flushed = time.monotonic()
-            if not batch:
-                return True
-            try:
-                self._store.record(batch)
-            except NotReady:
-                self._keep(batch)
-                return False
-            except Exception as error:  # noqa: BLE001 - told once: the same batch would fail again
-                log.get().error("ledger", outcome=type(error).__name__, exc_info=error)
+            left = list(_portions(batch)) if batch else []
+            while left:
+                try:
+                    self._store.record(left[0])
+                except NotReady as error:
+                    unsure = isinstance(error, Unsure)  # keys count once, however often they are told; sums would be counted twice
+                    self._keep([Batch(keys=left[0].keys), *left[1:]] if unsure else left)
+                    return False
+                except Exception as error:  # noqa: BLE001 - told once: the same batch would fail again
+                    log.get().error("ledger", outcome=type(error).__name__, exc_info=error)
+                del left[0]
             return True
 
     def close(self) -> None:
@@ -109,20 +111,14 @@ class Ledger:
         self._stop.set()
         self.flush()
 
-    def _keep(self, batch: Batch) -> None:
+    def _keep(self, left: Sequence[Batch]) -> None:
         """What could not be told comes before what has come since."""
+        oldest = (int(self._clock()) - RECENT) // SLICE
         with self._lock:
-            newer, self._batch = self._batch, batch
-            for key, differed in newer.keys.items():
-                batch.keys[key] = differed or batch.keys.get(key, False)
-            for counted, number in newer.counts.items():
-                batch.counts[counted] += number
-            batch.recent.update(newer.recent)
-            batch.samples.extend(newer.samples)
-            for place, calls in newer.consumers.items():
-                known = batch.consumers.setdefault(place, Calls())
-                known.calls, known.seconds = known.calls + calls.calls, known.seconds + calls.seconds
-                known.first, known.last = min(known.first, calls.first), max(known.last, calls.last)
+            kept = Batch()
+            for batch in (*left, self._batch):
+                _add(kept, batch, oldest)
+            self._batch = kept
 
     def _begin(self) -> None:
         if self._thread or self._stop.is_set():
@@ -141,3 +137,32 @@ class Ledger:
             batch = self._batch
             if batch.keys or batch.counts or batch.recent or batch.samples or time.monotonic() - self._flushed >= CALLS:
                 self.flush()
+
+
+def _portions(batch: Batch) -> Iterator[Batch]:
+    """The first has all that is no key."""
+    keys = list(batch.keys.items())
+    yield replace(batch, keys=dict(keys[:PORTION]))
+    for at in range(PORTION, len(keys), PORTION):
+        yield Batch(keys=dict(keys[at : at + PORTION]))
+
+
+def _note(batch: Batch, key: tuple[Epoch, Feed, str, str], differed: bool) -> None:
+    known = batch.keys.get(key)
+    if known is not None or len(batch.keys) < (2 if differed else 1) * MOST:
+        batch.keys[key] = differed or bool(known)
+    elif key[1] == "modern":
+        batch.counts[key[0], "dropped"] += 1
+
+
+def _add(kept: Batch, batch: Batch, oldest: int) -> None:
+    for key, differed in batch.keys.items():
+        _note(kept, key, differed)
+    for counted, number in batch.counts.items():
+        kept.counts[counted] += number
+    kept.recent.update({place: number for place, number in batch.recent.items() if place[1] >= oldest})
+    kept.samples.extend(batch.samples[: SAMPLES - len(kept.samples)])
+    for at, calls in batch.consumers.items():
+        known = kept.consumers.setdefault(at, Calls())
+        known.calls, known.seconds = known.calls + calls.calls, known.seconds + calls.seconds
+        known.first, known.last = min(known.first, calls.first), max(known.last, calls.last)

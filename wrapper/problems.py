@@ -76,6 +76,10 @@ class NotReady(RequestError):
     title = "The facade can't take this now"
 
 
+class Unsure(NotReady):
+    """The state store may have taken it all the same."""
+
+
 class BrownOut(RequestError):
     """A rehearsal of the end, on purpose and for a while."""
 

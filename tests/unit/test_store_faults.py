@@ -20,9 +20,10 @@ from tests.postgres import Cluster
 from tests.unit.stores import Place, on_postgres, on_sqlite
 from tests.waiting import until
 from wrapper.policy.keys import Caller, new
-from wrapper.problems import NotReady
+from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BadStore
 from wrapper.state.holder import Holder
+from wrapper.state.postgres import Postgres
 from wrapper.state.records import WriteId
 from wrapper.state.sqlite import network_file_system
 from wrapper.state.store import Store
@@ -229,6 +230,26 @@ def test_a_server_that_stalls_or_breaks_off_is_a_503_in_time_and_its_connection_
     assert far.generation("a") == 1
     assert line.accepted > opened
     works(far)
+
+
+@pytest.mark.parametrize("at_its_end", [True, False])
+def test_a_transaction_whose_end_was_not_heard_of_may_have_been_done(
+    server: Cluster, line: Proxy, tmp_path: Path, at_its_end: bool
+) -> None:
+    def act(database: Postgres) -> None:
+        with database.transaction() as tx:
+            for n in range(2):
+                if n:
+                    line.set(Fault(refuse=True))
+                if not n or not at_its_end:
+                    tx.execute("INSERT INTO generations (name, number) VALUES (?, 1)", (str(n),))
+
+    place = on_postgres(server, tmp_path, f"unsure{at_its_end:d}", line.address)
+    place.open().close()
+    with closing(Postgres(place.url, tmp_path)) as database:
+        with pytest.raises(NotReady) as met:
+            act(database)
+        assert isinstance(met.value, Unsure) == at_its_end
 
 
 def test_many_threads_before_a_server_that_is_mute_are_all_told_in_time(far: Store, line: Proxy) -> None:

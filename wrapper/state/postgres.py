@@ -26,7 +26,7 @@ from psycopg.rows import dict_row
 
 from adapters import tcp
 from adapters.watchdog import limit
-from wrapper.problems import NotReady
+from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BOUND as LONGEST
 from wrapper.state.database import BadStore, Result, Transaction, note, noted
 
@@ -109,7 +109,11 @@ class Postgres:
             [row] = cursor.fetchall()
             now = float(row["now"])
             yield Transaction(line.execute, lambda: now, lambda: now)
-            if line.connection.execute("COMMIT").statusmessage != "COMMIT":
+            try:
+                ended = line.connection.execute("COMMIT").statusmessage
+            except psycopg.OperationalError as error:
+                raise Unsure(f"the state store did not say what has become of a transaction ({_name(error)})") from error
+            if ended != "COMMIT":
                 raise NotReady("the state store undid a transaction that had failed")
 
     @contextmanager

@@ -1,7 +1,8 @@
 """Writes while two systems hold the same records: which side gets what, carrying over what one lacks, and what people are told of it.
 
     legacy_only   legacy, always
-    dual          the decided side first, whose answer is the caller's; what the other side lacks is carried over by the job worker
+    dual          the decided side first, whose answer is the caller's; what the other side lacks is carried over by the job worker, from
+                  the endpoint's first move on and wherever it goes back to
     modern_only   the decided side alone; what legacy lacks is owed to it until a person has it carried over
 
 A leg (state/legs.py) is carried over under the same idempotency key as its write, in the order of the writes. What the side refuses, and
@@ -14,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrapper.migration.decide import decide
-from wrapper.operation import Catalogue, Migration, Operation, Side, Stage, WritePolicy
+from wrapper.migration.decide import Standing, decide
+from wrapper.operation import Catalogue, Migration, Operation, Side, WritePolicy
 from wrapper.problems import InFlight, NoSuchThing, NotReady, RequestError
 from wrapper.request import Request
 from wrapper.shadow import key_of
@@ -92,15 +93,16 @@ class Dual:
         if operation.modern is None or terms.writes == "legacy_only":
             return None
         standing = self._standings.placed(operation.name)
-        meant = decide(standing, operation.group, key_of(operation, params), request.caller.name).side
-        return leg_of(terms.writes, side, standing.stage, meant)
+        meant = decide(standing or Standing("legacy"), operation.group, key_of(operation, params), request.caller.name).side
+        return leg_of(terms.writes, side, standing is not None, meant)
 
 
-def leg_of(policy: WritePolicy, side: Side, stage: Stage, meant: Side) -> tuple[Side, LegState] | None:
-    """The side that will lack a write done at `side`, and how it gets it. `meant` is the side by the stage alone: a kill switch, or a
-    tester, may have had it done elsewhere."""
+def leg_of(policy: WritePolicy, side: Side, begun: bool, meant: Side) -> tuple[Side, LegState] | None:
+    """The side that will lack a write done at `side`, and how it gets it. An endpoint that has `begun` to move feeds both sides from then
+    on, wherever it goes back to: its evidence still holds when it comes again. `meant` is the side by the stage alone: a kill switch, or
+    a tester, may have had it done elsewhere."""
     if policy == "dual":
-        return (other(side), "pending") if side == "modern" or stage in ("canary", "modern") else None
+        return (other(side), "pending") if side == "modern" or begun else None
     return (other(side), "owed") if policy == "modern_only" and "modern" in (side, meant) else None
 
 

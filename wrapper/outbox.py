@@ -41,21 +41,20 @@ class Outbox:
         self._service, self._store = service, store
 
     def turn(self, side: Side) -> bool:
-        """One attempt for one of the legs to this side that are due. True when there was any."""
-        legs = self._store.due_legs(side, 1)
-        for leg in legs:
-            self._attempt(leg)
-        return bool(legs)
+        """One attempt for one of the legs to this side that are due. False when there was none, or it must be tried again: then the others
+        had better wait a little too."""
+        return any(self._attempt(leg) for leg in self._store.due_legs(side, 1))
 
-    def _attempt(self, leg: Leg) -> None:
+    def _attempt(self, leg: Leg) -> bool:
+        """Whether that was the end of it, good or bad."""
         operation, kept = self._service.catalogue.operations.get(leg.operation), self._store.leg_given(leg.id)
         own = WriteId(LEG, leg.operation, leg.id, f"{me()}{secrets.token_hex(4)}")
         source = None if operation is None else operation.source(leg.side)
         noted = source is not None and (source.ask is not None or repeatable(source))
         seconds = GRACE if operation is None else GRACE + operation.deadline
         if self._store.reserve(own, kept, seconds, noted).state != "new":
-            return  # somebody else was quicker
-        outcome = "done"
+            return False  # somebody else was quicker
+        outcome, state = "done", None
         try:
             with self._service.writes.reserved(own) as write:
                 if not self._store.try_leg(leg.id, min(FIRST * 2**leg.attempts, LONGEST)):
@@ -66,6 +65,7 @@ class Outbox:
             self._store.explain_leg(leg.id, outcome, state)
         tell = log.get().info if outcome == "done" else log.get().warning
         tell("leg", id=leg.id, operation=leg.operation, side=leg.side, outcome=outcome, request_id=kept.get("trace", ""))
+        return outcome == "done" or state is not None
 
     def _act(self, operation: Operation | None, leg: Leg, kept: Mapping[str, Any], write: Write) -> None:
         source = None if operation is None else operation.source(leg.side)

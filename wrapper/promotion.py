@@ -92,11 +92,8 @@ def next_standing(operation: Operation, now: Standing) -> Standing:
 
 
 def back(operation: Operation) -> Standing:
-    """Where it goes when it goes back by itself: a read is still compared there, and a write of both sides still reaches both, legacy
-    first: a stage lower modern would fall behind, and nothing would name what it lacks."""
-    if writes(operation):
-        return Standing("canary" if operation.migration and operation.migration.writes == "dual" else "legacy")
-    return Standing("shadow")
+    """Where it goes when it goes back by itself: a read is still compared there, a write is not asked twice."""
+    return Standing("legacy") if writes(operation) else Standing("shadow")
 
 
 def alarm(store: Store, operation: Operation, move: Move | None, now: float) -> str:

@@ -66,9 +66,9 @@ class Standings:
             return LEGACY  # what is retired may have no legacy side any more: whoever wants it back names it
         return standing
 
-    def placed(self, endpoint: str) -> Standing:
-        """Where it stands by its moves alone, whatever this host's kill file says. Raises NotReady."""
-        return self._now().standings.get(endpoint, LEGACY)
+    def placed(self, endpoint: str) -> Standing | None:
+        """Where it stands by its moves alone, whatever this host's kill file says; None before the first one. Raises NotReady."""
+        return self._now().standings.get(endpoint)
 
     def killed(self, endpoint: str) -> bool:
         """Whether this host's kill file names it. Who asks looks into it now and then: it waits for no store, as the thread may."""

@@ -116,8 +116,8 @@ class World:
     def carry(self, side: Side, turns: int = 3) -> None:
         for _ in range(turns):
             self.now()
-            while self.outbox.turn(side):
-                pass
+            for _ in self.store.open_legs():
+                self.outbox.turn(side)
 
 
 @pytest.fixture
@@ -126,18 +126,17 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.mark.parametrize(
-    ("policy", "side", "stage", "meant", "leg"),
+    ("policy", "side", "begun", "meant", "leg"),
     [
-        ("legacy_only", "legacy", "modern", "modern", None),
-        ("dual", "legacy", "legacy", "legacy", None), ("dual", "legacy", "shadow", "legacy", None),
-        ("dual", "legacy", "canary", "legacy", ("modern", "pending")), ("dual", "modern", "canary", "modern", ("legacy", "pending")),
-        ("dual", "modern", "legacy", "legacy", ("legacy", "pending")),  # a tester's
-        ("modern_only", "modern", "modern", "modern", ("legacy", "owed")), ("modern_only", "legacy", "canary", "legacy", None),
-        ("modern_only", "legacy", "modern", "modern", ("modern", "owed")),  # a kill switch
+        ("legacy_only", "legacy", True, "modern", None), ("dual", "legacy", False, "legacy", None),
+        ("dual", "legacy", True, "legacy", ("modern", "pending")), ("dual", "modern", True, "modern", ("legacy", "pending")),
+        ("dual", "modern", False, "legacy", ("legacy", "pending")),  # a tester's
+        ("modern_only", "modern", True, "modern", ("legacy", "owed")), ("modern_only", "legacy", True, "legacy", None),
+        ("modern_only", "legacy", True, "modern", ("modern", "owed")),  # a kill switch
     ],
 )  # fmt: skip
-def test_what_the_other_side_will_lack(policy: WritePolicy, side: Side, stage: Stage, meant: Side, leg: object) -> None:
-    assert dual.leg_of(policy, side, stage, meant) == leg
+def test_what_the_other_side_will_lack(policy: WritePolicy, side: Side, begun: bool, meant: Side, leg: object) -> None:
+    assert dual.leg_of(policy, side, begun, meant) == leg
 
 
 @pytest.mark.parametrize(("share", "record"), [(0, "legacy"), (1, "modern")])
@@ -220,6 +219,15 @@ def test_a_side_that_is_down_gets_it_later(world: World) -> None:
     world.modern.fate = ""
     world.carry("modern")
     assert world.modern.written == ["ONE"]
+
+
+def test_modern_is_fed_after_a_rollback_too_so_that_it_is_no_worse_when_its_time_comes_again(world: World) -> None:
+    world.move("ONE")
+    world.stand("legacy")
+    until(lambda: world.service.standings.of("things.move").stage == "legacy", 5)
+    world.move("TWO")
+    world.carry("modern")
+    assert world.modern.written == ["ONE", "TWO"]
 
 
 @pytest.mark.parametrize("fate", ["lose", "drop"])

@@ -274,7 +274,7 @@ def test_all_writes_of_a_group_go_back_together(still: Store, clock: Time) -> No
     rig.passes(SLICE)
     rig.recent(PUT.name, served=20, failed=20)
     rig.turn()
-    assert [rig.at(PUT.name), rig.at(DELETE.name)] == [Standing("canary")] * 2
+    assert [rig.at(PUT.name), rig.at(DELETE.name)] == [Standing("legacy")] * 2
     assert [len(still.moves(name)) for name in (PUT.name, DELETE.name)] == [2, 2]
 
 

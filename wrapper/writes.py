@@ -71,8 +71,12 @@ class Write:
         """The caller hears what became of the write, even when the store can't note it now. By the time anything was sent, a
         RequestError has become an OutcomeUnknown."""
         if error is not None:
-            nothing = isinstance(error, AdapterError | RequestError) and not isinstance(error, OutcomeUnknown) and not self._again
-            self._late.tell(partial(self._store.release if nothing else self._store.settle_unknown, self.id))
+            nothing = isinstance(error, AdapterError | RequestError) and not isinstance(error, OutcomeUnknown)
+            self._late.tell(partial(self._store.release if nothing and not self._again else self._store.settle_unknown, self.id))
+            if nothing and self._again:  # what it was this time says nothing of the first one
+                raise OutcomeUnknown(
+                    "this write was sent before and its outcome is unknown yet; the same request again may tell"
+                ) from error
 
 
 class Writes:

@@ -162,7 +162,8 @@ class Movers:
         body = {"line1": move.mark, "town": "LEEDS", "postcode": "LS1 4DY"}
         self._sent[move.who.id] += 1
         move.told.append(self.rig.send("PUT", f"/v1/customers/{move.who.id}/address", body, {"Idempotency-Key": move.key}))
-        if move.told[-1].status == 200:
+        headers = move.told[-1].headers or {}
+        if move.told[-1].status == 200 and "idempotency-replayed" not in headers:
             self._read(move, self._sent[move.who.id])
 
     def _read(self, move: Move, sent: int) -> None:

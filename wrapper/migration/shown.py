@@ -1,13 +1,14 @@
 """A difference as a person may see it and the store may keep it: JSON-ready, and masked by the contract before anything is kept.
 
 A field with a mask is masked by it; one that is personal without a mask shows its shape alone (letters A, digits 9): enough to see a cut
-text, a blank or another length, and nobody's name.
+text, a blank or another length, and nobody's name. What lies within a personal object or list is personal.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -18,7 +19,8 @@ from wrapper.policy.mask import MASKS
 
 def shown(met: Difference, shape: str, fields: Sequence[Field]) -> dict[str, Any]:
     """`where`, both values, and the text of the rule that would accept it, None where there is none."""
-    contract = _contract(met.path, Field(shape, "object", of=tuple(fields)))
+    root = Field(shape, "object", of=tuple(fields))
+    contract = root if met.kind == "count" else _contract(met.path, root)  # how many there are is told
     values = {name: _value(value, contract) for name, value in (("control", met.control), ("candidate", met.candidate))}
     return {
         "where": met.where,
@@ -34,26 +36,32 @@ def _contract(path: str, root: Field) -> Field | None:
     """The field at a path of the catalogue; None for what the contract does not have."""
     found: Field | None = root
     for name in path.split(".")[1:]:
-        found = next((f for f in found.of if f.name == name), None) if found is not None else None
+        found = _within(found).get(name) if found is not None else None
     return found
+
+
+def _within(outer: Field) -> Mapping[str, Field]:
+    return {f.name: replace(f, pii=f.pii or outer.pii, mask=f.mask or outer.mask) for f in outer.of}
 
 
 def _value(value: Any, contract: Field | None) -> Any:
     """What nobody has described is personal."""
     match value:
-        case None | bool():
+        case None:
             return value
         case Failure():
             return f"{value.status} {value.name}"
         case Mapping():
-            inner = {f.name: f for f in contract.of} if contract is not None else {}
+            inner = _within(contract) if contract is not None else {}
             return {name: _value(one, inner.get(name)) for name, one in value.items()}
         case list() | tuple():
             return [_value(one, contract) for one in value]
     text = value.isoformat() if isinstance(value, date | datetime) else str(value)
     if contract is not None and contract.mask:
         return MASKS[contract.mask](text)
-    return text if contract is not None and not contract.pii else form(text)
+    if contract is not None and not contract.pii:
+        return value if isinstance(value, bool) else text
+    return "true or false" if isinstance(value, bool) else form(text)
 
 
 def form(text: str) -> str:

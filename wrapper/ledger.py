@@ -95,6 +95,7 @@ class Ledger:
                 self._flushed = time.monotonic()
             left = list(_portions(batch)) if batch else []
             while left:
+                left[0].at = self._clock()
                 try:
                     self._store.record(left[0])
                 except NotReady as error:

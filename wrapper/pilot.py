@@ -5,11 +5,13 @@ What it may do, and all that it looks at, is in promotion.py and the same for pe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import log
 from wrapper.operation import Catalogue, Operation
-from wrapper.problems import NotReady
 from wrapper.promotion import Plan, alarm, back, carry_out, next_standing, plan, waits
 from wrapper.state.clock import Clock
 from wrapper.state.stages import Move
@@ -33,26 +35,33 @@ class Pilot:
 
     def turn(self) -> None:
         """Look at all endpoints: to be called every second. Raises NotReady when the store is away."""
+        if not self._watched:
+            return
+        moves = [(self._watched[name], move) for name, move in self._store.standings()[1].items() if name in self._watched]
+        now = self._store.time_of_day()
+        sound = [(operation, move) for operation, move in moves if self._apart(operation, partial(self._watch, operation, move, now))]
         began = self._clock.steady()
-        looks = began >= self._look_due
-        for name, move in self._store.standings()[1].items() if self._watched else ():
-            if (operation := self._watched.get(name)) is not None:
-                try:
-                    self._see(operation, move, looks)
-                except NotReady:
-                    raise
-                except Exception as error:  # noqa: BLE001 - one endpoint's trouble leaves no other one unwatched
-                    log.get().error("migration", endpoint=name, outcome=type(error).__name__, exc_info=error)
-        if looks:
-            self._look_due = began + max(LOOK, REST * (self._clock.steady() - began))
+        if began < self._look_due:
+            return
+        for operation, move in sound:
+            if operation.migration is not None and operation.migration.automatic:
+                self._apart(operation, partial(self._move_on, operation, move, now))
+        self._look_due = began + max(LOOK, REST * (self._clock.steady() - began))
 
-    def _see(self, operation: Operation, move: Move, looks: bool) -> None:
-        now = self._clock.wall()
+    def _apart(self, operation: Operation, act: Callable[[], bool]) -> bool:
+        """What `act` says. One endpoint's trouble leaves no other one unwatched, and what can't be watched does not go on."""
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001 - see above
+            log.get().error("migration", endpoint=operation.name, outcome=type(error).__name__, exc_info=error)
+            return False
+
+    def _watch(self, operation: Operation, move: Move, now: float) -> bool:
+        """Whether nothing speaks for taking it back."""
         why = alarm(self._store, operation, move, now)
         if why:
             self._take_back(operation, move, why, now)
-        elif looks and operation.migration is not None and operation.migration.automatic:
-            self._move_on(operation, move, now)
+        return not why
 
     def _take_back(self, operation: Operation, move: Move, why: str, now: float) -> None:
         planned = plan(self._catalogue, self._store, operation, back(operation), now)
@@ -65,12 +74,14 @@ class Pilot:
             self._events.happened("rollback_refused", _system(operation))
             log.get().error("migration", endpoint=operation.name, outcome="rollback refused", why=why, obstacles=planned.obstacles)
 
-    def _move_on(self, operation: Operation, move: Move, now: float) -> None:
+    def _move_on(self, operation: Operation, move: Move, now: float) -> bool:
         if move.standing.stage not in ("shadow", "canary"):
-            return
+            return False
         planned = plan(self._catalogue, self._store, operation, next_standing(operation, move.standing), now)
-        if planned.expected[operation.name] == move.number and not planned.obstacles and not waits(self._store, planned):
-            self._make(planned, "promoted", "every gate of its file is met", now)
+        if planned.expected[operation.name] != move.number or planned.obstacles or waits(self._store, planned):
+            return False
+        self._make(planned, "promoted", "every gate of its file is met", now)
+        return True
 
     def _make(self, planned: Plan, event: str, why: str, now: float) -> None:
         if carry_out(self._store, planned, NAME, why, now):

@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from wrapper.migration import report
 from wrapper.migration.decide import Standing
 from wrapper.migration.facts import Facts
-from wrapper.migration.gates import DAY, Gate, anew, instant, look, look_at_write, more
+from wrapper.migration.gates import DAY, Gate, anew, instant, look, look_at_write, more, spell
 from wrapper.migration.rollback import fires
 from wrapper.migration.rules import rules
 from wrapper.operation import STAGES, Catalogue, Operation, Stage
 from wrapper.state.stages import Move
 from wrapper.state.store import Store
 
+HOUR = 3600.0
+"""Seconds for which a build that was seen is thought to be answering yet, in turns with a newer one; less where the file's period is."""
 LATE = 60.0
 """Seconds after which a write that one side lacks is no more just on its way."""
 
@@ -215,12 +217,23 @@ def _gates(
             yield Gate("promote_when", False, "its file does not say it", "what is to be shown")
         else:
             yield from look(operation.name, facts, asked, now)
+            yield from _by_turns(store, operation, facts, min(asked.period, HOUR))
         return
     group = [each for each in catalogue.operations.values() if each.group == operation.group and each.modern and not writes(each)]
     states = store.legs_by_state(operation.group)
     late = sum(leg.state == "pending" and leg.created < now - LATE for leg in store.open_legs(operation.group))
     stuck = states.get("failed", 0) + states.get("unknown", 0) + late
     yield from look_at_write(stuck, {each.name: standing(moves, each) for each in group}, wanted)
+
+
+def _by_turns(store: Store, operation: Operation, facts: Facts | None, span: float) -> Iterator[Gate]:
+    """Where two builds answer, what the one has shown says nothing of the other, which answers callers too."""
+    for each in store.epochs(operation.name, 5) if facts is not None else ():
+        there, here = each.epoch, facts.epoch if facts is not None else each.epoch
+        same = (there.catalogue, there.rules) == (here.catalogue, here.rules) and there != here
+        if facts is not None and same and each.last > max(facts.began, facts.last - span):
+            told = f"{there.build or 'an unnamed one'} has answered too, until {instant(each.last)}"
+            yield Gate("one build", False, told, f"only {here.build or 'the unnamed one'}", f"{spell(span)} after its last answer")
 
 
 def _document(store: Store, plan: Plan) -> dict[str, object]:

@@ -94,6 +94,10 @@ TOLD: Mapping[str, tuple[str, Facts, str]] = {
         "unseen", counted(dropped=212, unasked=14, equal=3400, different=19),
         "unseen: 6.2003% of comparisons due were not made (212 dropped, 14 unasked); at most 5%",
     ),
+    "unseen, another date": (
+        "unseen", counted(**{"dropped": 0, "unasked": 0, "equal": 90, "different": 0, "skipped:other business dates": 10, "skipped": 14}),
+        "unseen: 10% of comparisons due were not made (0 dropped, 0 unasked, 10 of another date); at most 5%",
+    ),
     "period": (
         "period", replace(GOOD, began=NOW - 28 * HOUR), "period: compared for 1 d 4 h; at least 2 d: 20 h more",
     ),

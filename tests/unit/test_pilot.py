@@ -22,12 +22,14 @@ from tests.unit.stores import Time, on_sqlite
 from tests.waiting import until
 from wrapper import promotion
 from wrapper.jobs import Runner
+from wrapper.ledger import Ledger
 from wrapper.migration.decide import Standing
 from wrapper.migration.facts import SLICE, Batch, Epoch
 from wrapper.migration.report import verify
 from wrapper.migration.rules import rules
 from wrapper.operation import Catalogue, Gates, Migration, Operation, RollBack, Source
 from wrapper.pilot import LOOK, NAME, Pilot
+from wrapper.problems import NotReady
 from wrapper.state.clock import Clock
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
@@ -488,3 +490,61 @@ def test_the_next_step_is_told_from_each_stage() -> None:
     pinned = Standing("canary", Decimal("0.2"), {"batch": Decimal(0)})
     assert str(promotion.next_standing(GET, pinned)) == "canary 50%, batch 0%"
     assert promotion.next_standing(GET, Standing("retired")) == Standing("retired")
+
+
+def test_two_builds_that_answer_by_turns_promote_nothing(still: Store, clock: Time) -> None:
+    read = endpoint(terms=replace(TERMS, gates=Gates(0.01, 0.95, 60.0)))
+    rig = Rig(still, clock, read)
+    rig.put(SHADOW)
+    for _ in range(8):
+        rig.compared(600, differed=300, build="1")
+        rig.passes(5)
+        rig.compared(600, build="2")
+        rig.turn()
+    assert rig.at() == SHADOW
+    (told,) = (obstacle for obstacle in rig.plan(TENTH, read).obstacles if obstacle.startswith("one build"))
+    assert "1 has answered too" in told
+    rig.passes(61)
+    rig.compared(600, build="2")
+    rig.turn()
+    assert rig.at() == TENTH
+
+
+def test_an_endpoint_that_can_not_be_looked_at_leaves_none_unwatched_and_does_not_go_on(tmp_path: Path, clock: Time) -> None:
+    class Slow(Store):
+        def recent(self, endpoint: str, since: float) -> dict[str, float]:
+            if endpoint == "a.get":
+                raise NotReady("it takes too long")
+            return super().recent(endpoint, since)
+
+    with closing(Slow(on_sqlite(tmp_path).url, None, clock.clock)) as store:
+        first, second = endpoint("a.get"), endpoint("b.get")
+        rig = Rig(store, clock, first, second)
+        for name in ("a.get", "b.get"):
+            rig.put(SHADOW, TENTH, name=name)
+        rig.passes(SLICE)
+        rig.recent("b.get", served=20, failed=20)
+        rig.compared(name="a.get")
+        rig.turn()
+        assert (rig.at("a.get"), rig.at("b.get")) == (TENTH, SHADOW)
+
+
+@pytest.mark.parametrize("ahead", [-600.0, -7.0, 7.0, 600.0])
+def test_a_host_whose_clock_is_wrong_is_watched_by_the_store_s(still: Store, clock: Time, ahead: float) -> None:
+    rig = Rig(still, clock, GET)
+    rig.put(SHADOW)
+    host = Ledger(still, lambda: clock.wall + ahead)
+    host.close()  # it tells when it is asked to
+    for _ in range(20):
+        host.served(GET, "bob", "modern", 0.1, failed=True, tracked=True)
+    assert host.flush()
+    rig.passes(1)
+    rig.put(TENTH)
+    rig.pilot.turn()
+    assert rig.at() == TENTH  # nothing of what was before it
+    rig.passes(2 * SLICE)
+    for _ in range(20):
+        host.served(GET, "bob", "modern", 0.1, failed=True, tracked=True)
+    assert host.flush()
+    rig.pilot.turn()
+    assert rig.at() == SHADOW

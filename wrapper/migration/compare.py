@@ -26,6 +26,9 @@ Outcome = Literal["equal", "different", "skipped"]
 SAMPLES, MOST = 5, 100
 """Differences kept of a kind at a path, and of an answer."""
 HARMLESS = frozenset({"clock", "generated id", "moved"})
+OTHER_DATES, STALE = "other business dates", "the candidate's rows are stale"
+DATED = (OTHER_DATES, STALE)
+"""Reasons why answers are skipped that lie with the candidate, up to their colon."""
 _CLOCKS = (timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=15), CLOCK)
 _UNANSWERED = (503, 504)  # not asked, or not heard: nothing is known of what the answer would have been
 
@@ -113,7 +116,7 @@ def _incomparable(control: Side, candidate: Side) -> str:
     """Why nothing can be said about these two, or ""."""
     for name, side in (("control", control), ("candidate", candidate)):
         if isinstance(side, Rows) and side.stale:
-            return f"the {name}'s rows are stale"
+            return STALE if name == "candidate" else "the control's rows are stale"
     if isinstance(control, Failure):
         if control.status in _UNANSWERED:
             return f"the control did not answer: {control.status} {control.name}"
@@ -123,7 +126,7 @@ def _incomparable(control: Side, candidate: Side) -> str:
     if isinstance(candidate, Failure):
         return ""
     if control.as_of and candidate.as_of and control.as_of[:10] != candidate.as_of[:10]:
-        return f"other business dates: {control.as_of[:10]} and {candidate.as_of[:10]}"
+        return f"{OTHER_DATES}: {control.as_of[:10]} and {candidate.as_of[:10]}"
     return ""
 
 

@@ -51,7 +51,8 @@ class Batch:
     """What one process has seen since it last told the store: added up there, in one transaction.
 
     `keys`: (epoch, feed, group, key) -> whether it has differed. `counts`: (epoch, name) -> how much more. `recent`: (endpoint, slice,
-    name) -> how many more; a slice is unix time // SLICE. `consumers`: (endpoint, consumer, side, day) -> Calls.
+    name) -> how many more; a slice is unix time // SLICE. `consumers`: (endpoint, consumer, side, day) -> Calls. `at`: what time it is by
+    the clock of who has seen it, when it is told; 0 when that is the store's.
     """
 
     keys: dict[tuple[Epoch, Feed, str, str], bool] = field(default_factory=dict, repr=False)
@@ -59,6 +60,7 @@ class Batch:
     recent: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     consumers: dict[tuple[str, str, str, str], Calls] = field(default_factory=dict)
+    at: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.counts or self.recent or self.samples or self.consumers)

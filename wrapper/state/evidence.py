@@ -22,6 +22,7 @@ KINDS = 50  # of samples in one epoch
 KEEPS = 2 * 86400 // SLICE  # slices of the recent past that are kept
 PRUNES = 600 // SLICE  # every so many slices what is older goes
 HOUR = 3600
+AGREE = 0.5  # seconds by which clocks may differ and are said to agree
 ROWS = 100  # in one statement
 _SEEN = "modern_keys, modern_differed, self_keys, self_differed"
 _KEYS = "INSERT INTO epoch_keys (epoch, feed, key, differed) VALUES {} ON CONFLICT (epoch, feed, key)"
@@ -43,7 +44,7 @@ class Consumption:
 
 class Evidence(Table):
     def record(self, batch: Batch, within: float = BOUND) -> None:
-        """All of it or nothing, in one transaction. When it raises NotReady it may have been recorded all the same: keys may be recorded
+        """All of it or nothing, in one transaction. When it raises Unsure it may have been recorded all the same: keys may be recorded
         again, sums would be counted twice."""
         keys: dict[tuple[str, Feed], dict[str, bool]] = defaultdict(dict)
         for (epoch, feed, group, key), differed in batch.keys.items():
@@ -57,7 +58,7 @@ class Evidence(Table):
             hours = {(id, int(now // HOUR)): seen.keys for (id, name), seen in new.items() if name == "modern" and seen.keys}
             _add_up(tx, "epoch_hours", "epoch, hour", hours)
             _add_up(tx, "epoch_counts", "epoch, name", {(epoch.id, name): more for (epoch, name), more in batch.counts.items()})
-            _add_up(tx, "recent", "endpoint, slice, name", batch.recent)
+            _add_up(tx, "recent", "endpoint, slice, name", _by_our_clock(batch, now))
             _add_calls(tx, batch)
             for endpoint in sorted({endpoint for endpoint, slice, _ in batch.recent if slice % PRUNES == 0}):
                 tx.execute("DELETE FROM recent WHERE endpoint = ? AND slice < ?", (endpoint, int(now // SLICE) - KEEPS))
@@ -88,6 +89,11 @@ class Evidence(Table):
                 (endpoint, math.ceil(since / SLICE)),
             )
         return {row["name"]: row["number"] for row in rows}
+
+    def time_of_day(self) -> float:
+        """By the store's clock, as moves and the recent past are told: hosts' own may differ by minutes."""
+        with self._db.reading() as tx:
+            return tx.wall()
 
     def samples(self, endpoint: str) -> list[tuple[float, Sample]]:
         """Differences of the epoch that was recorded last and when each was met, by kind."""
@@ -157,6 +163,12 @@ def _add_keys(tx: Transaction, epoch: str, feed: Feed, found: Mapping[str, bool]
         turn = f"{_KEYS.format(marks)} DO UPDATE SET differed = 1 WHERE epoch_keys.differed = 0 RETURNING key"
         differed += len(tx.all(turn, values))
     return Seen(len(added), differed)
+
+
+def _by_our_clock(batch: Batch, now: float) -> Mapping[tuple[str, int, str], float]:
+    """The recent past, no later than it was: nothing of it may come to lie behind a move that was made after it."""
+    off = math.floor((now - batch.at + AGREE) / SLICE) if batch.at else 0
+    return {(endpoint, slice + off, name): number for (endpoint, slice, name), number in batch.recent.items()}
 
 
 def _add_up(tx: Transaction, table: str, by: str, sums: Mapping[Any, float]) -> None:

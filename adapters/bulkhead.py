@@ -2,7 +2,8 @@
 
 One stalled system may hold its own places and queue, and no thread beyond them. Places go to those who wait in the order of
 their coming, from hand to hand: none is lost when a time-out and a free place meet, and nobody overtakes. A quarter of the places, and
-one at least, is kept from those whom nobody waits for, who don't queue either. It knows nothing of calls.
+one at least, is kept from those whom nobody waits for, who don't queue either; where there is but one place they get it when no caller has
+come for it lately. It knows nothing of calls.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from adapters.errors import PoolExhausted
 from adapters.events import SILENT
 
 MOST = 30.0  # seconds of Retry-After at most
+QUIET = 10.0  # seconds without a caller, after which the only place is to spare
 _SHARE = 1 / 8  # of the newest call in what a usual one takes
 
 
@@ -35,6 +37,7 @@ class Bulkhead:
     def __init__(self, name: str, places: int, queue: int, events: Events = SILENT) -> None:
         self.name, self.places, self.queue = name, places, queue
         self.inside = 0
+        self._entered = -math.inf  # when a caller last came
         self._waiting: deque[_Waiter] = deque()
         self._usual = 0.0  # seconds that a place is held
         self._events = events
@@ -43,6 +46,7 @@ class Bulkhead:
     def enter(self, until: float) -> None:
         """A place, at once or by `until` (monotonic seconds). Raises PoolExhausted with an honest retry_after."""
         with self._lock:
+            self._entered = time.monotonic()
             if self.inside < self.places:
                 self.inside += 1
                 self._events.level("in_flight", self.name, self.inside)
@@ -65,7 +69,8 @@ class Bulkhead:
     def enter_background(self) -> None:
         """A place that callers have to spare, now. Raises PoolExhausted."""
         with self._lock:
-            if self.inside >= max(self.places - max(self.places // 4, 1), 1):
+            spare = self.places - max(self.places // 4, 1) or time.monotonic() - self._entered >= QUIET
+            if self.inside >= spare:
                 raise self._full("none is to spare")
             self.inside += 1
             self._events.level("in_flight", self.name, self.inside)

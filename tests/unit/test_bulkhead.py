@@ -52,6 +52,15 @@ def test_the_last_quarter_and_one_at_least_is_kept_from_the_background(places: i
     assert gate.inside == places
 
 
+def test_the_only_place_is_not_to_spare_where_callers_come_for_it() -> None:
+    gate = Bulkhead("bank", 1, 1)
+    gate.enter(time.monotonic())
+    gate.leave(0.01)
+    with pytest.raises(PoolExhausted, match="none is to spare"):
+        gate.enter_background()
+    gate.enter(time.monotonic())
+
+
 def test_whom_the_queue_has_no_room_for_is_shed_at_once() -> None:
     gate = Bulkhead("bank", 1, 1)
     gate.enter(time.monotonic())

@@ -216,6 +216,7 @@ def test_hup_under_load_fails_no_request(facade: Running) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_a_killed_gunicorn_ends_it_all(facade: Running) -> None:
+    until(lambda: sum("gunicorn" in line for line in descendants(facade.child.pid).values()) == 2, 10)  # nobody of an earlier generation
     children = descendants(facade.child.pid)
     [master, worker] = [pid for pid, line in children.items() if "gunicorn" in line]
     os.kill(worker, signal.SIGKILL)

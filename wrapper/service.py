@@ -28,7 +28,7 @@ from wrapper.late import Late
 from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
 from wrapper.migration.decide import Choice
-from wrapper.operation import Catalogue, Operation, Source
+from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
 from wrapper.policy.mask import masked, sees_all
@@ -72,21 +72,12 @@ class Service:
         self.catalogue = catalogue
         self._adapters, self._scorer = adapters, scorer
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
-        self._readers = {
-            (op.name, side): Reader(op.fields, source.read, packages, source.transform_records)
-            for op in catalogue.operations.values()
-            for side, source in _sides(op)
-        }
-        self._given = {
-            (op.name, side): functions.of_params(source.transform_params, packages)
-            for op in catalogue.operations.values()
-            for side, source in _sides(op)
-        }
+        sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
+        self._readers = {(op.name, side): Reader(op.fields, source.read, packages, source.transform_records) for op, side, source in sides}
+        self._given = {(op.name, side): functions.of_params(source.transform_params, packages) for op, side, source in sides}
         self._echoed = {op.name: echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
-        self._asking = {
-            (op.name, side): told.asking(op, side, source) for op in catalogue.operations.values() for side, source in _sides(op)
-        }
+        self._asking = {(op.name, side): told.asking(op, side, source) for op, side, source in sides}
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
         self.traffic = Traffic(catalogue, self.standings, store, self.ledger)
@@ -271,11 +262,6 @@ class Service:
         self.standings.close()
         self.shadow.close()
         self.ledger.close()
-
-
-def _sides(operation: Operation) -> list[tuple[Side, Source]]:
-    both: list[tuple[Side, Source | None]] = [("legacy", operation.legacy), ("modern", operation.modern)]
-    return [(side, source) for side, source in both if source is not None]
 
 
 def _source(operation: Operation, side: Side) -> Source:

@@ -7,6 +7,7 @@ was asked first.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from wrapper.migration.rules import Rules, rules
 from wrapper.operation import Operation, Side
 from wrapper.problems import NotReady, RequestError
 from wrapper.rows import Rows
+from wrapper.spare_time import SpareTime
 
 SURE = 3  # times that a kind of difference was confirmed by asking again, after which it is believed at once
 MOST = 10_000  # kinds that are known to be so
@@ -36,8 +38,8 @@ Lacking = Callable[[Operation, Mapping[str, Any]], frozenset[Side]]
 class Judge:
     """Thread-safe."""
 
-    def __init__(self, ask: Ask, lacking: Lacking) -> None:
-        self._ask, self._lacking = ask, lacking
+    def __init__(self, ask: Ask, lacking: Lacking, spare: SpareTime) -> None:
+        self._ask, self._lacking, self._spare = ask, lacking, spare
         self._sure: Counter[tuple[Epoch, str]] = Counter()  # how often each kind of difference was confirmed
         self._rules: dict[str, Rules] = {}
 
@@ -48,11 +50,12 @@ class Judge:
             found = self._rules[operation.name] = rules(operation.migration.compare if operation.migration else {})
         return found
 
-    def answer(self, operation: Operation, side: Side, params: Mapping[str, Any]) -> Answered:
-        """Each has the endpoint's whole time: what another has left of it would make a time-out of what is none."""
+    def answer(self, operation: Operation, side: Side, params: Mapping[str, Any], until: float = math.inf) -> Answered:
+        """Each has the endpoint's whole time: what another has left of it would make a time-out of what is none. But somebody may wait
+        for all of it `until` then (monotonic seconds)."""
         began = time.monotonic()
         try:
-            said: Said = self._ask(operation, side, params, began + operation.deadline)
+            said: Said = self._ask(operation, side, params, min(began + operation.deadline, until))
         except _NOT_ASKED as error:
             return Answered(None, unasked=type(error).__name__)
         except (AdapterError, RequestError) as error:
@@ -65,13 +68,21 @@ class Judge:
         return Answered(said, time.monotonic() - began)
 
     def compared(self, operation: Operation, control: Said | None, candidate: Said | None) -> Verdict:
-        """Both were asked."""
+        """Both were asked. Raises NotReady when there is no time to spare for it."""
         assert control is not None
         assert candidate is not None
-        return compare(control, candidate, operation.fields, self.accepted(operation), operation.shape)
+        with self._spare:
+            return compare(control, candidate, operation.fields, self.accepted(operation), operation.shape)
 
     def judged(
-        self, epoch: Epoch, operation: Operation, params: Mapping[str, Any], legacy: Answered, modern: Answered, first: Side
+        self,
+        epoch: Epoch,
+        operation: Operation,
+        params: Mapping[str, Any],
+        legacy: Answered,
+        modern: Answered,
+        first: Side,
+        until: float = math.inf,
     ) -> Pair | None:
         """`first` was asked before the other. None when the data have moved meanwhile, and what modern says of them now is not to be had.
         Raises NotReady."""
@@ -79,24 +90,24 @@ class Judge:
         if met.outcome != "different" or self._certain(epoch, modern, met):
             return Pair(legacy, modern, met)
         if first == "modern":  # what moved between the two, only legacy has seen: so modern has another turn
-            again = self.answer(operation, "modern", params)
+            again = self.answer(operation, "modern", params, until)
             if again.said is None:
                 return Pair(legacy, modern, met)
             modern, met = again, self._verdict(operation, params, legacy, again)
             if met.outcome != "different":
                 return Pair(legacy, modern, met, skew=met.outcome == "equal")
-        return self._looked_again(epoch, operation, params, Pair(legacy, modern, met))
+        return self._looked_again(epoch, operation, params, Pair(legacy, modern, met), until)
 
-    def _looked_again(self, epoch: Epoch, operation: Operation, params: Mapping[str, Any], pair: Pair) -> Pair | None:
+    def _looked_again(self, epoch: Epoch, operation: Operation, params: Mapping[str, Any], pair: Pair, until: float) -> Pair | None:
         """Where legacy was asked before modern: what differs is real when legacy has not moved since."""
-        control = self.answer(operation, "legacy", params)
+        control = self.answer(operation, "legacy", params, until)
         if control.said is None or (isinstance(control.said, Failure) and control.said.status >= 500):
             return pair
         if self.compared(operation, pair.legacy.said, control.said).outcome == "equal":
             if len(self._sure) < MOST:
                 self._sure.update((epoch, kind_of(each)) for each in pair.verdict.differences)
             return pair
-        modern = self.answer(operation, "modern", params)
+        modern = self.answer(operation, "modern", params, until)
         if modern.said is None:
             return None
         met = self._verdict(operation, params, control, modern)

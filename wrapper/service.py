@@ -39,6 +39,7 @@ from wrapper.rows import Reader, Rows
 from wrapper.score import Scorer
 from wrapper.settle import Settling
 from wrapper.shadow import Shadow
+from wrapper.spare_time import SpareTime
 from wrapper.standings import Standings
 from wrapper.state.store import Store
 from wrapper.telemetry import Telemetry
@@ -81,7 +82,8 @@ class Service:
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
         self.traffic = Traffic(catalogue, self.standings, store, self.ledger)
-        self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build)
+        self._spare = SpareTime()
+        self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build, self._spare)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
         self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed)
@@ -173,7 +175,11 @@ class Service:
             operation.name, source.target, given, deadline, terms.trace, operation.effect, source.repeat == "allowed", terms.acting,
             background=background, key=terms.key,
         )  # fmt: skip
-        return self._read(operation, side, params, self._asking[operation.name, side](self._adapters[source.system], call))
+        reply = self._asking[operation.name, side](self._adapters[source.system], call)
+        if not background:
+            return self._read(operation, side, params, reply)
+        with self._spare:
+            return self._read(operation, side, params, reply)
 
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from wrapper.migration.shown import shown
 from wrapper.operation import Migration, Operation
 from wrapper.problems import NotReady, RequestError
 from wrapper.rows import Rows
+from wrapper.spare_time import SpareTime
 
 THREADS, QUEUE = 4, 64
 ROWS = 20_000  # of answers that wait to be compared: a few large ones are as bad for a process as many
@@ -38,10 +40,16 @@ class Shadow:
     """Thread-safe. Its threads begin with the first comparison."""
 
     def __init__(
-        self, ask: Ask, lacking: Lacking, ledger: Ledger, newest_build: Callable[[str], str], dice: Callable[[], float] = random.random
+        self,
+        ask: Ask,
+        lacking: Lacking,
+        ledger: Ledger,
+        newest_build: Callable[[str], str],
+        spare: SpareTime,
+        dice: Callable[[], float] = random.random,
     ) -> None:
         """`newest_build` of an endpoint's modern side is the one that its newest evidence is of."""
-        self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking), ledger, newest_build, dice
+        self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking, spare), ledger, newest_build, dice
         self._tasks: queue.Queue[tuple[Asked, bool]] = queue.Queue(QUEUE)
         self._builds: dict[str, str] = {}
         self._epochs: dict[tuple[str, str], Epoch] = {}
@@ -77,12 +85,13 @@ class Shadow:
         migration = operation.migration
         if migration is None or operation.modern is None or not comparable(operation):
             raise RequestError(f"{operation.name} has nothing to compare: it needs two sides that may be read twice, and a migration block")
-        legacy = self._judge.answer(operation, "legacy", params)
+        until = time.monotonic() + 2 * operation.deadline
+        legacy = self._judge.answer(operation, "legacy", params, until)
         if not legacy.unasked:
-            modern = self._judge.answer(operation, "modern", params)
+            modern = self._judge.answer(operation, "modern", params, until)
         if why := legacy.unasked or modern.unasked:
             raise NotReady(f"not compared: {why}; ask again", headers={"Retry-After": "1"})
-        pair = self._judge.judged(self._epoch(operation, modern.said), operation, params, legacy, modern, "legacy")
+        pair = self._judge.judged(self._epoch(operation, modern.said), operation, params, legacy, modern, "legacy", until)
         if pair is None:
             raise NotReady("not compared: what has moved meanwhile could not be read again; ask again", headers={"Retry-After": "1"})
         self._tell(operation, migration, params, pair, None)
@@ -194,7 +203,10 @@ class Shadow:
         again = self._judge.answer(operation, "legacy", asked.params)
         if again.said is None:
             return
-        verdict = self._judge.compared(operation, asked.said, again.said)
+        try:
+            verdict = self._judge.compared(operation, asked.said, again.said)
+        except NotReady:
+            return
         if verdict.outcome != "skipped":
             epoch = self._epoch(operation, None)
             self._ledger.key(epoch, "self", operation.group, key_of(operation, asked.params), verdict.outcome == "different")

@@ -27,6 +27,7 @@ from wrapper.problems import NotReady
 from wrapper.rows import Rows
 from wrapper.service import Service
 from wrapper.shadow import ROWS, Shadow
+from wrapper.spare_time import HEAVY, REST, SpareTime
 from wrapper.state.store import Store
 
 MODELS = Path(__file__).parents[2] / "fixtures" / "models"
@@ -191,7 +192,7 @@ def test_no_caller_waits_for_the_store_when_there_is_no_room() -> None:
 
     told = Told()
     operation, ledger = moving(terms=ALL), Ledger(told)
-    shadow = Shadow(ask, lambda *_: frozenset(), ledger, newest_build)
+    shadow = Shadow(ask, lambda *_: frozenset(), ledger, newest_build, SpareTime())
     asked = [Asked(operation, "legacy", {"id": str(n)}, Failure(404, "Missing"), 0.0, due=True) for n in range(200)]
     began = time.monotonic()
     shadow.after(asked)
@@ -203,6 +204,15 @@ def test_no_caller_waits_for_the_store_when_there_is_no_room() -> None:
     assert dropped >= 200 - 4
 
 
+def test_heavy_work_that_nobody_waits_for_is_followed_by_a_rest() -> None:
+    used, slept = iter([0.0, HEAVY / 2, 1.0, 1.0 + 3 * HEAVY]), list[float]()
+    spare = SpareTime(lambda: next(used), slept.append)
+    for _ in range(2):
+        with spare:
+            pass
+    assert slept == [pytest.approx(3 * HEAVY * REST)]
+
+
 def test_large_answers_that_wait_are_bounded_in_rows() -> None:
     stall = threading.Event()
 
@@ -210,7 +220,7 @@ def test_large_answers_that_wait_are_bounded_in_rows() -> None:
         stall.wait(5)
         raise Unavailable("stalled")
 
-    shadow = Shadow(ask, lambda *_: frozenset(), Ledger(Told()), lambda _: "1")
+    shadow = Shadow(ask, lambda *_: frozenset(), Ledger(Told()), lambda _: "1", SpareTime())
     large = Rows(({"id": "7"},) * (ROWS // 2), (), "legacy")
     shadow.after([Asked(moving(terms=ALL), "legacy", {"id": "7"}, large, 0.0, due=True)] * 20)
     assert shadow.waiting() <= 2

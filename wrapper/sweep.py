@@ -25,6 +25,7 @@ from wrapper.problems import Invalid, RequestError
 
 AT_ONCE = 16
 SECONDS = 75.0  # longer than any endpoint's deadline
+SOON = 0.1  # seconds until a facade that is busy is asked again, the first time
 PATIENCE = 60.0  # seconds for which a facade that can't be reached is tried again
 
 
@@ -217,7 +218,7 @@ class Sweep:
 
     def _ask(self, line: http.client.HTTPConnection, params: Mapping[str, str]) -> tuple[str, Sequence[str]] | None:
         """The outcome for one key and its reasons; None when it was stopped before there was one."""
-        lost = time.monotonic() + self._patience
+        lost, soon = time.monotonic() + self._patience, SOON
         while not self.stop.is_set():
             try:
                 status, after, body = self._facade.ask(line, params)
@@ -236,5 +237,7 @@ class Sweep:
             lost = time.monotonic() + self._patience
             with self._lock:
                 self.summary.waited += 1
-            self.stop.wait(after)
+            line.close()  # another worker may have a place to spare: each has sessions of its own
+            self.stop.wait(min(after, soon))  # no header can say less than a second, and places are soon free
+            soon *= 2
         return None

@@ -229,13 +229,14 @@ def work(catalogue: str | None, state: str | None) -> None:
 
 
 @figway.command()
-@click.option("--once", is_flag=True, help="Stop after the tour: exit 0 when every call was as expected.")
+@click.argument("show", type=click.Choice(["tour", "migration"]), default="tour")
+@click.option("--once", is_flag=True, help="Stop after that: exit 0 when everything was as expected.")
 @click.option("--bind", default="127.0.0.1:8080", show_default=True)
-def demo(once: bool, bind: str) -> None:
-    """The main job against the embedded estate: a tour of calls, then it keeps serving."""
-    from wrapper import demo as tour
+def demo(show: str, once: bool, bind: str) -> None:
+    """On the embedded estate: a tour of calls (tour), or an endpoint's way from legacy to modern (migration); then it serves on."""
+    from wrapper import demo as shown
 
-    sys.exit(tour.run(once, bind))
+    sys.exit(shown.run(once, bind, show))
 
 
 def occupy_standard_streams() -> None:

@@ -11,43 +11,39 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from wrapper import tour
-from wrapper.admission import GRACEFUL
-from wrapper.server import die_with_parent
+from wrapper import demo_migration, tour
+from wrapper.children import ROOT, SIGNALS, CannotStart, Stopped, child, last_words, pause, wait
+from wrapper.policy.keys import Caller
 from wrapper.settings import Settings, as_environment, from_environment
 from wrapper.state.store import Store
 
-ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Verdict = tuple[bool, str]
+"""Whether all was as expected, and the last line."""
 
 
-class CannotStart(Exception):
-    """The demo can't be had here; the message says why in a sentence."""
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What is shown of a facade that is up: `take` gets its settings, its address, the callers' keys by name, and a folder."""
+
+    callers: Sequence[Caller]
+    workers: int
+    take: Callable[[Settings, tuple[str, int], Mapping[str, str], Path], Verdict]
 
 
-class Stopped(Exception):
-    """Somebody pressed Ctrl-C, or sent TERM."""
-
-
-def run(once: bool, bind: str) -> int:
-    """The exit code: 0 when every call of the tour was as expected, 1 when not, 130 when it was cut short.
-
-    Signals are blocked and asked for (`_pause`), so that none can break into the starting or the ending of a child."""
+def run(once: bool, bind: str, show: str = "tour") -> int:
+    """The exit code: 0 when all that was shown (one of SHOWS) was as expected, 1 when not, 130 when it was cut short."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with ExitStack() as running:
-            right, total = _all(bind, running, once)
+            fine, said = _all(bind, running, once, SHOWS[show])
     except CannotStart as error:
         click.echo(f"figway: {error}", err=True)
         return 1
@@ -58,111 +54,69 @@ def run(once: bool, bind: str) -> int:
         while signal.sigtimedwait(SIGNALS, 0):  # somebody was impatient
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    click.echo(tour.summary(right, total) if once else "figway: stopped; nothing is left running")
-    return 0 if right == total else 1
+    click.echo(said if once else "figway: stopped; nothing is left running")
+    return 0 if fine else 1
 
 
-def _all(bind: str, running: ExitStack, once: bool) -> tuple[int, int]:
-    """Everything up, the tour taken; with `once` unset, served until somebody ends it."""
+def _all(bind: str, running: ExitStack, once: bool, show: Show) -> Verdict:
+    """Everything up, all of it shown; with `once` unset, served until somebody ends it."""
     folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="figway-demo-", ignore_cleanup_errors=True)))
     settings = from_environment(
         catalogue=str(ROOT / "fixtures" / "catalogue"),
         state=f"sqlite:///{folder}/state.sqlite",
         state_key=f"{folder}/state.key",
         bind=_free(bind),
+        workers=show.workers,
         log_level="info",
     )
-    made = _keys(settings)
+    with closing(Store(settings.state, settings.state_key)) as store:
+        made = {caller.name: store.issue(caller) for caller in show.callers}
     click.echo("Starting a mainframe, a credit bureau, a file drop, a ledger and a new accounts service ...")
     settings = replace(settings, environ={**settings.environ, **_estate(settings, folder, running)})
-    click.echo(f"Starting Figway in front: figway serve --catalogue fixtures/catalogue --bind {settings.bind} ...\n")
+    workers = f" --workers {show.workers}" if show.workers > 1 else ""
+    click.echo(f"Starting Figway: figway serve --catalogue fixtures/catalogue --bind {settings.bind}{workers} ...\n")
     facade = _serve(settings, folder, running)
-    right = 0
-    for as_expected in tour.take(_address(settings.bind), made):
-        right += as_expected
-        _pause(0)
+    fine, said = show.take(settings, _address(settings.bind), made, folder)
     if not once:
-        click.echo(tour.summary(right, len(tour.STEPS)))
-        _explain(settings.bind, made["lender"], folder)
+        click.echo(said)
+        _explain(settings, made["lender"], folder)
         with suppress(Stopped):
             while facade.poll() is None:
-                _pause(0.5)
-            raise CannotStart(f"figway serve has ended by itself: {_last_words(folder / 'figway.log')}")
-    return right, len(tour.STEPS)
+                pause(0.5)
+            raise CannotStart(f"figway serve has ended by itself: {last_words(folder / 'figway.log')}")
+    return fine, said
 
 
-def _pause(seconds: float) -> None:
-    """Wait so long; raises Stopped when a signal has come, or comes."""
-    if signal.sigtimedwait(SIGNALS, seconds):
-        raise Stopped
+def _tour(_: Settings, address: tuple[str, int], keys: Mapping[str, str], __: Path) -> Verdict:
+    right = 0
+    for as_expected in tour.take(address, keys):
+        right += as_expected
+        pause(0)
+    return right == len(tour.STEPS), tour.summary(right, len(tour.STEPS))
 
 
-def _keys(settings: Settings) -> dict[str, str]:
-    """API keys of the tour's callers, by name."""
-    with closing(Store(settings.state, settings.state_key)) as store:
-        return {caller.name: store.issue(caller) for caller in tour.CALLERS}
+SHOWS: Mapping[str, Show] = {
+    "tour": Show(tour.CALLERS, 1, _tour),
+    "migration": Show(demo_migration.CALLERS, 2, demo_migration.take),
+}
 
 
 def _estate(settings: Settings, folder: Path, running: ExitStack) -> dict[str, str]:
     """The demo estate's settings, once all of it is up."""
     told = folder / "estate.env"
-    child = _child("fixtures", ["--env-file", str(told)], settings, folder / "estate.log", running)
-    _wait(told.exists, child, folder / "estate.log", "the demo estate")
+    log = folder / "estate.log"
+    with log.open("wb") as out:
+        estate = child("fixtures", ["--env-file", str(told)], as_environment(settings), out, running)
+    wait(told.exists, estate, log, "the demo estate")
     return dict(word.split("=", 1) for word in shlex.split(told.read_text(encoding="utf-8")) if word != "export")
 
 
 def _serve(settings: Settings, folder: Path, running: ExitStack) -> subprocess.Popen[bytes]:
-    child = _child("wrapper.cli", ["serve"], settings, folder / "figway.log", running)
-    _wait(lambda: _ready(_address(settings.bind)), child, folder / "figway.log", "figway serve")
-    return child
-
-
-def _child(module: str, arguments: Sequence[str], settings: Settings, log: Path, running: ExitStack) -> subprocess.Popen[bytes]:
-    """A Python module as a child in a session of its own: Ctrl-C reaches only us, and we stop the children in order."""
-    with log.open("wb") as said:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own modules
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env=as_environment(settings),
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-            preexec_fn=_in_child,
-        )
-    running.callback(_stop, child)
-    return child
-
-
-def _in_child() -> None:
-    die_with_parent()
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(GRACEFUL + 15)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait(5)
-
-
-def _wait(ready: Callable[[], bool], child: subprocess.Popen[bytes], log: Path, what: str) -> None:
-    until = time.monotonic() + START_SECONDS
-    while not ready():
-        if child.poll() is not None:
-            raise CannotStart(f"{what} did not start: {_last_words(log)}")
-        if time.monotonic() > until:
-            raise CannotStart(f"{what} was not ready after {START_SECONDS:g} seconds")
-        _pause(0.05)
-
-
-def _last_words(log: Path) -> str:
-    """The last line that a child wrote for people."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    said = [line for line in lines if line and not line.startswith(("{", "["))]
-    return said[-1].removeprefix("figway: ") if said else "it gave no reason"
+    log = folder / "figway.log"
+    with log.open("wb") as out:
+        facade = child("wrapper.cli", ["serve"], as_environment(settings), out, running)
+    wait(lambda: _ready(_address(settings.bind)), facade, log, "figway serve")
+    return facade
 
 
 def _ready(address: tuple[str, int]) -> bool:
@@ -204,8 +158,8 @@ def _address(bind: str) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104 - compared, not bound
 
 
-def _explain(bind: str, key: str, folder: Path) -> None:
-    host, port = _address(bind)
+def _explain(settings: Settings, key: str, folder: Path) -> None:
+    host, port = _address(settings.bind)
     base = f"http://{host}:{port}"
     click.echo(f"""
 Figway goes on serving. {click.style("Every endpoint, to read and to try:", bold=True)} {base}/docs/
@@ -215,8 +169,8 @@ Figway goes on serving. {click.style("Every endpoint, to read and to try:", bold
   KEY={key}
   curl -H "Authorization: Bearer $KEY" {base}/v1/customers/{tour.CUSTOMER}
 
-  For ./figway call and ./figway check --live in another terminal, load the settings of this estate:
+  For ./figway call, ./figway check --live and ./figway migrate in another terminal, load the settings of this estate:
 
-  . {folder}/estate.env
+  . {folder}/estate.env; export FIGWAY_CATALOGUE={settings.catalogue} FIGWAY_STATE={settings.state} FIGWAY_STATE_KEY={settings.state_key}
 
   The log is {folder}/figway.log. Ctrl-C ends it all and leaves nothing behind.""")

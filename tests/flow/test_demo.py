@@ -86,6 +86,23 @@ def test_the_tour_is_as_expected_and_leaves_nothing(tmp_path: Path) -> None:
         assert max(map(len, said.splitlines())) <= 100
 
 
+def test_a_migration_is_promoted_on_evidence_and_comes_back_by_itself(tmp_path: Path) -> None:
+    """The first half of `figway demo migration --once`, whose exit code judges the whole; then Ctrl-C, in the midst of it."""
+    with demo(tmp_path, "migration", "--once", "--bind", f"127.0.0.1:{free_port()}") as child:
+        said = read_until(child, "ok: it went back by itself")
+        running = descendants(child.pid)
+        child.send_signal(signal.SIGINT)
+        said += rest(child)
+        assert child.returncode == 130, said
+        assert gone(running)
+        assert list(tmp_path.iterdir()) == []
+    assert "NOT AS EXPECTED" not in said
+    for seen in ("ok: a canary is refused", "ok: evidence began at zero", "ok: build 2 is proven", "ok: who proposes can't approve"):
+        assert seen in said
+    assert said.count("comes from the side where its customer belongs") == 2
+    assert max(map(len, said.splitlines())) <= 100
+
+
 def test_it_goes_on_serving_on_a_free_port_until_ctrl_c(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy, demo(tmp_path, "--bind", f"127.0.0.1:{busy.getsockname()[1]}") as child:
         said = read_until(child, "Ctrl-C ends it all")

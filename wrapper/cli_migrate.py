@@ -165,12 +165,12 @@ def reconcile(
         raise click.UsageError("say one of --retry ID, --settle ID, and GROUP --write-owed")
     here = office(catalogue, state)
     if retry:
-        click.echo(f"{retry}: {migrating.retry(here, retry)['done']}")
+        click.echo(f"{retry}: {migrating.retry(here, retry, me(by))['done']}")
     elif settle:
         said = migrating.Said(me(by), why=why)
         click.echo(f"{settle}: {migrating.settle(here, settle, said)['done']}")
     elif write_owed:
-        click.echo(f"{migrating.write_owed(here, str(group))['writes']} writes are carried over by the job worker")
+        click.echo(f"{migrating.write_owed(here, str(group), me(by))['writes']} writes are carried over by the job worker")
     else:
         show(overlook.reconcile(here, group), as_json, _reconcile, "both sides have the same writes")
 

@@ -115,7 +115,7 @@ def report(store: Store, family: str | None = None, limit: int = 1000) -> Report
     return Report(tuple(map(_item, store.open_legs(family, limit))), store.legs_by_state(family))
 
 
-def retry(store: Store, catalogue: Catalogue, reference: str) -> None:
+def retry(store: Store, catalogue: Catalogue, reference: str, who: str = "") -> None:
     """Have a refused or unknown leg carried over (again). Raises NoSuchThing, NotPossible where that could write twice, NotReady."""
     leg = _leg(store, reference)
     operation = catalogue.operations.get(leg.operation)
@@ -128,13 +128,13 @@ def retry(store: Store, catalogue: Catalogue, reference: str) -> None:
         )
     if leg.happened is not True:
         raise NotPossible("the write itself has an unknown outcome: look, repair what is missing, and settle it")
-    if not store.pend_leg(leg.id):
+    if not store.pend_leg(leg.id, who and f"; {who} has it carried over again"):
         raise NotPossible(f"it is {leg.state}: only what was refused, or is unknown, can be tried again")
 
 
-def write_owed(store: Store, family: str) -> int:
+def write_owed(store: Store, family: str, who: str = "") -> int:
     """Have all that is owed carried over, in order, by the job worker; how many that are. Raises NotReady."""
-    return store.pend_legs(family)
+    return store.pend_legs(family, who and f"; {who} has it carried over")
 
 
 def settled(store: Store, reference: str, who: str, why: str) -> None:

@@ -108,8 +108,7 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
 
     @api.post("/reconcile/<reference>/retry")
     def retry(reference: str) -> Response:
-        _may(caller(), CHANGE)
-        return _json(migrating.retry(office, reference))
+        return _json(migrating.retry(office, reference, _may(caller(), CHANGE).name))
 
     @api.post("/reconcile/<reference>/settle")
     def settle(reference: str) -> Response:
@@ -118,8 +117,8 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
 
     @api.post("/reconcile/write-owed")
     def write_owed() -> Response:
-        _may(caller(), CHANGE)
-        return _json(migrating.write_owed(office, _said({"group": str}).get("group", "")))
+        who = _may(caller(), CHANGE).name
+        return _json(migrating.write_owed(office, _said({"group": str}).get("group", ""), who))
 
     @api.post("/kill")
     @api.post("/<endpoint>/kill")

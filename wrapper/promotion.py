@@ -17,13 +17,12 @@ from wrapper.migration.gates import DAY, Gate, anew, instant, look, look_at_writ
 from wrapper.migration.rollback import fires
 from wrapper.migration.rules import rules
 from wrapper.operation import STAGES, Catalogue, Operation, Stage
+from wrapper.state.legs import LATE
 from wrapper.state.stages import Move
 from wrapper.state.store import Store
 
 HOUR = 3600.0
 """Seconds for which a build that was seen is thought to be answering yet, in turns with a newer one; less where the file's period is."""
-LATE = 60.0
-"""Seconds after which a write that one side lacks is no more just on its way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,12 +112,16 @@ def test_a_settler_finds_out_for_a_leg_too(store: Store) -> None:
     assert store.legs_by_state() == {"pending": 1, "unknown": 1, "done": 1}
 
 
-def test_what_is_owed_counts_against_a_rollback_until_it_is_carried_over_or_settled_by_hand(store: Store) -> None:
+def test_what_is_owed_counts_against_a_rollback_until_it_is_on_its_way_or_settled_by_hand(store: Store, place: Place) -> None:
     for key in ("1", "2"):
         done(store, key, "legacy", "owed")
     assert (store.owed("thing"), store.owed("other"), due(store)) == (2, 0, [])
-    assert store.pend_legs("thing") == 2
+    assert store.pend_legs("thing", "; alice") == 2
+    assert store.owed("thing") == 0  # it is on its way, and reads follow it
+    place.said("UPDATE legs SET created = created - 61")
+    assert store.owed("thing") == 2  # or is it?
     first, second = due(store)
+    assert first.detail == "; alice"
     store.settle(carried(store, first.id), {})
     assert store.owed("thing") == 1
     assert store.close_leg(second.id, "bob: done by hand")

@@ -39,6 +39,9 @@ _BEHIND = (
     f" AND e.number < l.number AND e.state IN {OPEN})"
 )
 
+LATE = 60.0
+"""Seconds after which a write that one side lacks is no more just on its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -96,10 +99,9 @@ class Legs(Table):
         return frozenset(row["side"] for row in rows)
 
     def owed(self, family: str) -> int:
-        """How many writes legacy lacks, or may lack."""
+        """How many writes legacy lacks, or may lack; without those that are on their way to it."""
         with self._db.reading() as tx:
-            row = tx.one(f"SELECT COUNT(*) AS many FROM legs WHERE state IN {OPEN} AND family = ? AND side = 'legacy'", (family,))
-        return int(row["many"]) if row is not None else 0
+            return owed(tx, family)
 
     def open_legs(self, family: str | None = None, limit: int = 1000) -> list[Leg]:
         """The oldest first."""
@@ -179,15 +181,15 @@ class Legs(Table):
 
     # -- what people say
 
-    def pend_legs(self, family: str) -> int:
-        """What is owed is to be carried over now; how many that are."""
+    def pend_legs(self, family: str, more: str = "") -> int:
+        """What is owed is to be carried over now; how many that are. `more` is added to the detail."""
         with self._db.transaction() as tx:
-            change = "UPDATE legs SET state = 'pending', next_at = 0, updated = ? WHERE family = ? AND state = 'owed'"
-            return tx.execute(change, (tx.wall(), family)).rowcount
+            change = "UPDATE legs SET state = 'pending', next_at = 0, detail = detail || ?, updated = ? WHERE family = ? AND state = 'owed'"
+            return tx.execute(change, (more, tx.wall(), family)).rowcount
 
-    def pend_leg(self, id: str) -> bool:
-        """It is to be tried again: whatever is known of the try before is forgotten."""
-        return self._say(id, "state = 'pending', next_at = 0", "('failed', 'unknown')")
+    def pend_leg(self, id: str, more: str = "") -> bool:
+        """It is to be tried again: whatever became of the write of the try before is forgotten."""
+        return self._say(id, "state = 'pending', next_at = 0, detail = detail || ?", "('failed', 'unknown')", more)
 
     def close_leg(self, id: str, detail: str) -> bool:
         """A person has settled it by hand."""
@@ -217,6 +219,13 @@ def follow(tx: Transaction, write: WriteId, outcome: Outcome) -> None:
     elif outcome == "undone":
         values = (write.caller, write.operation, write.key, write.owner)
         tx.execute("DELETE FROM legs WHERE (caller, operation, key) = (?, ?, ?) AND owner = ?", values)
+
+
+def owed(tx: Transaction, family: str) -> int:
+    """See Legs.owed: reads follow what is on its way, and it is soon there."""
+    which = f"family = ? AND side = 'legacy' AND state IN {OPEN} AND (state <> 'pending' OR created < ?)"
+    row = tx.one(f"SELECT COUNT(*) AS many FROM legs WHERE {which}", (family, tx.wall() - LATE))
+    return int(row["many"]) if row is not None else 0
 
 
 def _leg(row: Row, now: float) -> Leg:

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from wrapper.migration.decide import Standing
 from wrapper.state.database import Row, Transaction
+from wrapper.state.legs import owed
 from wrapper.state.table import Table
 
 _MOVE = "endpoint, number, at, stage, share, consumers, who, second, ticket, why"
@@ -20,7 +21,6 @@ _NEWEST = (
     f"SELECT {_MOVE} FROM moves WHERE (endpoint, number) IN (SELECT endpoint, MAX(number) FROM moves GROUP BY endpoint) ORDER BY endpoint"
 )
 _PROPOSAL = "endpoint, at, stage, share, consumers, who, ticket, why"
-_OWED = "SELECT 1 AS owed FROM legs WHERE family = ? AND side = 'legacy' AND state IN ('pending', 'owed', 'failed', 'unknown') LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Stages(Table):
             newest = {row["endpoint"]: int(row["number"]) for row in tx.all("SELECT endpoint, MAX(number) AS number FROM moves GROUP BY 1")}
             if any(newest.get(name, 0) != number for name, number in (expected or {}).items()):
                 return False
-            if unless_owed is not None and tx.one(_OWED, (unless_owed,)) is not None:
+            if unless_owed is not None and owed(tx, unless_owed):
                 return False
             at = tx.wall()
             for name in sorted(set(endpoints)):

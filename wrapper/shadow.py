@@ -221,7 +221,8 @@ class Shadow:
             return
         different = verdict.outcome == "different"
         counts = counted(pair, migration, score)
-        self._ledger.key(epoch, "modern", operation.group, key_of(operation, params), different)
+        if different or isinstance(pair.legacy.said, Rows):  # a key that both refuse is no one's: it shows nothing of those that are
+            self._ledger.key(epoch, "modern", operation.group, key_of(operation, params), different)
         self._ledger.count(epoch, counts, ("compared", "different") if different else ("compared",))
         for met in verdict.differences:
             self._ledger.sample(Sample(epoch, kind_of(met), shown(met, operation.shape, operation.fields)))

@@ -94,3 +94,12 @@ def test_what_was_left_long_ago_or_is_damaged_is_not_gone_by(tmp_path: Path, ago
     (tmp_path / LAST).write_text(json.dumps(told) if told else "")
     with closing(Standings(Stalled(tmp_path, there=False, seconds=0.0))) as standings, pytest.raises(NotReady, match="not known"):
         standings.of("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [(b"", True), (b"\n \n", True), (b"\xef\xbb\xbfa\r\n", True), (b"\xef\xbb\xbf*", True), (b"b # a", False), (b"# a\n", False)],
+)
+def test_a_kill_file_that_is_empty_or_of_any_editor_holds(tmp_path: Path, text: bytes, held: bool) -> None:
+    (tmp_path / kill_file.NAME).write_bytes(text)
+    assert kill_file.holds(kill_file.read(tmp_path), "a") == held

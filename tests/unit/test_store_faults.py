@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from fixtures.faults import Fault, Proxy
 from tests.postgres import Cluster
 from tests.unit.stores import Place, on_postgres, on_sqlite
 from tests.waiting import until
+from wrapper.migration.facts import Batch
 from wrapper.policy.keys import Caller, new
 from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BadStore
@@ -230,6 +232,24 @@ def test_a_server_that_stalls_or_breaks_off_is_a_503_in_time_and_its_connection_
     assert far.generation("a") == 1
     assert line.accepted > opened
     works(far)
+
+
+def test_where_requests_wait_for_the_store_s_connections_moves_are_heard_of_and_evidence_is_told(server: Cluster, tmp_path: Path) -> None:
+    place = on_postgres(server, tmp_path, "crowded")
+    with closing(place.open()) as store, psycopg.connect(place.url) as other:
+        other.execute("LOCK TABLE writes IN ACCESS EXCLUSIVE MODE")
+        waiting = [threading.Thread(target=lambda: not_ready(lambda: store.reserve(WRITE, {}, 30))) for _ in range(8)]
+        for thread in waiting:
+            thread.start()
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert store.standings() == (0, {})
+        store.record(Batch(recent=Counter({("a", 1, "compared"): 1})))
+        assert time.monotonic() - began < 0.7
+        with pytest.raises(NotReady, match="busy"):
+            store.generation("a")
+        for thread in waiting:
+            thread.join()
 
 
 @pytest.mark.parametrize("at_its_end", [True, False])

@@ -62,11 +62,11 @@ class Database(Protocol):
     def create(self, there: bool) -> None:
         """What must be there, and sound, before the schema; neither made nor looked through when it has been `there`. Raises BadStore."""
 
-    def transaction(self, alone: str = "", within: float = BOUND) -> AbstractContextManager[Transaction]:
+    def transaction(self, alone: str = "", within: float = BOUND, apart: str = "") -> AbstractContextManager[Transaction]:
         """Durable when the block has ended well, undone by any exception. At one time only one transaction is `alone` under a name.
-        It waits for at most `within` seconds."""
+        It waits for at most `within` seconds; what is `apart` does not wait for a connection that others of this process share."""
 
-    def reading(self) -> AbstractContextManager[Transaction]:
+    def reading(self, apart: str = "") -> AbstractContextManager[Transaction]:
         """Reads that wait for no writer; each statement sees what was committed before it."""
 
     def bulk(self) -> AbstractContextManager[Transaction]:

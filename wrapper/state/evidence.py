@@ -50,7 +50,7 @@ class Evidence(Table):
         for (epoch, feed, group, key), differed in batch.keys.items():
             digest = self._seal.fingerprint(["key", group, key])[:32]  # 128 bits: no two customers will ever share one
             keys[epoch.id, feed][digest] = differed
-        with self._db.transaction(within=within) as tx:
+        with self._db.transaction(within=within, apart="evidence") as tx:
             now = tx.wall()
             new = {(id, name): _add_keys(tx, id, name, found) for (id, name), found in sorted(keys.items())}
             _touch(tx, batch, new, now)

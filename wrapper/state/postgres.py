@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -30,7 +31,7 @@ from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BOUND as LONGEST
 from wrapper.state.database import BadStore, Result, Transaction, note, noted
 
-SIZE = 4
+SIZE = 4  # connections of a process that its requests share; who works `apart` has one more
 BOUND = 2.8  # seconds for all of a transaction, a new connection included
 READ = 1.0  # seconds for one that only reads: who asks has a deadline
 QUEUE = 1.0  # seconds of these to wait for one of the connections
@@ -94,15 +95,16 @@ class Postgres:
         """What was opened before a fork is the parent's."""
         self._owner = os.getpid()
         self._places = threading.BoundedSemaphore(SIZE)
+        self._apart: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._idle: list[_Line] = []
         self._stuck = False
         self._trying = threading.Lock()
 
     @contextmanager
-    def transaction(self, alone: str = "", within: float = LONGEST) -> Iterator[Transaction]:
+    def transaction(self, alone: str = "", within: float = LONGEST, apart: str = "") -> Iterator[Transaction]:
         """An error leaves the server to undo it when the connection goes."""
         lock = f"SELECT pg_advisory_xact_lock({zlib.crc32(alone.encode())});" if alone else ""
-        with self._line(min(BOUND, within)) as line:
+        with self._line(min(BOUND, within), apart) as line:
             cursor = line.connection.execute(f"BEGIN; {lock} {_NOW}")
             while cursor.nextset():
                 pass
@@ -117,8 +119,8 @@ class Postgres:
                 raise NotReady("the state store undid a transaction that had failed")
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        with self._line(READ) as line:
+    def reading(self, apart: str = "") -> Iterator[Transaction]:
+        with self._line(READ, apart) as line:
             yield Transaction(line.execute, line.now, line.now)
 
     @contextmanager
@@ -135,12 +137,12 @@ class Postgres:
                 line.close()
 
     @contextmanager
-    def _line(self, bound: float) -> Iterator[_Line]:
+    def _line(self, bound: float, apart: str) -> Iterator[_Line]:
         """A connection for one transaction; it is over by `bound`, whatever the server does."""
         deadline = time.monotonic() + bound
         if self._owner != os.getpid():
             self._forget()
-        with self._place(min(QUEUE, bound)), _told():
+        with self._place(min(QUEUE, bound), apart), _told():
             line = self._kept() or self._open(deadline)
             whole = False
             try:
@@ -156,9 +158,9 @@ class Postgres:
                     line.close()
 
     @contextmanager
-    def _place(self, seconds: float) -> Iterator[None]:
+    def _place(self, seconds: float, apart: str) -> Iterator[None]:
         """One of the connections. A server that was seen to be silent is waited for by one thread at a time: the others hear soon."""
-        gate: threading.Lock | threading.Semaphore = self._trying if self._stuck else self._places
+        gate: threading.Lock | threading.Semaphore = self._apart[apart] if apart else self._trying if self._stuck else self._places
         if not gate.acquire(timeout=min(SHORT, seconds) if gate is self._trying else seconds):
             raise NotReady("the state store does not answer" if gate is self._trying else "the state store is busy")
         try:

@@ -59,7 +59,7 @@ class Sqlite:
         self._readers: list[_Open] = []
 
     @contextmanager
-    def transaction(self, alone: str = "", within: float = LONGEST) -> Iterator[Transaction]:
+    def transaction(self, alone: str = "", within: float = LONGEST, apart: str = "") -> Iterator[Transaction]:
         """There is one writer at a time anyway."""
         bound = min(BOUND, within)
         deadline = time.monotonic() + bound
@@ -83,7 +83,7 @@ class Sqlite:
             self._lock.release()
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self, apart: str = "") -> Iterator[Transaction]:
         with self._told():
             reader = self._reading()
             try:

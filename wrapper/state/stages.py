@@ -53,13 +53,13 @@ class Proposal:
 class Stages(Table):
     def stages_number(self) -> int:
         """Grows with every move of any endpoint, 0 before the first: cheap enough to be asked several times a second."""
-        with self._db.reading() as tx:
+        with self._db.reading(apart="stages") as tx:
             return _number(tx)
 
     def standings(self) -> tuple[int, dict[str, Move]]:
         """The number, and each endpoint's newest move; one that was never moved stands at legacy. In this order: a move made in between is
         told under the number before it, so that whoever polls looks again."""
-        with self._db.reading() as tx:
+        with self._db.reading(apart="stages") as tx:
             return _number(tx), {row["endpoint"]: _move(row) for row in tx.all(_NEWEST)}
 
     def move(

@@ -21,11 +21,11 @@ class Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def transaction(self, alone: str = "", within: float = BOUND) -> AbstractContextManager[Transaction]:
-        return self._told("store_write", self._engine.transaction(alone, within))
+    def transaction(self, alone: str = "", within: float = BOUND, apart: str = "") -> AbstractContextManager[Transaction]:
+        return self._told("store_write", self._engine.transaction(alone, within, apart))
 
-    def reading(self) -> AbstractContextManager[Transaction]:
-        return self._told("store_read", self._engine.reading())
+    def reading(self, apart: str = "") -> AbstractContextManager[Transaction]:
+        return self._told("store_read", self._engine.reading(apart))
 
     @contextmanager
     def _told(self, what: str, block: AbstractContextManager[Transaction]) -> Iterator[Transaction]:

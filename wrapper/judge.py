@@ -29,8 +29,8 @@ SURE = 3  # times that a kind of difference was confirmed by asking again, after
 MOST = 10_000  # kinds that are known to be so
 _NOT_ASKED = (CircuitOpen, Closed, PoolExhausted, NotReady)
 
-Ask = Callable[[Operation, Side, Mapping[str, Any], float], Rows]
-"""Asks one side as a background call, past every cache, until a deadline."""
+Ask = Callable[[Operation, Side, Mapping[str, Any], float], tuple[Rows, float]]
+"""Asks one side as a background call, past every cache, until a deadline; what it says, and in how many seconds."""
 Lacking = Callable[[Operation, Mapping[str, Any]], frozenset[Side]]
 """The sides that lack a write of what these parameters are about."""
 
@@ -55,11 +55,11 @@ class Judge:
         for all of it `until` then (monotonic seconds)."""
         began = time.monotonic()
         try:
-            said: Said = self._ask(operation, side, params, min(began + operation.deadline, until))
+            return Answered(*self._ask(operation, side, params, min(began + operation.deadline, until)))
         except _NOT_ASKED as error:
             return Answered(None, unasked=type(error).__name__)
         except (AdapterError, RequestError) as error:
-            said = failure(error)
+            said: Said = failure(error)
         except Exception as error:
             if side == "legacy":
                 raise

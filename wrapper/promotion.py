@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from wrapper import kill_file
 from wrapper.migration import report
 from wrapper.migration.decide import Standing
 from wrapper.migration.facts import Facts
@@ -120,6 +121,8 @@ def waits(store: Store, planned: Plan) -> list[str]:
     rule = operation.migration.roll_back if operation.migration else None
     if newest is None or newest.standing.stage == "legacy":
         return ["a person begins: from legacy nothing moves by itself"]
+    if kill_file.holds(kill_file.read(store.folder), operation.name):
+        return ["this host's kill file holds it at legacy"]
     if rule is None:
         return ["its file does not say `roll_back_when`: what can't go back by itself does not go on by itself"]
     met = list[str]()

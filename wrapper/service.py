@@ -83,7 +83,7 @@ class Service:
         self.standings, self.ledger = Standings(store), Ledger(store)
         self.traffic = Traffic(catalogue, self.standings, store, self.ledger)
         self._spare = SpareTime()
-        self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build, self._spare)
+        self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build, self._spare, told.metrics)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
         self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed)

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from adapters.base import Events
+from adapters.events import SILENT
 from wrapper import log
 from wrapper.judge import Ask, Judge, Lacking
 from wrapper.ledger import Ledger
@@ -46,10 +48,12 @@ class Shadow:
         ledger: Ledger,
         newest_build: Callable[[str], str],
         spare: SpareTime,
+        events: Events = SILENT,
         dice: Callable[[], float] = random.random,
     ) -> None:
         """`newest_build` of an endpoint's modern side is the one that its newest evidence is of."""
         self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking, spare), ledger, newest_build, dice
+        self._events = events
         self._tasks: queue.Queue[tuple[Asked, bool]] = queue.Queue(QUEUE)
         self._builds: dict[str, str] = {}
         self._epochs: dict[tuple[str, str], Epoch] = {}
@@ -148,11 +152,13 @@ class Shadow:
             dropped, self._dropped = self._dropped, {}
         for operation, number in dropped.values():
             self._ledger.count(self._epoch(operation, None), {"dropped": number})
+            self._happened("uncompared", operation, number)
 
     def _unasked(self, asked: Asked, why: str) -> None:
         """A comparison that was due and is not made."""
         epoch = self._epoch(asked.operation, asked.said if asked.side == "modern" else None)
         self._ledger.count(epoch, {"unasked": 1, f"unasked:{why}": 1})
+        self._happened("uncompared", asked.operation)
 
     def _grow(self) -> None:
         with self._starting:
@@ -220,12 +226,19 @@ class Shadow:
             self._ledger.count(epoch, {"skipped": 1, f"skipped:{verdict.reason.partition(':')[0]}": 1})
             return
         different = verdict.outcome == "different"
+        for event in ("compared", "different") if different else ("compared",):
+            self._happened(event, operation)
         counts = counted(pair, migration, score)
         if different or isinstance(pair.legacy.said, Rows):  # a key that both refuse is no one's: it shows nothing of those that are
             self._ledger.key(epoch, "modern", operation.group, key_of(operation, params), different)
         self._ledger.count(epoch, counts, ("compared", "different") if different else ("compared",))
         for met in verdict.differences:
             self._ledger.sample(Sample(epoch, kind_of(met), shown(met, operation.shape, operation.fields)))
+
+    def _happened(self, event: str, operation: Operation, times: int = 1) -> None:
+        assert operation.modern is not None
+        for _ in range(times):
+            self._events.happened(event, operation.modern.system)
 
     def _epoch(self, operation: Operation, modern: Said | None) -> Epoch:
         """An answer without rows does not say which build gave it: the one that was last heard of."""

@@ -10,7 +10,7 @@ writes go to one side first.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
@@ -81,7 +81,12 @@ class Traffic:
 
     def _following(self, operation: Operation, key: str, choice: Choice) -> Choice:
         """Reads follow the writes, and so do writes: what a side lacks is never shown as the truth, nor built on."""
-        lacking = self._legs.lacking(operation.group, key)
+        try:
+            lacking = self._legs.lacking(operation.group, key)
+        except NotReady:
+            if any(self._standings.placed(name) is not None for name in self._written[operation.group]):
+                raise
+            return choice  # none of its writes was ever moved: legacy has them all
         if choice.side not in lacking:
             return choice
         other: Side = "modern" if choice.side == "legacy" else "legacy"
@@ -123,9 +128,10 @@ class Watch:
             self._terms.asked.append(Asked(operation, side, self._params, said, seconds, due=True))
 
 
-def written(catalogue: Catalogue) -> frozenset[str]:
-    """The groups of which some write may go to modern."""
-    return frozenset(op.group for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only")
+def written(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
+    """The writes that may go to modern, by group."""
+    writes = [op for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only"]
+    return {group: [op.name for op in writes if op.group == group] for group in {op.group for op in writes}}
 
 
 def wanted(request: Request) -> Side | None:

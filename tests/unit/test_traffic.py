@@ -157,6 +157,22 @@ def test_reads_follow_the_writes_of_their_key(tmp_path: Path, stage: str, lackin
     assert side(service, read, "8") == stage
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_while_the_store_is_away_reads_go_on_unless_a_write_may_be_on_one_side_only(tmp_path: Path, moved: bool) -> None:
+    service, store, read = written(tmp_path)
+    if moved:
+        store.move(["things.put"], Standing("canary", Decimal("0.5")), "alice", "test")
+    assert side(service, read) == "legacy"
+    store.close()
+    (tmp_path / "state.sqlite").rename(tmp_path / "aside")
+    if moved:
+        with pytest.raises(NotReady):
+            side(service, read)
+    else:
+        assert side(service, read) == "legacy"
+    (tmp_path / "aside").rename(tmp_path / "state.sqlite")
+
+
 def test_a_record_that_only_a_killed_side_has_is_refused_and_not_shown_old(tmp_path: Path) -> None:
     service, store, read = written(tmp_path, "modern")
     lack(store, "legacy")

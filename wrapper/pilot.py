@@ -46,6 +46,8 @@ class Pilot:
         for operation, move in sound:
             if operation.migration is not None and operation.migration.automatic:
                 self._apart(operation, partial(self._move_on, operation, move, now))
+        for operation in self._watched.values():
+            self._apart(operation, partial(self._store.prune_epochs, operation.name))
         self._look_due = began + max(LOOK, REST * (self._clock.steady() - began))
 
     def _apart(self, operation: Operation, act: Callable[[], bool]) -> bool:

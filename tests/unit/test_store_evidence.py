@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.unit.stores import Place, Time, on_sqlite
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import SLICE, Batch, Calls, Epoch, Facts, Feed, Sample
-from wrapper.state.evidence import KEEPS, KINDS, SAMPLES
+from wrapper.state.evidence import EPOCHS, KEEPS, KINDS, PORTION, SAMPLES
 from wrapper.state.store import Store
 
 EPOCH = Epoch("loans.get", "build-1", "c0ffee", "")
@@ -242,3 +242,23 @@ def test_what_was_acknowledged_to_a_process_that_is_killed_is_there(store: Store
 def said(process: subprocess.Popen[str], lines: int | None = None) -> list[str]:
     assert process.stdout is not None
     return [line.strip() for line in itertools.islice(process.stdout, lines)]
+
+
+def test_of_an_endpoints_epochs_the_newest_are_kept_and_older_ones_go_portion_by_portion(place: Place) -> None:
+    time = Time()
+    with closing(place.open(time.clock)) as store:
+        for n in range(EPOCHS + 2):
+            time.wall += 10
+            many = keys(*map(str, range(PORTION + 1 if n == 0 else 2)), epoch=Epoch("loans.get", str(n), "", ""))
+            many.counts[Epoch("loans.get", str(n), "", ""), "equal"] += 1
+            store.record(many)
+        store.record(keys("1", epoch=Epoch("cards.get", "0", "", "")))
+        if place.url.startswith("postgres"):
+            place.said("UPDATE epochs SET last = CAST(build AS INTEGER)")
+        taken = 0
+        while store.prune_epochs("loans.get"):
+            taken += 1
+        assert taken == 3  # two portions, and the other epoch
+        assert [each.epoch.build for each in store.epochs("loans.get", 99)] == [str(n) for n in range(EPOCHS + 1, 1, -1)]
+        assert place.said("SELECT COUNT(*) FROM epoch_keys") == [(2 * EPOCHS + 1,)]
+        assert place.said("SELECT COUNT(*) FROM epoch_counts") == [(EPOCHS,)]

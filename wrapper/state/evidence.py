@@ -21,6 +21,8 @@ SAMPLES = 20  # of one kind in one epoch
 KINDS = 50  # of samples in one epoch
 KEEPS = 2 * 86400 // SLICE  # slices of the recent past that are kept
 PRUNES = 600 // SLICE  # every so many slices what is older goes
+EPOCHS = 20  # of an endpoint, that are kept
+PORTION = 5000  # keys that one transaction takes away
 HOUR = 3600
 AGREE = 0.5  # seconds by which clocks may differ and are said to agree
 ROWS = 100  # in one statement
@@ -80,6 +82,21 @@ class Evidence(Table):
         with self._db.reading() as tx:
             row = tx.one("SELECT build FROM epochs WHERE endpoint = ? ORDER BY last DESC, began DESC LIMIT 1", (endpoint,))
         return "" if row is None else str(row["build"])
+
+    def prune_epochs(self, endpoint: str) -> bool:
+        """Take away some of what is kept of an endpoint's epochs beyond the EPOCHS that were recorded last; whether there was any."""
+        with self._db.reading() as tx:
+            old = tx.one("SELECT id FROM epochs WHERE endpoint = ? ORDER BY last DESC, began DESC LIMIT 1 OFFSET ?", (endpoint, EPOCHS))
+        if old is None:
+            return False
+        some = "SELECT feed, key FROM epoch_keys WHERE epoch = ? LIMIT ?"
+        with self._db.transaction() as tx:
+            values = (old["id"], old["id"], PORTION)
+            if tx.execute(f"DELETE FROM epoch_keys WHERE epoch = ? AND (feed, key) IN ({some})", values).rowcount < PORTION:
+                tx.execute("DELETE FROM epochs WHERE id = ?", (old["id"],))
+                for table in ("samples", "epoch_hours", "epoch_counts"):
+                    tx.execute(f"DELETE FROM {table} WHERE epoch = ?", (old["id"],))
+        return True
 
     def recent(self, endpoint: str, since: float) -> dict[str, float]:
         """What was counted in the slices that begin at `since` (seconds since 1970) or later: nothing of what was before."""

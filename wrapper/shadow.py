@@ -1,6 +1,7 @@
 """The other side, asked after the caller has its answer, and what both said, compared. Nobody waits for any of this.
 
-    due        a read that counts as evidence, answered by a back end just now, at a stage past legacy; of these, the file's sample
+    due        a read that counts as evidence, answered by a back end just now, at a stage past legacy; of these, the file's sample, and
+               where there is much traffic as many of these, by lot, as there is time for (spare_time.py)
     dropped    the queue of this process is full: counted, and gated by `unseen_at_most`
     unasked    the other side has no place to spare, is closed, or its breaker is open: counted and gated too
     skew       they differed, legacy says something else when it is asked again, and then they agree: data moves while it is looked at
@@ -31,7 +32,7 @@ from wrapper.migration.shown import shown
 from wrapper.operation import Migration, Operation
 from wrapper.problems import NotReady, RequestError
 from wrapper.rows import Rows
-from wrapper.spare_time import SpareTime
+from wrapper.spare_time import Pace, SpareTime
 
 THREADS, QUEUE = 4, 64
 ROWS = 20_000  # of answers that wait to be compared: a few large ones are as bad for a process as many
@@ -53,7 +54,7 @@ class Shadow:
     ) -> None:
         """`newest_build` of an endpoint's modern side is the one that its newest evidence is of."""
         self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking, spare), ledger, newest_build, dice
-        self._events = events
+        self._events, self._pace = events, Pace()
         self._tasks: queue.Queue[tuple[Asked, bool]] = queue.Queue(QUEUE)
         self._builds: dict[str, str] = {}
         self._epochs: dict[tuple[str, str], Epoch] = {}
@@ -69,7 +70,7 @@ class Shadow:
             if migration is None or not one.due:
                 continue
             rate = migration.sample if one.side == "legacy" else migration.sample_modern
-            if rate >= 1 or self._dice() < rate:
+            if (rate >= 1 or self._dice() < rate) and ((part := self._pace.part()) >= 1 or self._dice() < part):
                 self._put(one, itself=False)
             if one.side == "legacy" and self._due(one.operation.name, migration.self_sample):
                 self._put(one, itself=True)
@@ -177,8 +178,10 @@ class Shadow:
                 asked, itself = self._taken(1.0)
             except queue.Empty:
                 continue
+            began = time.thread_time()
             try:
                 self._noise(asked) if itself else self._do(asked)
+                self._pace.took(time.thread_time() - began)
             except Exception as error:  # noqa: BLE001 - one comparison's trouble is not the next one's
                 log.get().error("shadow", operation=asked.operation.name, outcome=type(error).__name__, exc_info=error)
                 if not itself:

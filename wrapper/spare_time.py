@@ -2,7 +2,8 @@
 
 Threads of a process share one interpreter: whoever reads and compares 15 MB in it holds up all who have callers. So work that was heavy is
 followed by a rest of several times its length, in which nobody else of the background works either; what then waits too long is dropped
-by who queues it.
+by who queues it. And of many small pieces so many are left out, by lot, that the others take SHARE of the processor: where there is much
+traffic a part of it is evidence enough.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from wrapper.problems import NotReady
 WAIT = 5.0  # seconds for a turn
 HEAVY = 0.02  # seconds of the processor, from which on work is heavy
 REST, LONGEST = 9.0, 10.0  # times its length, and seconds at most
+SHARE = 0.05  # of one processor, for each worker
+SPAN = 1.0  # seconds over which what comes is counted
+_NEWEST = 1 / 16  # of the newest piece in what a usual one takes
 
 
 class SpareTime:
@@ -38,3 +42,24 @@ class SpareTime:
                 self._sleep(min(took * REST, LONGEST))
         finally:
             self._turn.release()
+
+
+class Pace:
+    """Which part of the work that comes there is time for. Thread-safe enough: what is lost in a race is one piece of many."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since, self._count, self._rate = clock(), 0, 0.0  # pieces a second, lately
+        self._usual = 0.0  # seconds of the processor that one takes
+
+    def part(self) -> float:
+        """Of pieces like the one that has come: 1 when there is time for all of them."""
+        self._count += 1
+        span = self._clock() - self._since
+        if span >= SPAN:
+            self._since, self._count, self._rate = self._clock(), 0, self._count / span
+        return min(1.0, SHARE / (self._rate * self._usual)) if self._rate and self._usual else 1.0
+
+    def took(self, seconds: float) -> None:
+        """One piece of work has been done."""
+        self._usual += (seconds - self._usual) * _NEWEST if self._usual else seconds

@@ -27,7 +27,7 @@ from wrapper.problems import NotReady
 from wrapper.rows import Rows
 from wrapper.service import Service
 from wrapper.shadow import ROWS, Shadow
-from wrapper.spare_time import HEAVY, REST, SpareTime
+from wrapper.spare_time import HEAVY, REST, SHARE, Pace, SpareTime
 from wrapper.state.store import Store
 
 MODELS = Path(__file__).parents[2] / "fixtures" / "models"
@@ -396,3 +396,20 @@ def test_the_same_model_is_fed_by_both_sides_and_its_scores_are_compared(tmp_pat
     found = store.facts("things.get")
     assert found is not None
     assert found.counts["score_distance"] > 0
+
+
+def test_where_there_is_much_traffic_a_part_of_it_is_compared() -> None:
+    now = 0.0
+    pace = Pace(lambda: now)
+    assert pace.part() == 1.0  # nothing is known yet
+    pace.took(0.001)
+    parts = []
+    for _ in range(3000):
+        now += 1 / 500
+        parts.append(pace.part())
+    assert parts[100] == 1.0
+    assert parts[-1] == pytest.approx(SHARE / (500 * 0.001), rel=0.05)
+    for _ in range(3):
+        now += 1.0
+        part = pace.part()
+    assert part == 1.0

@@ -20,7 +20,7 @@ from scoring.errors import ScoringError
 from wrapper import cli_migrate_evidence, cli_migrate_kill
 from wrapper.cli_migrate import migrate
 from wrapper.cli_state import CATALOGUE, STATE, key, lease, listed, opened, state, writes
-from wrapper.problems import Refused, RequestError
+from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
 
@@ -42,7 +42,7 @@ class _Group(click.Group):
 
 def _faults(error: Exception) -> Sequence[str]:
     """What a person can act on, in a line each; none when it is no error of that kind."""
-    if isinstance(error, Refused):
+    if isinstance(error, NotPossible):
         return [f"figway: {error.said}", *(f"  {reason}" for reason in error.reasons)]
     if isinstance(error, BadSettings | BadStore | ScoringError | AdapterError | RequestError):
         return [f"figway: {error}"]

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrapper.migration.decide import Standing, decide
-from wrapper.operation import Catalogue, Migration, Operation, Side, WritePolicy
-from wrapper.problems import InFlight, NoSuchThing, NotReady, RequestError
+from wrapper.migration.decide import LEGACY, decide
+from wrapper.operation import Catalogue, Migration, Operation, Side, WritePolicy, other
+from wrapper.problems import InFlight, NoSuchThing, NotPossible, NotReady
 from wrapper.request import Request
 from wrapper.shadow import key_of
 from wrapper.standings import Standings
@@ -28,13 +28,6 @@ from wrapper.traffic import written
 from wrapper.writes import repeatable
 
 ItemState = Literal["under way", "pending", "owed", "failed", "unknown"]
-
-
-class NotPossible(RequestError):
-    """What a person wants of a leg can't be done as it stands."""
-
-    status = 409
-    title = "This is not possible now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ class Dual:
         if operation.modern is None or terms.writes == "legacy_only":
             return None
         standing = self._standings.placed(operation.name)
-        meant = decide(standing or Standing("legacy"), operation.group, key_of(operation, params), request.caller.name).side
+        meant = decide(standing or LEGACY, operation.group, key_of(operation, params), request.caller.name).side
         return leg_of(terms.writes, side, standing is not None, meant)
 
 
@@ -104,10 +97,6 @@ def leg_of(policy: WritePolicy, side: Side, begun: bool, meant: Side) -> tuple[S
     if policy == "dual":
         return (other(side), "pending") if side == "modern" or begun else None
     return (other(side), "owed") if policy == "modern_only" and "modern" in (side, meant) else None
-
-
-def other(side: Side) -> Side:
-    return "modern" if side == "legacy" else "legacy"
 
 
 def report(store: Store, family: str | None = None, limit: int = 1000) -> Report:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from wrapper import kill_file
-from wrapper.migrating import LEGACY, Said, moment, reasoned
+from wrapper.migrating import Said, reasoned
+from wrapper.migration.decide import LEGACY
 from wrapper.problems import NoSuchThing, NotReady
 from wrapper.state.store import Store
+from wrapper.units import iso
 
 
 def kill(store: Store | None, folder: Path, names: Sequence[str], said: Said, away: str = "it was not to be asked") -> dict[str, Any]:
@@ -23,7 +25,7 @@ def kill(store: Store | None, folder: Path, names: Sequence[str], said: Said, aw
             return _killed(store, names, said)
     except NotReady as error:
         away = str(error)
-    held = dict.fromkeys(names or [kill_file.ALL], f"{moment(time.time())} {said.who}: {said.why}")
+    held = dict.fromkeys(names or [kill_file.ALL], f"{iso(time.time())} {said.who}: {said.why}")
     file = folder / kill_file.NAME
     try:
         kill_file.write(folder, {**kill_file.read(folder), **held})

@@ -151,5 +151,5 @@ def _texts(shares: Mapping[str, Any] | None) -> Mapping[str, str] | None:
     return shares
 
 
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
-    return Reply(orjson.dumps(body), status, content_type="application/json")
+def _json(body: Mapping[str, Any]) -> Response:
+    return Reply(orjson.dumps(body), content_type="application/json")

@@ -16,17 +16,16 @@ from typing import Any
 
 from wrapper import dual, kill_file, promotion
 from wrapper.migration.decide import Standing
+from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import STAGES, Catalogue, Operation, Stage
-from wrapper.problems import Invalid, NoSuchThing, Refused
-from wrapper.state.stages import Move, Proposal
+from wrapper.problems import Invalid, NoSuchThing, NotPossible
 from wrapper.state.store import Store
+from wrapper.units import iso, percent
 
 OPEN_FOR = 24 * 3600.0
 """Seconds that a proposal waits for the second person."""
-LEGACY = Standing("legacy")
 MOST = 500
 """Characters of a reason."""
-_OVERTAKEN = "the move was not made", ["somebody else has moved it, or a write came to be owed, while it was looked at: look again"]
 _SHARE = re.compile(r"\d{1,3}(\.\d{1,2})?%", re.ASCII)
 _WHO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _TICKET = re.compile(r"[A-Za-z0-9][!-~]{0,63}", re.ASCII)
@@ -79,7 +78,7 @@ def wish(to: str | None = None, share: str | None = None, consumers: Mapping[str
 def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, Any]:
     """From legacy to shadow at once; further as a proposal, if nothing stands in the way."""
     operation = endpoint(office, name)
-    planned = _planned(office, operation, _forward(operation, standing(office, name), wanted))
+    planned = _planned(office, operation, _forward(operation, _now(office, operation), wanted))
     if planned.wanted.stage == "shadow":
         return _moved(office, planned, said)
     if not said.ticket:
@@ -87,7 +86,7 @@ def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, An
     for each in planned.together:  # who has looked at a proposal approves that one, and no other that came in its place
         if (waits := proposed(office, each.name)) is not None:
             ahead = f"{waits.standing} on {waits.ticket} by {waits.who}"
-            raise Refused(f"{name} has a proposal already", [f"{ahead}: approve it, or `figway migrate withdraw {each.name}`"])
+            raise NotPossible(f"{name} has a proposal already", [f"{ahead}: approve it, or `figway migrate withdraw {each.name}`"])
     proposal = Proposal(name, office.clock(), planned.wanted, said.who, said.ticket, said.why)
     office.store.propose(proposal)
     others = [each.name for each in planned.together if each.name != name]
@@ -100,7 +99,7 @@ def approve(office: Office, name: str, who: str) -> dict[str, Any]:
     if proposal is None:
         raise NoSuchThing(f"{name} has no proposal that waits; `figway migrate promote` makes one, and it waits for 24 hours")
     if Said(who).who.casefold() == proposal.who.casefold():
-        raise Refused(f"{name} can't be approved by {who}", ["who proposed a move can't approve it: another person must"])
+        raise NotPossible(f"{name} can't be approved by {who}", ["who proposed a move can't approve it: another person must"])
     planned = _planned(office, operation, proposal.standing)
     return _moved(office, planned, Said(proposal.who, proposal.ticket, proposal.why), second=who)
 
@@ -114,13 +113,14 @@ def withdraw(office: Office, name: str) -> dict[str, Any]:
 
 
 def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_loss: str = "") -> dict[str, Any]:
-    """Back to shadow, or a write to legacy: by one person, at once, without gates. Refused while legacy lacks writes that modern has,
+    """Back to shadow, or a write to legacy: by one person, at once, without gates. NotPossible while legacy lacks writes that modern has,
     unless their loss is accepted on a ticket."""
-    operation, now = endpoint(office, name), standing(office, name)
+    operation = endpoint(office, name)
+    now = _now(office, operation)
     reasoned(said)
     wanted = Standing(to) if to else promotion.back(operation)
     if STAGES.index(wanted.stage) >= STAGES.index(now.stage):
-        raise Refused(f"{name} can't be rolled back to {wanted}", [f"it stands at {now}"])
+        raise NotPossible(f"{name} can't be rolled back to {wanted}", [f"it stands at {now}"])
     if not accept_loss:
         return _moved(office, _planned(office, operation, wanted), said)
     planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
@@ -171,12 +171,6 @@ def with_others(catalogue: Catalogue, name: str) -> list[str]:
     return [each.name for each in promotion.together(catalogue, catalogue.operations[name])]
 
 
-def standing(office: Office, name: str) -> Standing:
-    """Legacy when it was never moved."""
-    move = office.store.standings()[1].get(name)
-    return LEGACY if move is None else move.standing
-
-
 def proposed(office: Office, name: str) -> Proposal | None:
     """The proposal that waits for a second person, if it has not ended."""
     proposal = office.store.proposal(name)
@@ -191,24 +185,16 @@ def shown(standing: Standing) -> dict[str, Any]:
 
 def shown_move(move: Move) -> dict[str, Any]:
     return {
-        "endpoint": move.endpoint, "number": move.number, "at": moment(move.at), **shown(move.standing), "who": move.who,
+        "endpoint": move.endpoint, "number": move.number, "at": iso(move.at), **shown(move.standing), "who": move.who,
         "second": move.second, "ticket": move.ticket, "why": move.why,
     }  # fmt: skip
 
 
 def shown_proposal(proposal: Proposal) -> dict[str, Any]:
     return {
-        **shown(proposal.standing), "who": proposal.who, "ticket": proposal.ticket, "why": proposal.why, "at": moment(proposal.at),
-        "until": moment(proposal.at + OPEN_FOR),
+        **shown(proposal.standing), "who": proposal.who, "ticket": proposal.ticket, "why": proposal.why, "at": iso(proposal.at),
+        "until": iso(proposal.at + OPEN_FOR),
     }  # fmt: skip
-
-
-def moment(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-
-
-def percent(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f}%"
 
 
 def _share(text: str, what: str) -> Decimal:
@@ -233,7 +219,7 @@ def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
     if to is None or (to == following.stage and not shares):
         return following
     if STAGES.index(to) < STAGES.index(now.stage):
-        raise Refused(f"{operation.name} can't be promoted to {to}", [f"it stands at {now}: `figway migrate rollback` goes back"])
+        raise NotPossible(f"{operation.name} can't be promoted to {to}", [f"it stands at {now}: `figway migrate rollback` goes back"])
     if to != "canary":
         return Standing(to)
     kept = now if now.stage == "canary" else Standing("canary")
@@ -245,23 +231,24 @@ def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
 
 
 def _planned(office: Office, operation: Operation, wanted: Standing) -> promotion.Plan:
-    """The move, when nothing stands in its way. Raises Refused with all that does."""
+    """The move, when nothing stands in its way. Raises NotPossible with all that does."""
     planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
     reasons = list(planned.obstacles)
     if STAGES.index(wanted.stage) > 1 and kill_file.holds(kill_file.read(office.store.folder), operation.name):
         reasons.append("this host's kill file holds it at legacy: `figway migrate unkill` first")
     if reasons:
-        raise Refused(f"{operation.name} can't go to {wanted} now", reasons)
+        raise NotPossible(f"{operation.name} can't go to {wanted} now", reasons)
     return planned
+
+
+def _now(office: Office, operation: Operation) -> Standing:
+    return promotion.standing(office.store.standings()[1], operation)
 
 
 def _moved(office: Office, planned: promotion.Plan, said: Said, second: str = "") -> dict[str, Any]:
     if not promotion.carry_out(office.store, planned, said.who, said.why, office.clock(), second=second, ticket=said.ticket):
-        raise Refused(*_OVERTAKEN)
-    return _arrived(planned, said, second)
-
-
-def _arrived(planned: promotion.Plan, said: Said, second: str = "") -> dict[str, Any]:
+        changed = "somebody else has moved it, or a write came to be owed, while it was looked at: look again"
+        raise NotPossible("the move was not made", [changed])
     return {
         "endpoint": planned.operation.name, "moved": [each.name for each in planned.together], "from": shown(planned.was),
         **shown(planned.wanted), "who": said.who, "second": second, "ticket": said.ticket, "why": said.why, "notes": list(planned.notes),

@@ -23,8 +23,14 @@ Stage = Literal["legacy", "shadow", "canary", "modern", "retired"]
 WritePolicy = Literal["legacy_only", "dual", "modern_only"]
 STAGES: tuple[Stage, ...] = ("legacy", "shadow", "canary", "modern", "retired")
 POLICIES: tuple[WritePolicy, ...] = ("legacy_only", "dual", "modern_only")
+PARTS = 10_000
+"""Of a share of keys: it is told to a hundredth of a percent."""
 Span = tuple[datetime, datetime]
 """From, to (not included); both with a time zone."""
+
+
+def other(side: Side) -> Side:
+    return "modern" if side == "legacy" else "legacy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,22 @@ For the command line and the admin API alike; JSON-ready data, or a RequestError
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import yaml
 
 from wrapper import dual, kill_file, promotion
-from wrapper.migrating import LEGACY, Office, endpoint, group, moment, proposed, shown, shown_move, shown_proposal
+from wrapper.migrating import Office, endpoint, group, proposed, shown, shown_move, shown_proposal
 from wrapper.migration import burndown, callers
 from wrapper.migration.compare import HARMLESS
 from wrapper.migration.decide import Standing
+from wrapper.migration.moves import Move
 from wrapper.migration.rules import rules
 from wrapper.operation import Operation
 from wrapper.problems import NoSuchThing
-from wrapper.state.stages import Move
+from wrapper.units import iso
 
 ALL = 1_000_000
 """Moves: more than there will ever be."""
@@ -31,7 +33,7 @@ def status(office: Office, name: str | None = None) -> dict[str, Any]:
     wanted = [endpoint(office, name)] if name else [o for o in office.catalogue.operations.values() if o.migration is not None]
     held = kill_file.read(office.store.folder)
     return {
-        "endpoints": [_status(office, operation, moves.get(operation.name)) for operation in wanted],
+        "endpoints": [_status(office, operation, moves, held) for operation in wanted],
         "kill_file": {"file": str(office.store.folder / kill_file.NAME), "holds": dict(held)},
     }
 
@@ -50,7 +52,7 @@ def samples(office: Office, name: str) -> dict[str, Any]:
     counts = {n.removeprefix("class:"): number for n, number in (facts.counts if facts else {}).items() if n.startswith("class:")}
     kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in sorted(counts, key=lambda kind: -counts[kind])}
     for at, sample in office.store.samples(name):
-        kinds.setdefault(sample.kind, []).append({"at": moment(at), **sample.shown})
+        kinds.setdefault(sample.kind, []).append({"at": iso(at), **sample.shown})
     return {
         "endpoint": name,
         "kinds": [{"kind": kind, "count": int(counts.get(kind, len(met))), "samples": met} for kind, met in kinds.items()],
@@ -75,7 +77,7 @@ def proposed_rules(office: Office, name: str) -> dict[str, Any]:
 def reconcile(office: Office, name: str | None = None) -> dict[str, Any]:
     """Writes that one side has and the other has not, of one group or of all, the oldest first."""
     told = dual.report(office.store, group(office, name) if name else None)
-    items = [{**asdict(item), "since": moment(item.since)} for item in told.items]
+    items = [{**asdict(item), "since": iso(item.since)} for item in told.items]
     return {"items": items, "counts": dict(told.counts)}
 
 
@@ -101,23 +103,23 @@ def burned_down(office: Office) -> burndown.Burndown:
     """How far the whole migration is; burndown_shown.py shows it."""
     store, moves = office.store, office.store.standings()[1]
     migrating = [o for o in office.catalogue.operations.values() if o.migration is not None]
-    ahead = {o.name: _ahead(office, o, moves[o.name].standing if o.name in moves else LEGACY)["missing"] for o in migrating}
+    ahead = {o.name: _ahead(office, o, promotion.standing(moves, o))["missing"] for o in migrating}
     legs = Counter(leg.operation for leg in store.open_legs())
     known = burndown.Known(store.moves(limit=ALL), store.consumers(), legs, ahead, store.proposals())
     return burndown.burndown(office.catalogue.operations.values(), known, office.clock())
 
 
-def _status(office: Office, operation: Operation, move: Move | None) -> dict[str, Any]:
+def _status(office: Office, operation: Operation, moves: Mapping[str, Move], held: Collection[str]) -> dict[str, Any]:
     assert operation.migration is not None
-    now = LEGACY if move is None else move.standing
+    now, move = promotion.standing(moves, operation), moves.get(operation.name)
     proposal = proposed(office, operation.name)
-    by = {"since": moment(move.at), "who": move.who, "second": move.second, "ticket": move.ticket, "why": move.why} if move else {}
+    by = {"since": iso(move.at), "who": move.who, "second": move.second, "ticket": move.ticket, "why": move.why} if move else {}
     return {
         "endpoint": operation.name, "group": operation.group, "effect": operation.effect, **shown(now),
         "highest": operation.migration.highest,
         **by, **_ahead(office, operation, now), "proposal": shown_proposal(proposal) if proposal else None,
         "rollback_refused": promotion.refused_rollback(office.catalogue, office.store, operation, office.clock()),
-        "held_here": kill_file.holds(kill_file.read(office.store.folder), operation.name),
+        "held_here": kill_file.holds(held, operation.name),
     }  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from functools import partial
 from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import log
+from wrapper.migration.moves import Move
 from wrapper.operation import Catalogue, Operation
 from wrapper.promotion import Plan, alarm, back, carry_out, next_standing, plan, waits
 from wrapper.state.clock import Clock
-from wrapper.state.stages import Move
 from wrapper.state.store import Store
 
 NAME = "figway"

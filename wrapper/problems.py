@@ -55,14 +55,14 @@ class Gone(RequestError):
     title = "This endpoint is no more"
 
 
-class Refused(RequestError):
-    """It is understood and is not done now; each of `errors` is a reason."""
+class NotPossible(RequestError):
+    """It is understood and is not done now; each of `errors` is a reason, where there are several."""
 
     status = 409
     title = "This is not possible now"
 
-    def __init__(self, said: str, reasons: Sequence[str]) -> None:
-        super().__init__(f"{said}: {'; '.join(reasons)}", errors=[{"reason": reason} for reason in reasons])
+    def __init__(self, said: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(": ".join(filter(None, (said, "; ".join(reasons)))), errors=[{"reason": reason} for reason in reasons])
         self.said, self.reasons = said, tuple(reasons)
 
 

@@ -12,17 +12,18 @@ from datetime import UTC, datetime
 
 from wrapper import kill_file
 from wrapper.migration import report
-from wrapper.migration.decide import Standing
+from wrapper.migration.decide import LEGACY, Standing
 from wrapper.migration.facts import Facts
-from wrapper.migration.gates import DAY, Gate, anew, instant, look, look_at_write, more, spell
+from wrapper.migration.gates import Gate, anew, look, look_at_write, more
+from wrapper.migration.moves import Move
 from wrapper.migration.rollback import fires
 from wrapper.migration.rules import rules
 from wrapper.operation import STAGES, Catalogue, Operation, Stage
 from wrapper.state.legs import LATE
-from wrapper.state.stages import Move
 from wrapper.state.store import Store
+from wrapper.units import DAY, HOUR, instant, spell
 
-HOUR = 3600.0
+LINGERS = HOUR
 """Seconds for which a build that was seen is thought to be answering yet, in turns with a newer one; less where the file's period is."""
 
 
@@ -95,7 +96,7 @@ def next_standing(operation: Operation, now: Standing) -> Standing:
 
 def back(operation: Operation) -> Standing:
     """Where it goes when it goes back by itself: a read is still compared there, a write is not asked twice."""
-    return Standing("legacy") if writes(operation) else Standing("shadow")
+    return LEGACY if writes(operation) else Standing("shadow")
 
 
 def alarm(store: Store, operation: Operation, move: Move | None, now: float) -> str:
@@ -140,8 +141,7 @@ def waits(store: Store, planned: Plan) -> list[str]:
 
 
 def standing(moves: Mapping[str, Move], operation: Operation) -> Standing:
-    """Legacy when it was never moved."""
-    return moves[operation.name].standing if operation.name in moves else Standing("legacy")
+    return moves[operation.name].standing if operation.name in moves else LEGACY
 
 
 def together(catalogue: Catalogue, operation: Operation) -> tuple[Operation, ...]:
@@ -219,7 +219,7 @@ def _gates(
             yield Gate("promote_when", False, "its file does not say it", "what is to be shown")
         else:
             yield from look(operation.name, facts, asked, now)
-            yield from _by_turns(store, operation, facts, min(asked.period, HOUR))
+            yield from _by_turns(store, operation, facts, min(asked.period, LINGERS))
         return
     group = [each for each in catalogue.operations.values() if each.group == operation.group and each.modern and not writes(each)]
     states = store.legs_by_state(operation.group)

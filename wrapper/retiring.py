@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from wrapper.operation import Migration, Operation, Stage
 from wrapper.problems import BrownOut, Gone
+from wrapper.units import midnight
 
 Headers = Sequence[tuple[str, str]]
 
@@ -27,9 +28,9 @@ def announced(operation: Operation) -> Callable[[Mapping[str, str]], Headers] | 
     told = operation.migration or Migration()
     headers: list[tuple[str, str]] = []
     if told.deprecated is not None:
-        headers.append(("Deprecation", f"@{_begin(told.deprecated).timestamp():.0f}"))
+        headers.append(("Deprecation", f"@{midnight(told.deprecated).timestamp():.0f}"))
     if told.sunset is not None:
-        headers.append(("Sunset", format_datetime(_begin(told.sunset), usegmt=True)))
+        headers.append(("Sunset", format_datetime(midnight(told.sunset), usegmt=True)))
     if told.successor is None:
         return (lambda _path: headers) if headers else None
     target = quote(told.successor, safe="/{}?#=&%~:@!$'()*+,;")
@@ -59,7 +60,3 @@ def refuse(operation: Operation, stage: Stage, now: float) -> None:
 def _instead(told: Migration | None) -> str:
     """Names the successor as the file has it: a problem carries no customer's value."""
     return f"; use {told.successor}" if told is not None and told.successor is not None else ""
-
-
-def _begin(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -29,7 +29,7 @@ from wrapper.migration.compare import Failure
 from wrapper.migration.counted import Answered, Pair, counted, kind_of
 from wrapper.migration.facts import Epoch, Sample
 from wrapper.migration.shown import shown
-from wrapper.operation import Migration, Operation
+from wrapper.operation import Migration, Operation, other
 from wrapper.problems import NotReady, RequestError
 from wrapper.rows import Rows
 from wrapper.spare_time import Pace, SpareTime
@@ -67,7 +67,7 @@ class Shadow:
         """The answers of one request have been given. Never waits, never raises."""
         for one in asked:
             migration = one.operation.migration
-            if migration is None or not one.due:
+            if migration is None:
                 continue
             rate = migration.sample if one.side == "legacy" else migration.sample_modern
             if (rate >= 1 or self._dice() < rate) and ((part := self._pace.part()) >= 1 or self._dice() < part):
@@ -191,7 +191,7 @@ class Shadow:
         operation, migration = asked.operation, asked.operation.migration
         assert migration is not None
         first = Answered(asked.said, asked.seconds)
-        second = self._judge.answer(operation, "modern" if asked.side == "legacy" else "legacy", asked.params)
+        second = self._judge.answer(operation, other(asked.side), asked.params)
         if second.unasked:
             self._unasked(asked, second.unasked)
             return

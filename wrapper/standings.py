@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Protocol
 
 from wrapper import kill_file, log
-from wrapper.migration.decide import Standing
+from wrapper.migration.decide import LEGACY, Standing
+from wrapper.migration.moves import Move
 from wrapper.problems import NotReady
-from wrapper.state.stages import Move
 
 POLL = 0.2
 FIRST = 1.0  # seconds that a request waits for others to find out where things stand
 NOTED, AGED = 600.0, 86400.0  # seconds after which the file is written again, and after which nobody goes by it
-LEGACY = Standing("legacy")
 LAST = "stages.json"
 """In the store's folder."""
 

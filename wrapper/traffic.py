@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from wrapper.ledger import Ledger
 from wrapper.migration.asked import Asked, failure
+from wrapper.migration.compare import Failure
 from wrapper.migration.decide import Choice, Standing, decide
-from wrapper.operation import Catalogue, Operation, Side
+from wrapper.operation import Catalogue, Operation, Side, other
 from wrapper.problems import Forbidden, NoSuchThing, NotReady
 from wrapper.request import Request, Terms
 from wrapper.rows import Rows
@@ -27,7 +28,6 @@ from wrapper.standings import Standings
 
 TESTER = "migration:test"
 """The scope of callers whose `Figway-Side` is heeded."""
-LEGACY, MODERN = Choice("legacy"), Choice("modern")
 
 
 class Legs(Protocol):
@@ -52,7 +52,7 @@ class Traffic:
         if operation.modern is None or operation.migration is None or (operation.legacy is None and terms.wanted is None):
             return self._only(operation, terms)
         if operation.effect != "read" and operation.migration.writes == "legacy_only":
-            return LEGACY
+            return Choice("legacy")
         key = key_of(operation, params)
         choice = decide(self.standing(operation), operation.group, key, terms.consumer, terms.wanted)
         if operation.group in self._written and terms.wanted is None:
@@ -89,13 +89,13 @@ class Traffic:
             return choice  # none of its writes was ever moved: legacy has them all
         if choice.side not in lacking:
             return choice
-        other: Side = "modern" if choice.side == "legacy" else "legacy"
-        if other in lacking or (other == "modern" and self._standings.killed(operation.name)):
+        following = other(choice.side)
+        if following in lacking or (following == "modern" and self._standings.killed(operation.name)):
             raise NotReady(
                 "this record was changed on a side that can't be asked now: it is shown again when the change is on both",
                 headers={"Retry-After": "5"},
             )
-        return replace(choice, side=other, evidence=False)
+        return replace(choice, side=following, evidence=False)
 
 
 class Watch:
@@ -119,13 +119,13 @@ class Watch:
         rows, operation, side = self.rows, self._operation, self._choice.side
         seconds = time.monotonic() - self._began
         kept = rows is not None and rows.age is not None
-        status = 200 if rows is not None else said.status  # type: ignore[union-attr]
-        failed = status >= 500 or (rows is not None and kept and rows.stale)  # stale rows are served because the back end is down
+        status = said.status if isinstance(said, Failure) else 200
+        failed = status >= 500 or (rows is not None and rows.stale)  # stale rows are served because the back end is down
         if self._terms.wanted is None and self._terms.consumer:  # no tester, and nobody of ours
             tracked = self._tracked and (failed or not kept)  # what was kept says nothing of how the side does now
             self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, failed, tracked)
         if self._tracked and not kept and comparable(operation) and not (side == "legacy" and status in (503, 504)):
-            self._terms.asked.append(Asked(operation, side, self._params, said, seconds, due=True))
+            self._terms.asked.append(Asked(operation, side, self._params, said, seconds))
 
 
 def written(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:

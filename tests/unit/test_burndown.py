@@ -19,10 +19,10 @@ from wrapper.migration import burndown_shown as shown
 from wrapper.migration import callers
 from wrapper.migration.burndown import FREE, Burndown, Known, burndown
 from wrapper.migration.decide import Standing
+from wrapper.migration.facts import Consumption
 from wrapper.migration.forecast import forecast
+from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import Migration, Operation, Part, Stage
-from wrapper.state.evidence import Consumption
-from wrapper.state.stages import Move, Proposal
 
 LEGACY = operation().legacy
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.migration.decide import PARTS, Choice, Stage, Standing, decide, part
+from wrapper.migration.decide import Choice, Standing, decide, part
+from wrapper.operation import PARTS, Stage
 
 KEYS = [f"{n:010}" for n in range(20_000)]
 SHARES = st.integers(0, PARTS).map(lambda n: Decimal(n) / PARTS)

@@ -16,11 +16,10 @@ from tests.unit.small import AnyTarget, Scripted, operation, request, service
 from tests.unit.test_settle import DEAD
 from tests.waiting import until
 from wrapper import dual, kill_file
-from wrapper.dual import NotPossible
 from wrapper.migration.decide import Standing
 from wrapper.operation import Ask, Auth, Field, Migration, Operation, Param, ReadRule, Side, Source, Stage, WritePolicy
 from wrapper.outbox import Outbox, judged
-from wrapper.problems import InFlight, NotReady
+from wrapper.problems import InFlight, NotPossible, NotReady
 from wrapper.request import Answer
 from wrapper.state.records import WriteId
 

@@ -35,13 +35,14 @@ def independent(rate: float, seed: int) -> tuple[Counts, Counts]:
 
 def clustered(seed: int) -> tuple[tuple[Counts, Counts], tuple[Counts, Counts]]:
     """Few customers ask often, and one in a thousand customers differs each time: counted by customer, and by request."""
-    dice, looks = np.random.default_rng(seed), slice(EVERY - 1, None, EVERY)
+    dice, looks, turns = np.random.default_rng(seed), slice(EVERY - 1, None, EVERY), np.arange(KEYS)
     by_key, by_request = [], []
-    for _ in range(RUNS):
+    for _ in range(RUNS // 2):
         asking = (dice.random(KEYS) ** 2 * KEYS).astype(np.int64)
         bad = (dice.random(KEYS) < LIMIT)[asking]
-        new = np.zeros(KEYS, dtype=bool)
-        new[np.unique(asking, return_index=True)[1]] = True
+        first = np.empty(KEYS, dtype=np.int64)
+        first[asking[::-1]] = turns[::-1]  # of the same customer's turns the last one assigned stays
+        new = first[asking] == turns
         by_key.append((new.cumsum()[looks], (new & bad).cumsum()[looks]))
         by_request.append((np.arange(EVERY, KEYS + 1, EVERY), bad.cumsum()[looks]))
     (keys, differed), (requests, bads) = (map(np.array, zip(*counted, strict=True)) for counted in (by_key, by_request))

@@ -11,9 +11,10 @@ import pytest
 from wrapper.migration.decide import Standing
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import Epoch, Facts, bucket
-from wrapper.migration.gates import Gate, anew, look, look_at_write, more, percent, spell
+from wrapper.migration.gates import Gate, anew, look, look_at_write, more
 from wrapper.migration.rollback import fires
 from wrapper.operation import Gates, RollBack
+from wrapper.units import percent, spell
 
 NOW, HOUR, DAY = 1_800_000_000.0, 3600.0, 86_400.0
 GATES = Gates(

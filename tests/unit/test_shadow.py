@@ -193,7 +193,7 @@ def test_no_caller_waits_for_the_store_when_there_is_no_room() -> None:
     told = Told()
     operation, ledger = moving(terms=ALL), Ledger(told)
     shadow = Shadow(ask, lambda *_: frozenset(), ledger, newest_build, SpareTime())
-    asked = [Asked(operation, "legacy", {"id": str(n)}, Failure(404, "Missing"), 0.0, due=True) for n in range(200)]
+    asked = [Asked(operation, "legacy", {"id": str(n)}, Failure(404, "Missing"), 0.0) for n in range(200)]
     began = time.monotonic()
     shadow.after(asked)
     assert time.monotonic() - began < 0.5
@@ -222,7 +222,7 @@ def test_large_answers_that_wait_are_bounded_in_rows() -> None:
 
     shadow = Shadow(ask, lambda *_: frozenset(), Ledger(Told()), lambda _: "1", SpareTime())
     large = Rows(({"id": "7"},) * (ROWS // 2), (), "legacy")
-    shadow.after([Asked(moving(terms=ALL), "legacy", {"id": "7"}, large, 0.0, due=True)] * 20)
+    shadow.after([Asked(moving(terms=ALL), "legacy", {"id": "7"}, large, 0.0)] * 20)
     assert shadow.waiting() <= 2
     stall.set()
     shadow.close()

@@ -14,9 +14,9 @@ from tests.unit.stores import on_sqlite
 from tests.waiting import until
 from wrapper import kill_file
 from wrapper.migration.decide import Standing
+from wrapper.migration.moves import Move
 from wrapper.problems import NotReady
 from wrapper.standings import AGED, LAST, Standings
-from wrapper.state.stages import Move
 
 MODERN = Standing("modern")
 

@@ -18,6 +18,7 @@ from wrapper.cli import figway
 from wrapper.migration.decide import Standing
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import Batch, Calls, Epoch, Sample
+from wrapper.migration.moves import Proposal
 from wrapper.policy.keys import Caller, new
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore
@@ -26,7 +27,6 @@ from wrapper.state.records import WriteId
 from wrapper.state.schema import STEPS, VERSION
 from wrapper.state.seal import Seal
 from wrapper.state.sqlite import Sqlite
-from wrapper.state.stages import Proposal
 from wrapper.state.store import Store, restored
 
 DONE, OPEN, LOST = (WriteId("alice", "payments.create", name) for name in ("done", "open", "lost"))

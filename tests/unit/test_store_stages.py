@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.stores import Place, Time
 from wrapper.migration.decide import Standing
-from wrapper.state.stages import Proposal
+from wrapper.migration.moves import Proposal
 from wrapper.state.store import Store
 
 SHADOW = Standing("shadow")
@@ -85,8 +85,8 @@ def test_of_many_who_move_at_once_one_does(place: Place) -> None:
 )
 def test_what_legacy_lacks_holds_a_move_back(store: Store, place: Place, family: str, side: str, state: str, moves: bool) -> None:
     place.said(
-        "INSERT INTO legs (id, family, subject, operation, side, caller, key, owner, given, state, next_at, number, created, updated)"
-        f" VALUES ('L', '{family}', 's', 'o', '{side}', 'c', 'k', '', {given(place)}, '{state}', 0, 1, 0, 0)"
+        "INSERT INTO legs (id, family, subject, operation, side, caller, key, owner, given, state, next_at, number, created)"
+        f" VALUES ('L', '{family}', 's', 'o', '{side}', 'c', 'k', '', {given(place)}, '{state}', 0, 1, 0)"
     )
     assert store.move(["a"], SHADOW, "pilot", "errors", unless_owed="loans") is moves
     assert store.move(["a"], SHADOW, "pilot", "errors")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +13,9 @@ from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.build_migration import share, texts
 from wrapper.catalogue.estate import Estate, Told, beyond, terms
 from wrapper.catalogue.found import Path
+from wrapper.operation import PARTS
+from wrapper.units import midnight
 
-PARTS = 10_000  # of a share, as in migration.decide
 _ALWAYS = (200, 202, 400, 404, 422)  # what an endpoint may answer without an error rule
 
 
@@ -138,14 +138,10 @@ def dates(endpoint: Endpoint, _: Estate) -> Told:
         if key in raw and "deprecated" not in raw:
             yield ("migration", key), f"{what} without a deprecation takes callers by surprise: say when it is `deprecated`"
     for begin, end in told.brown_outs:
-        if told.deprecated and begin < _midnight(told.deprecated):
+        if told.deprecated and begin < midnight(told.deprecated):
             yield ("migration", "brown_outs"), f"the brown-out of {begin.isoformat()} is before the deprecation {raw['deprecated']}"
-        if told.sunset and end > _midnight(told.sunset):
+        if told.sunset and end > midnight(told.sunset):
             yield ("migration", "brown_outs"), f"the brown-out until {end.isoformat()} is not before the sunset {raw['sunset']}"
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def successor(endpoint: Endpoint, _: Estate) -> Told:

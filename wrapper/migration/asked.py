@@ -17,14 +17,13 @@ Said = Rows | Failure
 
 @dataclass(slots=True)
 class Asked:
-    """`due`: it counts as evidence and may be asked again. `score` gives the score that an answer with these rows instead would have."""
+    """It counts as evidence and may be asked again. `score` gives the score that an answer with these rows instead would have."""
 
     operation: Operation
     side: Side
     params: Mapping[str, Any] = field(repr=False)
     said: Said = field(repr=False)
     seconds: float
-    due: bool
     score: Callable[[Rows], Any] | None = field(default=None, repr=False)
 
 

@@ -10,13 +10,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
 
-from wrapper.migration.callers import Consumer, Row, consumers, day, minute
-from wrapper.migration.decide import Standing
+from wrapper.migration.callers import Consumer, consumers
+from wrapper.migration.facts import Consumption
 from wrapper.migration.forecast import Forecast, forecast
+from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import STAGES, Migration, Operation, Stage
+from wrapper.units import day, midnight, minute
 
 DAYS = 14
 ROWS = 20
@@ -24,42 +25,16 @@ FREE = "nothing: it waits to be moved"
 _END = ("modern", "retired")
 
 
-class Moved(Protocol):
-    """A line of an endpoint's history, as the store has it."""
-
-    @property
-    def endpoint(self) -> str: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def at(self) -> float: ...
-    @property
-    def standing(self) -> Standing: ...
-
-
-class Proposed(Protocol):
-    """A move that waits for a second person."""
-
-    @property
-    def endpoint(self) -> str: ...
-    @property
-    def at(self) -> float: ...
-    @property
-    def standing(self) -> Standing: ...
-    @property
-    def who(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was found beside the catalogue, in any order: all moves, all of consumers' calls, and by endpoint how many of its writes one
     side lacks and, in words, what its gates miss."""
 
-    moves: Sequence[Moved] = ()
-    calls: Sequence[Row] = ()
+    moves: Sequence[Move] = ()
+    calls: Sequence[Consumption] = ()
     legs: Mapping[str, int] = field(default_factory=dict)
     gates: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    proposals: Sequence[Proposed] = ()
+    proposals: Sequence[Proposal] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +90,7 @@ class Burndown:
 def burndown(operations: Iterable[Operation], known: Known, now: float) -> Burndown:
     """As of `now`, seconds since 1970."""
     served = {op.name: op for op in operations if not op.parts}
-    histories: dict[str, list[Moved]] = {name: [] for name in served}
+    histories: dict[str, list[Move]] = {name: [] for name in served}
     for move in sorted(known.moves, key=lambda move: (move.at, move.number)):
         histories.setdefault(move.endpoint, []).append(move)
     histories = {name: moves for name, moves in histories.items() if name in served or _stage(moves, now) == "retired"}
@@ -128,25 +103,21 @@ def burndown(operations: Iterable[Operation], known: Known, now: float) -> Burnd
     )
 
 
-def _stage(moves: Sequence[Moved], at: float) -> Stage:
+def _stage(moves: Sequence[Move], at: float) -> Stage:
     """Of an endpoint with that history, oldest first."""
     return next((move.standing.stage for move in reversed(moves) if move.at <= at), "legacy")
 
 
-def _times(histories: Mapping[str, Sequence[Moved]], now: float) -> list[float]:
+def _times(histories: Mapping[str, Sequence[Move]], now: float) -> list[float]:
     """The ends of some days since the first move, at most ROWS of them, and now."""
     first = min((moves[0].at for moves in histories.values() if moves), default=now)
     begin, today = (datetime.fromtimestamp(at, UTC).date() for at in (first, now))
     span = (today - begin).days
     step = next((step for step in (1, 7) if span <= step * ROWS), math.ceil(span / ROWS))
-    return [_midnight(begin + timedelta(days=n + 1)) for n in range(0, span, step)] + [now]
+    return [midnight(begin + timedelta(days=n + 1)).timestamp() for n in range(0, span, step)] + [now]
 
 
-def _midnight(day: date) -> float:
-    return datetime.combine(day, time(), UTC).timestamp()
-
-
-def _days(served: Mapping[str, Operation], calls: Sequence[Row], now: float) -> Iterator[Day]:
+def _days(served: Mapping[str, Operation], calls: Sequence[Consumption], now: float) -> Iterator[Day]:
     """The last DAYS, from the first on which anything was counted."""
     means = _means(calls)
     counted = min((row.day for row in calls), default="9")
@@ -159,7 +130,7 @@ def _days(served: Mapping[str, Operation], calls: Sequence[Row], now: float) -> 
             yield Day(today, sum(r.calls for r in legacy), sum(r.calls for r in modern), sum(r.seconds for r in legacy), freed)
 
 
-def _means(calls: Sequence[Row]) -> dict[str, float]:
+def _means(calls: Sequence[Consumption]) -> dict[str, float]:
     """Back-end seconds of one call of each endpoint on legacy."""
     number: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
@@ -178,7 +149,7 @@ def _spared(operation: Operation | None) -> float:
     return 1 - told.sample_modern if operation.effect == "read" else 0.0 if told.writes == "dual" else 1.0
 
 
-def _blocked(served: Mapping[str, Operation], histories: Mapping[str, Sequence[Moved]], known: Known, now: float) -> Iterator[Blocked]:
+def _blocked(served: Mapping[str, Operation], histories: Mapping[str, Sequence[Move]], known: Known, now: float) -> Iterator[Blocked]:
     callers: defaultdict[str, list[Consumer]] = defaultdict(list)
     for consumer in consumers(known.calls, now):
         callers[consumer.endpoint].append(consumer)
@@ -211,19 +182,17 @@ def _held(operation: Operation, gates: Sequence[str], now: float) -> Iterator[st
 def _outlived(operation: Operation, callers: Sequence[Consumer], now: float) -> Iterator[str]:
     """What keeps it from being retired when its day has come."""
     sunset = operation.migration.sunset if operation.migration is not None else None
-    if sunset is not None and now >= _midnight(sunset):
+    if sunset is not None and now >= midnight(sunset).timestamp():
         still = [f"{c.consumer} (last {minute(c.last)} UTC)" for c in callers if c.legacy_month + c.modern_month]
         told = f"still called by {', '.join(still)}" if still else "nobody has called for 30 days: a person may retire it"
         yield f"the sunset {sunset} has passed; {told}"
 
 
-def _waiting(proposal: Proposed) -> str:
-    to = proposal.standing
-    share = f" {float(to.share) * 100:g}%" if to.stage == "canary" else ""
-    return f"{to.stage}{share}, proposed by {proposal.who}, waits for a second person since {minute(proposal.at)} UTC"
+def _waiting(proposal: Proposal) -> str:
+    return f"{proposal.standing}, proposed by {proposal.who}, waits for a second person since {minute(proposal.at)} UTC"
 
 
-def _outlooks(served: Mapping[str, Operation], histories: Mapping[str, Sequence[Moved]], now: float) -> tuple[Outlook, ...]:
+def _outlooks(served: Mapping[str, Operation], histories: Mapping[str, Sequence[Move]], now: float) -> tuple[Outlook, ...]:
     able = {name for name in histories if name not in served or served[name].modern is not None}
     since = min((moves[0].at for moves in histories.values() if moves), default=now)
     arrived = {name: at for name, moves in histories.items() if (at := _arrived(moves, now)) is not None}
@@ -237,7 +206,7 @@ def _outlooks(served: Mapping[str, Operation], histories: Mapping[str, Sequence[
     return outlook("endpoints with a modern side", able), outlook("endpoints", histories)
 
 
-def _arrived(moves: Sequence[Moved], now: float) -> float | None:
+def _arrived(moves: Sequence[Move], now: float) -> float | None:
     """When it reached modern or retired, if it has stayed there."""
     at: float | None = None
     for move in moves:

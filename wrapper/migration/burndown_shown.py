@@ -8,12 +8,12 @@ from html import escape
 from typing import Any
 
 from wrapper.migration.burndown import Burndown, Count, Day, Outlook
-from wrapper.migration.callers import columns, day, iso, minute
+from wrapper.migration.callers import columns
 from wrapper.migration.forecast import SURE
 from wrapper.operation import STAGES
+from wrapper.units import DAY, day, iso, minute
 
 FAR = 4102444800.0  # 2100-01-01: nobody plans for later
-_DAY = 86400.0
 _COLOURS = {"legacy": "#8d99ae", "shadow": "#c9ada7", "canary": "#f2c14e", "modern": "#3a86c8", "retired": "#2a9d6f"}
 _WIDTH, _HEIGHT = 720, 240
 _STYLE = """body{font:15px/1.4 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}
@@ -92,7 +92,7 @@ def _told(outlook: Outlook) -> str:
     if seen is None:
         moved = f"only {outlook.reached} endpoint(s) have reached modern" + (", in one move" if outlook.reached > 1 else "")
         return f"{about}; no forecast: {moved}"
-    grain = minute if seen.late - seen.early < 2 * _DAY else day
+    grain = minute if seen.late - seen.early < 2 * DAY else day
     early, middle, late = (grain(at) if at < FAR else "after 2100" for at in (seen.early, seen.middle, seen.late))
     return f"{about}; at the pace so far all will be between {early} and {late} ({SURE:.0%} sure; as likely before {middle} as after it)"
 
@@ -116,7 +116,7 @@ def _tables(told: Burndown) -> Iterator[_Table]:
     head = ["day (UTC)", "legacy", "modern", "left", "legacy s", "sessions", "freed s", "sessions"]
     rows = [
         [d.day, f"{d.legacy:,}", f"{d.modern:,}", "-" if (left := _left(d)) is None else f"{left:.1%}",
-         f"{d.seconds:,.0f}", f"{d.seconds / _DAY:.3f}", f"{d.freed:,.0f}", f"{d.freed / _DAY:.3f}"]
+         f"{d.seconds:,.0f}", f"{d.seconds / DAY:.3f}", f"{d.freed:,.0f}", f"{d.freed / DAY:.3f}"]
         for d in told.days
     ]  # fmt: skip
     note = "sessions: these seconds as host sessions that are busy all day; today is not over" if rows else "nothing has been counted yet"

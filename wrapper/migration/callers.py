@@ -1,35 +1,16 @@
-"""Who still calls: each endpoint's consumers, from what was counted of them day by day. Days are UTC's. Knows no store."""
+"""Who still calls: each endpoint's consumers, from what was counted of them day by day. Knows no store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
+
+from wrapper.migration.facts import Consumption
+from wrapper.units import day, iso, minute
 
 WEEK, MONTH = 7, 30
-
-
-class Row(Protocol):
-    """A consumer's calls of one day that one side answered, as the store counts them. Times are seconds since 1970."""
-
-    @property
-    def endpoint(self) -> str: ...
-    @property
-    def consumer(self) -> str: ...
-    @property
-    def side(self) -> str: ...
-    @property
-    def day(self) -> str: ...
-    @property
-    def calls(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def first(self) -> float: ...
-    @property
-    def last(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +27,14 @@ class Consumer:
     last: float
 
 
-def consumers(rows: Iterable[Row], now: float) -> list[Consumer]:
+def consumers(rows: Iterable[Consumption], now: float) -> list[Consumer]:
     """By endpoint; who called last comes first."""
     ordered = sorted(rows, key=lambda row: (row.endpoint, row.consumer))
     found = [_consumer(*who, list(those), now) for who, those in groupby(ordered, lambda row: (row.endpoint, row.consumer))]
     return sorted(found, key=lambda one: (one.endpoint, -one.last, one.consumer))
 
 
-def _consumer(endpoint: str, consumer: str, rows: Sequence[Row], now: float) -> Consumer:
+def _consumer(endpoint: str, consumer: str, rows: Sequence[Consumption], now: float) -> Consumer:
     def calls(side: str, days: int) -> int:
         return sum(row.calls for row in rows if row.side == side and row.day > day(now, -days))
 
@@ -97,16 +78,3 @@ def columns(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def day(at: float, later: int = 0) -> str:
-    """The day of that moment, or so many days later."""
-    return f"{datetime.fromtimestamp(at, UTC) + timedelta(days=later):%Y-%m-%d}"
-
-
-def minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
-
-
-def iso(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wrapper.migration.asked import Said
 from wrapper.migration.compare import Difference, Failure, Verdict
 from wrapper.migration.facts import bucket
-from wrapper.migration.scores import distances
 from wrapper.operation import Migration
 from wrapper.rows import Rows
 
@@ -42,7 +41,7 @@ def counted(pair: Pair, migration: Migration, score: Callable[[Rows], Any] | Non
     counts |= Counter(f"class:{kind_of(met)}" for met in verdict.differences)
     counts |= {**_took(pair), **_held(legacy, migration)}
     if score is not None and isinstance(legacy, Rows) and isinstance(modern, Rows):
-        counts |= distances(score(legacy), score(modern), migration.decision)
+        counts |= _apart(score(legacy), score(modern), migration.decision)
     return counts
 
 
@@ -76,3 +75,27 @@ def _held(said: Said | None, migration: Migration) -> dict[str, float]:
 def _text(value: Any) -> str:
     """As the file says it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _apart(control: Any, candidate: Any, decision: float) -> dict[str, float]:
+    """Counts for Facts: `scored`, `score_distance` in all, and `score_flips`: customers who would be treated otherwise. Scores are an
+    answer's `score`: a mapping with `value`, None where there is none, or a list of these. One that is there on one side only is a flip."""
+    pairs = (
+        list(zip(control, candidate, strict=False)) if isinstance(control, list) and isinstance(candidate, list) else [(control, candidate)]
+    )
+    counts = {"scored": 0.0, "score_distance": 0.0, "score_flips": 0.0}
+    for this, that in pairs:
+        here, there = _number(this), _number(that)
+        if here is None and there is None:
+            continue
+        counts["scored"] += 1
+        if here is None or there is None:
+            counts["score_flips"] += 1
+            continue
+        counts["score_distance"] += abs(here - there)
+        counts["score_flips"] += (here >= decision) != (there >= decision)
+    return counts
+
+
+def _number(score: Any) -> float | None:
+    return float(score["value"]) if isinstance(score, Mapping) and score.get("value") is not None else None

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 
-from wrapper.operation import Side, Stage
-
-PARTS = 10_000  # a share is told to a hundredth of a percent
+from wrapper.operation import PARTS, Side, Stage
+from wrapper.units import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,11 @@ class Standing:
         if self.stage != "canary":
             return self.stage
         shares = [("canary", self.share), *sorted(self.consumers.items())]
-        return ", ".join(f"{name} {(share * 100).normalize():f}%" for name, share in shares)
+        return ", ".join(f"{name} {percent(share)}" for name, share in shares)
+
+
+LEGACY = Standing("legacy")
+"""Where each endpoint stands that was never moved."""
 
 
 @dataclass(frozen=True, slots=True)

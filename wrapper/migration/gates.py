@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import pairwise
 
 from wrapper.migration.compare import DATED
 from wrapper.migration.decide import Standing
 from wrapper.migration.evidence import Seen, missing
 from wrapper.migration.facts import Epoch, Facts, quantile
 from wrapper.operation import Gates
+from wrapper.units import DAY, HOUR, instant, percent, spell
 
-DAY = 86_400.0
-_UNITS = ((DAY, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _NOTHING = Facts(Epoch("", "", "", ""), 0.0, 0.0, Seen(), Seen(), 0, {})
 
 
@@ -83,25 +80,6 @@ def anew(now: Epoch, before: Epoch, began: float) -> str:
     return f"evidence began anew {instant(began)}: {', '.join(filter(None, changed))}"
 
 
-def spell(seconds: float) -> str:
-    """`2 h 10 min`: the two largest units, rounded up, so that nobody is told too little."""
-    for (size, unit), (less, smaller) in pairwise(_UNITS):
-        if seconds >= size:
-            many, rest = divmod(-(-seconds // less) * less, size)
-            return f"{many:.0f} {unit}" + (f" {rest / less:.0f} {smaller}" if rest else "")
-    return f"{-(-seconds // 1):.0f} s"
-
-
-def percent(share: float) -> str:
-    """`99.9%`: as many digits as it takes, up to four after the point."""
-    return f"{round(100 * share, 4):g}%"
-
-
-def instant(at: float) -> str:
-    """Seconds since 1970, for a person."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def _share(standing: Standing, consumer: str) -> Decimal:
     if standing.stage == "canary":
         return standing.consumers.get(consumer, standing.share)
@@ -115,7 +93,7 @@ def _gate(name: str, met: bool, there: str, asked: str, ahead: str = "", wait: f
 def _parity(endpoint: str, facts: Facts, gates: Gates, now: float) -> Gate:
     seen, noise = facts.seen, facts.noise
     keys, an_hour = missing(seen, gates.limit, gates.confidence), _an_hour(facts, now)
-    wait = keys / an_hour * 3600 if keys and an_hour else None
+    wait = keys / an_hour * HOUR if keys and an_hour else None
     if keys is None:
         ahead = f"will not be shown at this rate; look at `figway migrate samples {endpoint}`"
     elif wait:
@@ -132,7 +110,7 @@ def _parity(endpoint: str, facts: Facts, gates: Gates, now: float) -> Gate:
 
 def _an_hour(facts: Facts, now: float) -> float:
     """How many new keys come at today's traffic."""
-    return facts.day / min(DAY, max(now - facts.began, 1.0)) * 3600
+    return facts.day / min(DAY, max(now - facts.began, 1.0)) * HOUR
 
 
 def _unseen(facts: Facts, limit: float) -> Gate:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import Facts, quantile
-from wrapper.migration.gates import instant
+from wrapper.units import instant
 
 PURPOSE = "evidence reports"
 """Of the key: see Seal.derived."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wrapper.migration.gates import percent
 from wrapper.operation import RollBack
+from wrapper.units import percent
 
 
 def fires(rule: RollBack, recent: Mapping[str, float]) -> str:

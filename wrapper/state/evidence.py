@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wrapper.migration.evidence import Seen
-from wrapper.migration.facts import SLICE, Batch, Epoch, Facts, Feed, Sample
+from wrapper.migration.facts import SLICE, Batch, Consumption, Epoch, Facts, Feed, Sample
 from wrapper.state.database import BOUND, Row, Transaction
 from wrapper.state.table import Table
 
@@ -28,20 +27,6 @@ AGREE = 0.5  # seconds by which clocks may differ and are said to agree
 ROWS = 100  # in one statement
 _SEEN = "modern_keys, modern_differed, self_keys, self_differed"
 _KEYS = "INSERT INTO epoch_keys (epoch, feed, key, differed) VALUES {} ON CONFLICT (epoch, feed, key)"
-
-
-@dataclass(frozen=True, slots=True)
-class Consumption:
-    """A consumer's calls of an endpoint on a day (UTC), answered by `side`: how many, back-end seconds, the first and the last."""
-
-    endpoint: str
-    consumer: str
-    side: str
-    day: str
-    calls: int
-    seconds: float
-    first: float
-    last: float
 
 
 class Evidence(Table):
@@ -69,13 +54,11 @@ class Evidence(Table):
         """Of the epoch that was recorded last, None when nothing ever was."""
         return next(iter(self.epochs(endpoint, 1)), None)
 
-    def facts_of(self, epoch: str) -> Facts | None:
-        """Of an epoch by its id."""
-        return next(iter(self._facts("id = ?", epoch)), None)
-
-    def epochs(self, endpoint: str, limit: int = 20) -> list[Facts]:
+    def epochs(self, endpoint: str, limit: int = EPOCHS) -> list[Facts]:
         """Of each epoch of an endpoint, the one that was recorded last first."""
-        return self._facts("endpoint = ? ORDER BY last DESC, began DESC LIMIT ?", endpoint, limit)
+        with self._db.reading() as tx:
+            rows = tx.all("SELECT * FROM epochs WHERE endpoint = ? ORDER BY last DESC, began DESC LIMIT ?", (endpoint, limit))
+            return [_fact(tx, row, int(tx.wall() // HOUR) - 24) for row in rows]
 
     def newest_build(self, endpoint: str) -> str:
         """Of the epoch that was recorded last, "" when nothing ever was."""
@@ -127,11 +110,6 @@ class Evidence(Table):
         with self._db.reading() as tx:
             rows = tx.all(f"SELECT * FROM consumers {one} ORDER BY endpoint, consumer, day, side", values)
         return [Consumption(**dict(row)) for row in rows]
-
-    def _facts(self, which: str, *values: Any) -> list[Facts]:
-        with self._db.reading() as tx:
-            rows = tx.all(f"SELECT * FROM epochs WHERE {which}", values)
-            return [_fact(tx, row, int(tx.wall() // HOUR) - 24) for row in rows]
 
     def _keep_samples(self, tx: Transaction, samples: Sequence[Sample], now: float) -> None:
         """The first of each kind, as long as there is room."""

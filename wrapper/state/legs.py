@@ -58,7 +58,6 @@ class Leg:
     detail: str
     attempts: int
     created: float
-    updated: float
     happened: bool | None
 
 
@@ -82,11 +81,11 @@ class Legs(Table):
                 return "under way"
             tx.execute(
                 "INSERT INTO legs"
-                " (id, family, subject, operation, side, caller, key, owner, given, state, next_at, number, created, updated)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+                " (id, family, subject, operation, side, caller, key, owner, given, state, next_at, number, created)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
                 (
                     secrets.token_hex(8), family, subject, write.operation, side, write.caller, write.key, write.owner, sealed, state,
-                    1 + max((row["number"] for row in there), default=0), tx.wall(), tx.wall(),
+                    1 + max((row["number"] for row in there), default=0), tx.wall(),
                 ),
             )  # fmt: skip
         return ""
@@ -168,24 +167,23 @@ class Legs(Table):
         """One more attempt, by who has reserved its write; the next one `again` seconds from now at the earliest. False when it is not
         pending any more."""
         with self._db.transaction() as tx:
-            change = "UPDATE legs SET attempts = attempts + 1, next_at = ?, updated = ? WHERE id = ? AND state = 'pending'"
-            return tx.execute(change, (tx.now() + again, tx.wall(), id)).rowcount > 0
+            change = "UPDATE legs SET attempts = attempts + 1, next_at = ? WHERE id = ? AND state = 'pending'"
+            return tx.execute(change, (tx.now() + again, id)).rowcount > 0
 
     def explain_leg(self, id: str, detail: str, state: LegState | None = None) -> None:
         """Why it is open yet; one that is pending may become something else by it."""
         change, values = ("", ()) if state is None else ("state = ?, ", (state,))
         among = "('pending', 'unknown')" if state is None else "('pending')"
         with self._db.transaction() as tx:
-            values = (*values, detail, tx.wall(), id)
-            tx.execute(f"UPDATE legs SET {change}detail = ?, updated = ? WHERE id = ? AND state IN {among}", values)
+            tx.execute(f"UPDATE legs SET {change}detail = ? WHERE id = ? AND state IN {among}", (*values, detail, id))
 
     # -- what people say
 
     def pend_legs(self, family: str, more: str = "") -> int:
         """What is owed is to be carried over now; how many that are. `more` is added to the detail."""
         with self._db.transaction() as tx:
-            change = "UPDATE legs SET state = 'pending', next_at = 0, detail = detail || ?, updated = ? WHERE family = ? AND state = 'owed'"
-            return tx.execute(change, (more, tx.wall(), family)).rowcount
+            change = "UPDATE legs SET state = 'pending', next_at = 0, detail = detail || ? WHERE family = ? AND state = 'owed'"
+            return tx.execute(change, (more, family)).rowcount
 
     def pend_leg(self, id: str, more: str = "") -> bool:
         """It is to be tried again: whatever became of the write of the try before is forgotten."""
@@ -197,9 +195,7 @@ class Legs(Table):
 
     def _say(self, id: str, change: str, among: str, *values: Any) -> bool:
         with self._db.transaction() as tx:
-            changed = tx.execute(
-                f"UPDATE legs SET {change}, updated = ? WHERE id = ? AND state IN {among}", (*values, tx.wall(), id)
-            ).rowcount
+            changed = tx.execute(f"UPDATE legs SET {change} WHERE id = ? AND state IN {among}", (*values, id)).rowcount
             if changed:
                 tx.execute("DELETE FROM writes WHERE caller = ? AND key = ?", (LEG, id))
         return changed > 0
@@ -212,8 +208,8 @@ def follow(tx: Transaction, write: WriteId, outcome: Outcome) -> None:
     """What has become of a write becomes of the leg that it carries out; one that has not happened has no legs."""
     if write.caller == LEG:
         state, given = ("pending" if outcome == "undone" else outcome), (", given = ?" if outcome == "done" else "")
-        values = (state, *((b"",) if given else ()), tx.wall(), write.key)
-        tx.execute(f"UPDATE legs SET state = ?{given}, updated = ? WHERE id = ? AND state IN ('pending', 'unknown')", values)
+        values = (state, *((b"",) if given else ()), write.key)
+        tx.execute(f"UPDATE legs SET state = ?{given} WHERE id = ? AND state IN ('pending', 'unknown')", values)
         if outcome == "done":
             tx.execute("DELETE FROM writes WHERE caller = ? AND operation = ? AND key = ?", (LEG, write.operation, write.key))
     elif outcome == "undone":
@@ -234,5 +230,5 @@ def _leg(row: Row, now: float) -> Leg:
     happened = True if row["write_state"] == "done" else False if under_way else None
     return Leg(
         row["id"], row["family"], row["subject"], row["operation"], row["side"], write, row["state"], row["detail"], row["attempts"],
-        row["created"], row["updated"], happened,
+        row["created"], happened,
     )  # fmt: skip

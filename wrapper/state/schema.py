@@ -81,7 +81,7 @@ CREATE TABLE legs (
     caller TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, given BLOB NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'owed', 'done', 'failed', 'unknown', 'settled')),
     detail TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL, number INTEGER NOT NULL,
-    created REAL NOT NULL, updated REAL NOT NULL
+    created REAL NOT NULL
 ) STRICT;
 CREATE INDEX legs_open ON legs (state, family, subject);
 CREATE INDEX legs_of ON legs (caller, operation, key)

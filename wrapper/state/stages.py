@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from wrapper.migration.decide import Standing
+from wrapper.migration.moves import Move, Proposal
 from wrapper.state.database import Row, Transaction
 from wrapper.state.legs import owed
 from wrapper.state.table import Table
@@ -21,33 +21,6 @@ _NEWEST = (
     f"SELECT {_MOVE} FROM moves WHERE (endpoint, number) IN (SELECT endpoint, MAX(number) FROM moves GROUP BY endpoint) ORDER BY endpoint"
 )
 _PROPOSAL = "endpoint, at, stage, share, consumers, who, ticket, why"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One line of an endpoint's history. `number` counts 1, 2, 3 for each endpoint; `at` is seconds since 1970; `second` is who agreed,
-    where two people were needed."""
-
-    endpoint: str
-    number: int
-    at: float
-    standing: Standing
-    who: str
-    second: str
-    ticket: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A move that waits for a second person."""
-
-    endpoint: str
-    at: float
-    standing: Standing
-    who: str
-    ticket: str
-    why: str
 
 
 class Stages(Table):

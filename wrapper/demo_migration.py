@@ -124,7 +124,10 @@ def _regression(walk: Walk, store: Store) -> None:
     errors = "1 error" if len(failed) == 1 else f"{len(failed) or 'no'} errors"
     walk.say(f"Meanwhile callers met {errors} in {len(hit)} calls. What legacy answers is compared, too.")
     again = [walk.ask(customer, PEOPLE)[2] for customer in sorted(before)[:10]]
-    walk.expect(all(_side(body) == "legacy" for body in again), f"{len(again)} customers whom modern had answered are back on legacy, too")
+    walk.expect(
+        all(demo_traffic.side_of(body) == "legacy" for body in again),
+        f"{len(again)} customers whom modern had answered are back on legacy, too",
+    )
 
 
 def _modern(walk: Walk, store: Store) -> None:
@@ -223,13 +226,6 @@ def _announced(walk: Walk, headers: Mapping[str, str]) -> None:
 
 def _all(calls: list[Call], side: str) -> bool:
     return bool(calls) and all(call.side == side and call.status in (200, 404) for call in calls)
-
-
-def _side(body: Mapping[str, object]) -> object:
-    match body:
-        case {"meta": {"sources": [{"side": side}, *_]}}:
-            return side
-    return None
 
 
 def _stage(store: Store) -> str:

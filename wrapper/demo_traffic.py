@@ -86,13 +86,14 @@ def _call(line: http.client.HTTPConnection, consumer: str, key: str, customer: s
     try:
         line.request("GET", PATH.format(customer), headers={"Authorization": f"Bearer {key}"})
         answer = line.getresponse()
-        status, side = answer.status, _side(json.loads(answer.read()))
+        status, side = answer.status, side_of(json.loads(answer.read()))
     except (OSError, http.client.HTTPException, ValueError):
         line.close()  # the next one connects anew
     return Call(began, time.monotonic(), consumer, customer, status, side)
 
 
-def _side(body: dict[str, object]) -> str:
+def side_of(body: dict[str, object]) -> str:
+    """Who has given this answer, "-" for nobody."""
     match body:
         case {"meta": {"sources": [{"side": str(side)}, *_]}}:
             return side

@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrapper.migration.decide import LEGACY, decide
+from wrapper.migration.decide import LEGACY, decide, key_of
 from wrapper.operation import Catalogue, Migration, Operation, Side, WritePolicy, other
 from wrapper.problems import InFlight, NoSuchThing, NotPossible, NotReady
 from wrapper.request import Request
-from wrapper.shadow import key_of
 from wrapper.standings import Standings
 from wrapper.state.legs import Hindrance, Leg, LegState
 from wrapper.state.records import WriteId
@@ -104,7 +103,7 @@ def report(store: Store, family: str | None = None, limit: int = 1000) -> Report
     return Report(tuple(map(_item, store.open_legs(family, limit))), store.legs_by_state(family))
 
 
-def retry(store: Store, catalogue: Catalogue, reference: str, who: str = "") -> None:
+def retry(store: Store, catalogue: Catalogue, reference: str, who: str) -> None:
     """Have a refused or unknown leg carried over (again). Raises NoSuchThing, NotPossible where that could write twice, NotReady."""
     leg = _leg(store, reference)
     operation = catalogue.operations.get(leg.operation)
@@ -117,13 +116,13 @@ def retry(store: Store, catalogue: Catalogue, reference: str, who: str = "") -> 
         )
     if leg.happened is not True:
         raise NotPossible("the write itself has an unknown outcome: look, repair what is missing, and settle it")
-    if not store.pend_leg(leg.id, who and f"; {who} has it carried over again"):
+    if not store.pend_leg(leg.id, f"; {who} has it carried over again"):
         raise NotPossible(f"it is {leg.state}: only what was refused, or is unknown, can be tried again")
 
 
-def write_owed(store: Store, family: str, who: str = "") -> int:
+def write_owed(store: Store, family: str, who: str) -> int:
     """Have all that is owed carried over, in order, by the job worker; how many that are. Raises NotReady."""
-    return store.pend_legs(family, who and f"; {who} has it carried over")
+    return store.pend_legs(family, f"; {who} has it carried over")
 
 
 def settled(store: Store, reference: str, who: str, why: str) -> None:

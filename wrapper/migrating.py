@@ -128,7 +128,7 @@ def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_los
     return _moved(office, replace(planned, gives_back=False), Said(said.who, accept_loss, accepted))
 
 
-def retry(office: Office, reference: str, who: str = "") -> dict[str, Any]:
+def retry(office: Office, reference: str, who: str) -> dict[str, Any]:
     """Have a write that one side refused, or may lack, carried over again."""
     dual.retry(office.store, office.catalogue, reference, who)
     return {"reference": reference, "done": "it is carried over (again) by the job worker"}
@@ -141,7 +141,7 @@ def settle(office: Office, reference: str, said: Said) -> dict[str, Any]:
     return {"reference": reference, "done": f"settled by {said.who}"}
 
 
-def write_owed(office: Office, name: str, who: str = "") -> dict[str, Any]:
+def write_owed(office: Office, name: str, who: str) -> dict[str, Any]:
     """Have all that legacy lacks of a group carried over to it."""
     return {"group": name, "writes": dual.write_owed(office.store, group(office, name), who)}
 

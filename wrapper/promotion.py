@@ -7,7 +7,7 @@ to legacy while it lacks a write that modern has. All writes of a group move tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from wrapper import kill_file
@@ -230,10 +230,13 @@ def _gates(
 
 def _by_turns(store: Store, operation: Operation, facts: Facts | None, span: float) -> Iterator[Gate]:
     """Where two builds answer, what the one has shown says nothing of the other, which answers callers too."""
-    for each in store.epochs(operation.name, 5) if facts is not None else ():
-        there, here = each.epoch, facts.epoch if facts is not None else each.epoch
-        same = (there.catalogue, there.rules) == (here.catalogue, here.rules) and there != here
-        if facts is not None and same and each.last > max(facts.began, facts.last - span):
+    if facts is None:
+        return
+    here = facts.epoch
+    for each in store.epochs(operation.name, 5):
+        there = each.epoch
+        other_build = there != here and replace(there, build=here.build) == here
+        if other_build and each.last > max(facts.began, facts.last - span):
             told = f"{there.build or 'an unnamed one'} has answered too, until {instant(each.last)}"
             yield Gate("one build", False, told, f"only {here.build or 'the unnamed one'}", f"{spell(span)} after its last answer")
 
@@ -253,14 +256,9 @@ def _document(store: Store, plan: Plan) -> dict[str, object]:
         "legs": store.legs_by_state(plan.operation.group),
         "history": [
             {
-                "number": m.number,
-                "at": instant(m.at),
-                "to": str(m.standing),
-                "who": m.who,
-                "second": m.second,
-                "ticket": m.ticket,
-                "why": m.why,
+                "number": m.number, "at": instant(m.at), "to": str(m.standing),
+                "who": m.who, "second": m.second, "ticket": m.ticket, "why": m.why,
             }
             for m in store.moves(name, 20)
         ],
-    }
+    }  # fmt: skip

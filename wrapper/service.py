@@ -27,6 +27,7 @@ from wrapper.join import Join, origin
 from wrapper.late import Late
 from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
+from wrapper.migration.asked import failure
 from wrapper.migration.decide import Choice
 from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params
@@ -153,8 +154,13 @@ class Service:
     def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms, choice: Choice | None = None) -> tuple[Choice, Rows]:
         """What the side says to which this request goes."""
         choice = choice or self.traffic.choose(operation, params, terms)
-        with self.traffic.watch(operation, choice, params, terms) as watch:
-            watch.rows = rows = self.fetch(operation, choice.side, params, terms)
+        began = time.monotonic()
+        try:
+            rows = self.fetch(operation, choice.side, params, terms)
+        except Exception as error:
+            self.traffic.answered(operation, choice, params, terms, failure(error), time.monotonic() - began)
+            raise
+        self.traffic.answered(operation, choice, params, terms, rows, time.monotonic() - began)
         return choice, rows
 
     def _aside(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float) -> tuple[Rows, float]:

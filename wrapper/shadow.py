@@ -24,9 +24,10 @@ from adapters.events import SILENT
 from wrapper import log
 from wrapper.judge import Ask, Judge, Lacking
 from wrapper.ledger import Ledger
-from wrapper.migration.asked import Asked, Said
+from wrapper.migration.asked import Asked, Said, comparable
 from wrapper.migration.compare import Failure
 from wrapper.migration.counted import Answered, Pair, counted, kind_of
+from wrapper.migration.decide import key_of
 from wrapper.migration.facts import Epoch, Sample
 from wrapper.migration.shown import shown
 from wrapper.operation import Migration, Operation, other
@@ -264,16 +265,6 @@ class Shadow:
         except NotReady:
             return ""
         return build
-
-
-def comparable(operation: Operation) -> bool:
-    """Whether it may be asked twice: it is a read, and neither side says that it costs or leaves a trace."""
-    return operation.effect == "read" and all(s is not None and s.repeat == "allowed" for s in (operation.legacy, operation.modern))
-
-
-def key_of(operation: Operation, params: Mapping[str, Any]) -> str:
-    """The sticky key of a request, "" where the endpoint has none."""
-    return "" if operation.migration is None else str(params.get(operation.migration.key, ""))
 
 
 def _size(said: Said) -> int:

@@ -9,21 +9,18 @@ writes go to one side first.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Protocol
 
 from wrapper.ledger import Ledger
-from wrapper.migration.asked import Asked, failure
+from wrapper.migration.asked import Asked, Said, comparable
 from wrapper.migration.compare import Failure
-from wrapper.migration.decide import Choice, Standing, decide
+from wrapper.migration.decide import Choice, Standing, decide, key_of
 from wrapper.operation import Catalogue, Operation, Side, other
 from wrapper.problems import Forbidden, NoSuchThing, NotReady
 from wrapper.request import Request, Terms
 from wrapper.rows import Rows
-from wrapper.shadow import comparable, key_of
 from wrapper.standings import Standings
 
 TESTER = "migration:test"
@@ -63,9 +60,16 @@ class Traffic:
         """The sides that lack a write of what these parameters are about. Raises NotReady."""
         return self._legs.lacking(operation.group, key_of(operation, params)) if operation.group in self._written else frozenset()
 
-    def watch(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms) -> Watch:
-        """Around the asking."""
-        return Watch(self._ledger, operation, choice, params, terms, self._tracked(operation, choice))
+    def answered(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, said: Said, seconds: float) -> None:
+        """What came of asking: counted, and handed on for comparison."""
+        tracked, kept = self._tracked(operation, choice), isinstance(said, Rows) and said.age is not None
+        status = said.status if isinstance(said, Failure) else 200
+        failed = status >= 500 or (isinstance(said, Rows) and said.stale)  # stale rows are served because the back end is down
+        if terms.wanted is None and terms.consumer:  # no tester, and nobody of ours
+            counts = tracked and (failed or not kept)  # what was kept says nothing of how the side does now
+            self._ledger.served(operation, terms.consumer, choice.side, 0.0 if kept else seconds, failed, counts)
+        if tracked and not kept and comparable(operation) and not (choice.side == "legacy" and status in (503, 504)):
+            terms.asked.append(Asked(operation, choice.side, params, said, seconds))
 
     def _tracked(self, operation: Operation, choice: Choice) -> bool:
         """Whether what comes of it counts, for or against a promotion."""
@@ -96,36 +100,6 @@ class Traffic:
                 headers={"Retry-After": "5"},
             )
         return replace(choice, side=following, evidence=False)
-
-
-class Watch:
-    """One asking of one side; `rows` are told before the block ends."""
-
-    def __init__(
-        self, ledger: Ledger, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, tracked: bool
-    ) -> None:
-        self._ledger, self._operation, self._choice, self._params, self._terms = ledger, operation, choice, params, terms
-        self._tracked = tracked
-        self.rows: Rows | None = None
-
-    def __enter__(self) -> Watch:
-        self._began = time.monotonic()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        said = self.rows or (failure(error) if isinstance(error, Exception) else None)
-        if said is None:
-            return
-        rows, operation, side = self.rows, self._operation, self._choice.side
-        seconds = time.monotonic() - self._began
-        kept = rows is not None and rows.age is not None
-        status = said.status if isinstance(said, Failure) else 200
-        failed = status >= 500 or (rows is not None and rows.stale)  # stale rows are served because the back end is down
-        if self._terms.wanted is None and self._terms.consumer:  # no tester, and nobody of ours
-            tracked = self._tracked and (failed or not kept)  # what was kept says nothing of how the side does now
-            self._ledger.served(operation, self._terms.consumer, side, 0.0 if kept else seconds, failed, tracked)
-        if self._tracked and not kept and comparable(operation) and not (side == "legacy" and status in (503, 504)):
-            self._terms.asked.append(Asked(operation, side, self._params, said, seconds))
 
 
 def written(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:

@@ -277,7 +277,7 @@ def back(folder: Path, seed: int, slow: bool, say: Callable[[str], None]) -> lis
         movers.finish()
         early = store.move(ENDPOINTS, Standing("shadow"), "chaos", "", unless_owed=GROUP)
         wrong = judged(movers, lambda line: None) + (["rolled back while legacy lacked writes"] if early else [])
-        owed = dual.write_owed(store, GROUP)
+        owed = dual.write_owed(store, GROUP, "anna")
         movers.finish()
         wrong += judged(movers, lambda line: None) + [f"left open: {item}" for item in dual.report(store).items]
         if not store.move(ENDPOINTS, Standing("shadow"), "chaos", "", unless_owed=GROUP):

@@ -203,7 +203,7 @@ def test_what_the_side_refuses_is_named_and_holds_back_later_writes_of_that_reco
     world.move("ELSEWHERE", id="8")
     world.carry("modern")
     assert world.modern.written == ["ELSEWHERE"]
-    dual.retry(world.store, world.catalogue, item.reference)
+    dual.retry(world.store, world.catalogue, item.reference, "anna")
     world.carry("modern")
     assert world.modern.written == ["ELSEWHERE", "ONE", "TWO"]
     assert dual.report(world.store).counts == {"done": 3}
@@ -239,7 +239,7 @@ def test_a_side_that_takes_keys_is_sent_an_unknown_write_again_under_its_key(wor
     world.carry("modern")
     assert world.items() == [("unknown", "legacy", "modern")]
     world.modern.fate = ""
-    dual.retry(world.store, world.catalogue, world.reference())
+    dual.retry(world.store, world.catalogue, world.reference(), "anna")
     world.carry("modern")
     assert (world.modern.written, world.items()) == (["ONE"], [])
 
@@ -330,7 +330,7 @@ def test_a_rollback_after_twenty_modern_only_writes_is_refused_until_legacy_has_
     assert (world.store.owed("thing"), world.legacy.written) == (20, [])
     world.carry("legacy")
     assert (world.legacy.written, world.stand("shadow", unless_owed="thing")) == ([], False)
-    assert dual.write_owed(world.store, "thing") == 20
+    assert dual.write_owed(world.store, "thing", "anna") == 20
     world.carry("legacy")
     assert (sorted(world.legacy.written), world.legacy.lines) == (sorted(world.modern.written), world.modern.lines)
     assert world.stand("shadow", unless_owed="thing")
@@ -346,7 +346,7 @@ def test_under_a_kill_switch_a_record_that_legacy_lacks_is_not_written_to_and_ot
             ask()
     world.move("ELSEWHERE", id="8")  # which modern, to which it belongs, lacks from now on
     assert set(world.items()) == {("owed", "modern", "legacy"), ("owed", "legacy", "modern")}
-    dual.write_owed(world.store, "thing")
+    dual.write_owed(world.store, "thing", "anna")
     world.carry("modern")
     assert world.modern.written == ["ONE"]  # not before the switch is taken back
     (tmp_path / kill_file.NAME).unlink()
@@ -362,7 +362,7 @@ def test_what_could_write_twice_is_not_tried_again_and_a_person_settles_it(tmp_p
     world.change("UPDATE legs SET state = 'unknown', side = 'legacy'")
     unasked = replace(world.write, legacy=replace(SIDES["legacy"], ask=None))
     with pytest.raises(NotPossible, match="look there"):
-        dual.retry(world.store, replace(world.catalogue, operations={"things.move": unasked}), world.reference())
+        dual.retry(world.store, replace(world.catalogue, operations={"things.move": unasked}), world.reference(), "anna")
     reference = world.reference()
     dual.settled(world.store, reference, "bob", "CHG-1")
     assert (world.items(), dual.report(world.store).counts) == ([], {"settled": 1})
@@ -375,7 +375,7 @@ def test_after_a_restore_a_side_that_can_be_asked_is_looked_at_before_it_is_writ
     world.move("ONE")
     world.legacy.lines["7"] = "ONE"  # it was carried over after the backup
     world.change("UPDATE legs SET state = 'unknown', detail = 'the store was restored'")
-    dual.retry(world.store, world.catalogue, world.reference())
+    dual.retry(world.store, world.catalogue, world.reference(), "anna")
     world.carry("legacy")
     assert (world.legacy.written, world.items()) == ([], [])
 

@@ -263,8 +263,8 @@ def test_what_one_side_lacks_is_listed_and_settled_by_a_person_with_a_reason(off
     with pytest.raises(NotPossible, match="under way"):
         migrating.settle(office, reference, Said(ALICE, why="done by hand"))
     office.store.settle(WRITE, {})
-    assert migrating.write_owed(office, "things")["writes"] == 1
+    assert migrating.write_owed(office, "things", ALICE)["writes"] == 1
     migrating.settle(office, reference, Said(ALICE, why="done by hand"))
     assert overlook.reconcile(office)["items"] == []
     with pytest.raises(NoSuchThing):
-        migrating.retry(office, "nothing")
+        migrating.retry(office, "nothing", ALICE)

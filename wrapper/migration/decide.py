@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
+from typing import Any
 
-from wrapper.operation import PARTS, Side, Stage
+from wrapper.operation import PARTS, Operation, Side, Stage
 from wrapper.units import percent
 
 
@@ -49,6 +50,11 @@ class Choice:
 
     side: Side
     evidence: bool = True
+
+
+def key_of(operation: Operation, params: Mapping[str, Any]) -> str:
+    """The sticky key of a request, "" where the endpoint has none."""
+    return "" if operation.migration is None else str(params.get(operation.migration.key, ""))
 
 
 def decide(standing: Standing, group: str, key: str, consumer: str, wanted: Side | None = None) -> Choice:

@@ -96,7 +96,7 @@ class Facts:
     many of `seen.keys` came in the last 24 hours. `counts` by name:
 
     equal different skipped   comparisons, by their outcome             skew       different, and equal when both were read again
-    dropped unasked           comparisons due that were not made        cached ... (see wrapper/shadow.py)
+    dropped unasked           comparisons due that were not made        unasked:... skipped:...   the reasons
     asked_modern failed_modern  answers of modern, and errors among them (5xx)
     status=404 pages=2 kind=loan   what compared answers held           took:legacy:N took:modern:N   latencies, see bucket()
     scored score_distance score_flips   scores compared, sum of their distances, decisions that differ

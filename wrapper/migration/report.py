@@ -50,7 +50,7 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "legacy with itself": _keys(facts.noise),
         "comparisons": _named(counts, "equal", "different", "skipped", "skew"),
         "not made": _named(counts, "dropped", "unasked"),
-        "reasons": {name: n for name, n in sorted(counts.items()) if name.startswith(("dropped:", "unasked:", "skipped:"))},
+        "reasons": {name: n for name, n in sorted(counts.items()) if name.startswith(("unasked:", "skipped:"))},
         "differences by class": {name[6:]: n for name, n in sorted(counts.items()) if name.startswith("class:")},
         "answers that held": {name: n for name, n in sorted(counts.items()) if "=" in name and name.partition("=")[0].isidentifier()},
         "milliseconds": {side: {"p50": _ms(counts, side, 0.5), "p95": _ms(counts, side, 0.95)} for side in ("legacy", "modern")},

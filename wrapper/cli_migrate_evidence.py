@@ -110,7 +110,7 @@ def public_key(state: str | None) -> None:
 def callers(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """Who still calls: calls of the last 7 and 30 days by side, the first call and the last."""
     from wrapper import overlook
-    from wrapper.migration import callers as told
+    from wrapper.migration import consumption as told
 
     found = overlook.consumers(office(catalogue, state), endpoint)
     show(told.data(found) if as_json else found, as_json, lambda all: iter(told.lines(all)))

@@ -125,7 +125,7 @@ def write_owed(store: Store, family: str, who: str) -> int:
     return store.pend_legs(family, f"; {who} has it carried over")
 
 
-def settled(store: Store, reference: str, who: str, why: str) -> None:
+def settle(store: Store, reference: str, who: str, why: str) -> None:
     """A person has looked, and repaired by hand what was missing. Raises NoSuchThing, NotPossible, NotReady."""
     leg = _leg(store, reference)
     if leg.happened is False:

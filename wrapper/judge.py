@@ -15,8 +15,7 @@ from typing import Any
 
 from adapters.errors import AdapterError, CircuitOpen, Closed, PoolExhausted
 from wrapper import log
-from wrapper.migration.asked import Said, failure
-from wrapper.migration.compare import Failure, Verdict, compare
+from wrapper.migration.compare import Failure, Said, Verdict, compare, failure
 from wrapper.migration.counted import Answered, Pair, kind_of
 from wrapper.migration.facts import Epoch
 from wrapper.migration.rules import Rules, rules

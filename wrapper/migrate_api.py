@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 from wrapper import json_body, killing, migrating, overlook
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
-from wrapper.migration import burndown_shown, callers
+from wrapper.migration import burndown_shown, consumption
 from wrapper.policy.keys import Caller, authorise, authorise_object
 from wrapper.problems import Forbidden, Invalid
 from wrapper.service import Service
@@ -58,8 +58,8 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
     look("/<endpoint>/history", "history", overlook.history)
     look("/<endpoint>/samples", "samples", overlook.samples, SAMPLES)
     look("/<endpoint>/rules", "rules", overlook.proposed_rules, SAMPLES)
-    look("/callers", "all_callers", lambda office: {"callers": callers.data(overlook.consumers(office))})
-    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": callers.data(overlook.consumers(office, name))})
+    look("/callers", "all_callers", lambda office: {"callers": consumption.data(overlook.consumers(office))})
+    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": consumption.data(overlook.consumers(office, name))})
 
     look("/reconcile", "reconcile", overlook.reconcile)
 

@@ -137,7 +137,7 @@ def retry(office: Office, reference: str, who: str) -> dict[str, Any]:
 def settle(office: Office, reference: str, said: Said) -> dict[str, Any]:
     """A person has looked at both sides, and repaired what was missing."""
     reasoned(said)
-    dual.settled(office.store, reference, said.who, said.why)
+    dual.settle(office.store, reference, said.who, said.why)
     return {"reference": reference, "done": f"settled by {said.who}"}
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from wrapper import dual, kill_file, promotion
 from wrapper.migrating import Office, endpoint, group, proposed, shown, shown_move, shown_proposal
-from wrapper.migration import burndown, callers
+from wrapper.migration import burndown, consumption
 from wrapper.migration.compare import HARMLESS
 from wrapper.migration.decide import Standing
 from wrapper.migration.moves import Move
@@ -92,11 +92,11 @@ def report(office: Office, name: str, number: int | None = None) -> str:
     return text
 
 
-def consumers(office: Office, name: str | None = None) -> list[callers.Consumer]:
+def consumers(office: Office, name: str | None = None) -> list[consumption.Consumer]:
     """Who still calls."""
     if name:
         endpoint(office, name)
-    return callers.consumers(office.store.consumers(name), office.clock())
+    return consumption.consumers(office.store.consumers(name), office.clock())
 
 
 def burned_down(office: Office) -> burndown.Burndown:

@@ -27,7 +27,7 @@ from wrapper.join import Join, origin
 from wrapper.late import Late
 from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
-from wrapper.migration.asked import failure
+from wrapper.migration.compare import failure
 from wrapper.migration.decide import Choice
 from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params

@@ -24,8 +24,8 @@ from adapters.events import SILENT
 from wrapper import log
 from wrapper.judge import Ask, Judge, Lacking
 from wrapper.ledger import Ledger
-from wrapper.migration.asked import Asked, Said, comparable
-from wrapper.migration.compare import Failure
+from wrapper.migration.asked import Asked, comparable
+from wrapper.migration.compare import Failure, Said
 from wrapper.migration.counted import Answered, Pair, counted, kind_of
 from wrapper.migration.decide import key_of
 from wrapper.migration.facts import Epoch, Sample

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from wrapper.ledger import Ledger
-from wrapper.migration.asked import Asked, Said, comparable
-from wrapper.migration.compare import Failure
+from wrapper.migration.asked import Asked, comparable
+from wrapper.migration.compare import Failure, Said
 from wrapper.migration.decide import Choice, Standing, decide, key_of
 from wrapper.operation import Catalogue, Operation, Side, other
 from wrapper.problems import Forbidden, NoSuchThing, NotReady

@@ -15,11 +15,12 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.unit.small import join, operation
+from wrapper import units
 from wrapper.migration import burndown_shown as shown
-from wrapper.migration import callers
+from wrapper.migration import consumption
 from wrapper.migration.burndown import FREE, Burndown, Known, burndown
+from wrapper.migration.consumption import Consumption
 from wrapper.migration.decide import Standing
-from wrapper.migration.facts import Consumption
 from wrapper.migration.forecast import forecast
 from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import Migration, Operation, Part, Stage
@@ -70,19 +71,19 @@ def test_consumers_are_told_by_side_for_7_and_30_days_with_first_and_last_call()
         row("a.get", "ui", "legacy", "2026-10-27", 10_000),
         row("a.get", "batch", "legacy", "2026-11-25", 7),
     ]
-    ui, batch = callers.consumers(rows, NOW)
+    ui, batch = consumption.consumers(rows, NOW)
     assert (ui.legacy_week, ui.modern_week, ui.legacy_month, ui.modern_month) == (1, 10, 1101, 10)
-    assert (callers.minute(ui.first), callers.minute(ui.last)) == ("2026-10-27 08:00", "2026-11-26 09:30")
-    assert callers.lines([ui, batch]) == [
+    assert (units.minute(ui.first), units.minute(ui.last)) == ("2026-10-27 08:00", "2026-11-26 09:30")
+    assert consumption.lines([ui, batch]) == [
         "endpoint  consumer  legacy 7d  modern 7d  legacy 30d  modern 30d  first call (UTC)   last call (UTC)",
         "a.get     ui                1         10       1,101          10  2026-10-27 08:00  2026-11-26 09:30",
         "a.get     batch             7          0           7           0  2026-11-25 08:00  2026-11-25 09:30",
     ]
-    assert callers.data([batch])[0]["last_7_days"] == {"legacy": 7, "modern": 0}
+    assert consumption.data([batch])[0]["last_7_days"] == {"legacy": 7, "modern": 0}
 
 
 def test_nobody_is_told_as_nobody() -> None:
-    assert callers.lines(callers.consumers([], NOW)) == ["nobody has called yet"]
+    assert consumption.lines(consumption.consumers([], NOW)) == ["nobody has called yet"]
 
 
 # --- endpoints by stage
@@ -112,7 +113,7 @@ def test_an_endpoint_whose_file_is_gone_counts_only_if_it_was_retired() -> None:
 def test_a_long_history_has_few_rows_the_first_day_and_now(first: str) -> None:
     made = told(endpoint("a"), moves=[move("a", 1, first, "shadow")])
     assert 3 <= len(made.counts) <= 21
-    assert callers.day(made.counts[0].at - 1) == first
+    assert units.day(made.counts[0].at - 1) == first
     assert made.counts[-1].at == NOW
     assert all(count.stages == {"shadow": 1} for count in made.counts)
 

@@ -297,7 +297,7 @@ def test_an_unknown_write_overtakes_no_later_one(tmp_path: Path) -> None:
     assert world.modern.written == ["TWO"]
     world.carry("legacy")
     assert world.items() == [("unknown", "", "legacy"), ("pending", "modern", "legacy")]
-    dual.settled(world.store, world.reference(), "bob", "it was not done, and is not wanted any more")
+    dual.settle(world.store, world.reference(), "bob", "it was not done, and is not wanted any more")
     world.carry("legacy")
     assert (world.legacy.written, world.items()) == (["TWO"], [])
 
@@ -364,10 +364,10 @@ def test_what_could_write_twice_is_not_tried_again_and_a_person_settles_it(tmp_p
     with pytest.raises(NotPossible, match="look there"):
         dual.retry(world.store, replace(world.catalogue, operations={"things.move": unasked}), world.reference(), "anna")
     reference = world.reference()
-    dual.settled(world.store, reference, "bob", "CHG-1")
+    dual.settle(world.store, reference, "bob", "CHG-1")
     assert (world.items(), dual.report(world.store).counts) == ([], {"settled": 1})
     with pytest.raises(NotPossible, match="nothing is open"):
-        dual.settled(world.store, reference, "bob", "")
+        dual.settle(world.store, reference, "bob", "")
 
 
 def test_after_a_restore_a_side_that_can_be_asked_is_looked_at_before_it_is_written_to(tmp_path: Path) -> None:

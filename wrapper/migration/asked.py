@@ -6,13 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.errors import AdapterError
-from wrapper.migration.compare import Failure
+from wrapper.migration.compare import Said
 from wrapper.operation import Operation, Side
-from wrapper.problems import RequestError
 from wrapper.rows import Rows
-
-Said = Rows | Failure
 
 
 @dataclass(slots=True)
@@ -30,8 +26,3 @@ class Asked:
 def comparable(operation: Operation) -> bool:
     """Whether it may be asked twice: it is a read, and neither side says that it costs or leaves a trace."""
     return operation.effect == "read" and all(s is not None and s.repeat == "allowed" for s in (operation.legacy, operation.modern))
-
-
-def failure(error: Exception) -> Failure:
-    """An error as it is compared: both sides' statuses and classes are the facade's own. One that nobody expected is a 500 to callers."""
-    return Failure(error.status if isinstance(error, AdapterError | RequestError) else 500, type(error).__name__)

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from wrapper.migration.callers import Consumer, consumers
-from wrapper.migration.facts import Consumption
+from wrapper.migration.consumption import Consumer, Consumption, consumers
 from wrapper.migration.forecast import Forecast, forecast
 from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import STAGES, Migration, Operation, Stage

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from wrapper.migration.burndown import Burndown, Count, Day, Outlook
-from wrapper.migration.callers import columns
+from wrapper.migration.consumption import columns
 from wrapper.migration.forecast import SURE
 from wrapper.operation import STAGES
 from wrapper.units import DAY, day, iso, minute

@@ -19,6 +19,7 @@ from wrapper.migration.pairs import Pairs, form, keys, pair
 from wrapper.migration.rules import Rules, Tolerance
 from wrapper.migration.values import CLOCK, distance, kind, plainly_same, same, unit, way
 from wrapper.operation import Field
+from wrapper.problems import RequestError
 from wrapper.rows import Rows
 
 Class = Literal["missing", "extra", "type", "value", "order", "count", "error"]
@@ -41,11 +42,12 @@ class Failure:
     name: str
 
 
-def failure(error: AdapterError) -> Failure:
-    return Failure(error.status, type(error).__name__)
+Said = Rows | Failure
 
 
-Side = Rows | Failure
+def failure(error: Exception) -> Failure:
+    """An error as it is compared: both sides' statuses and classes are the facade's own. One that nobody expected is a 500 to callers."""
+    return Failure(error.status if isinstance(error, AdapterError | RequestError) else 500, type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`differences` are samples: up to SAMPLES of each kind at each path; `more` is how many others there are. `reason` says why an
-    answer is skipped: it is then no evidence for anything."""
+    """`differences` are samples: up to SAMPLES of each kind at each path. `reason` says why an answer is skipped: it is then no
+    evidence for anything."""
 
     outcome: Outcome
     differences: tuple[Difference, ...] = ()
-    more: int = 0
     reason: str = ""
 
 
@@ -93,26 +94,16 @@ class _At:
         return Difference(self.path, self.where, kind, detail, control, candidate, rule)
 
 
-def compare(control: Side, candidate: Side, fields: Sequence[Field], rules: Rules, shape: Literal["items", "object"] = "items") -> Verdict:
+def compare(control: Said, candidate: Said, fields: Sequence[Field], rules: Rules, shape: Literal["items", "object"] = "items") -> Verdict:
     """`fields` and `shape` are the contract's. Raises nothing, whatever the rows hold."""
     if reason := _incomparable(control, candidate):
         return Verdict("skipped", reason=reason)
     found = _answers(control, candidate, _At(shape, shape, Field(shape, "list", of=tuple(fields)), root=True), rules)
-    kept, more = _bounded(found)
-    return Verdict("different" if kept else "equal", kept, more)
+    kept = _bounded(found)
+    return Verdict("different" if kept else "equal", kept)
 
 
-def propose(differences: Iterable[Difference]) -> Rules:
-    """The rules that accept what is noise by its looks: the clock, generated ids, an order that nothing states. Accepting them is for a
-    person: a business time or reference may look like that too."""
-    made = Rules()
-    for met in differences:
-        if met.rule is not None and met.detail in HARMLESS:
-            made |= met.rule
-    return made
-
-
-def _incomparable(control: Side, candidate: Side) -> str:
+def _incomparable(control: Said, candidate: Said) -> str:
     """Why nothing can be said about these two, or ""."""
     for name, side in (("control", control), ("candidate", candidate)):
         if isinstance(side, Rows) and side.stale:
@@ -130,19 +121,17 @@ def _incomparable(control: Side, candidate: Side) -> str:
     return ""
 
 
-def _bounded(found: Iterable[Difference]) -> tuple[tuple[Difference, ...], int]:
-    kept, met, more = list[Difference](), Counter[tuple[str, str, str]](), 0
+def _bounded(found: Iterable[Difference]) -> tuple[Difference, ...]:
+    kept, met = list[Difference](), Counter[tuple[str, str, str]]()
     for difference in found:
         sort = (difference.path, difference.kind, difference.detail)
         met[sort] += 1
         if met[sort] <= SAMPLES and len(kept) < MOST:
             kept.append(difference)
-        else:
-            more += 1
-    return tuple(kept), more
+    return tuple(kept)
 
 
-def _answers(control: Side, candidate: Side, at: _At, rules: Rules) -> Iterator[Difference]:
+def _answers(control: Said, candidate: Said, at: _At, rules: Rules) -> Iterator[Difference]:
     if isinstance(control, Failure) and isinstance(candidate, Failure):
         if control != candidate:
             yield at.differs("error", "status" if control.status != candidate.status else "class", control, candidate)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wrapper.migration.asked import Said
-from wrapper.migration.compare import Difference, Failure, Verdict
+from wrapper.migration.compare import Difference, Failure, Said, Verdict
 from wrapper.migration.facts import bucket
 from wrapper.operation import Migration
 from wrapper.rows import Rows

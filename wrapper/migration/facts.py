@@ -77,20 +77,6 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Consumption:
-    """A consumer's calls of an endpoint on a day (UTC), answered by `side`: how many, back-end seconds, the first and the last."""
-
-    endpoint: str
-    consumer: str
-    side: str
-    day: str
-    calls: int
-    seconds: float
-    first: float
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """An epoch as the store has it. `seen` and `noise` are distinct keys of legacy with modern, and of legacy with itself; `day`: how
     many of `seen.keys` came in the last 24 hours. `counts` by name:

@@ -61,9 +61,9 @@ def _value(value: Any, contract: Field | None) -> Any:
         return MASKS[contract.mask](text)
     if contract is not None and not contract.pii:
         return value if isinstance(value, bool) else text
-    return "true or false" if isinstance(value, bool) else form(text)
+    return "true or false" if isinstance(value, bool) else outline(text)
 
 
-def form(text: str) -> str:
+def outline(text: str) -> str:
     """Its shape: letters as A, digits as 9, the rest as it is."""
     return re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", text))

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from wrapper.migration.consumption import Consumption
 from wrapper.migration.evidence import Seen
-from wrapper.migration.facts import SLICE, Batch, Consumption, Epoch, Facts, Feed, Sample
+from wrapper.migration.facts import SLICE, Batch, Epoch, Facts, Feed, Sample
 from wrapper.state.database import BOUND, Row, Transaction
 from wrapper.state.table import Table
 

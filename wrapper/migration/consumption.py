@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from wrapper.migration.facts import Consumption
 from wrapper.units import day, iso, minute
 
 WEEK, MONTH = 7, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """A consumer's calls of an endpoint on a day (UTC), answered by `side`: how many, back-end seconds, the first and the last."""
+
+    endpoint: str
+    consumer: str
+    side: str
+    day: str
+    calls: int
+    seconds: float
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)

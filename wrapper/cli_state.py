@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wrapper.settings import from_environment
+from wrapper.units import iso
 
 if TYPE_CHECKING:
     from wrapper.state.store import Store
@@ -137,7 +137,7 @@ def list_writes(limit: int, state: str | None) -> None:
     lines = []
     for write in opened(state).unknown_writes(limit):
         hope = "being settled" if write.open else "unknown for good"
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(write.created))
+        when = iso(write.created)
         lines.append(f"{when} {write.id.operation} {write.id.caller} {write.id.key} {hope}")
     listed(lines, "no unknown writes")
 

@@ -11,17 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 from wrapper import log
 from wrapper.migration.facts import SLICE, Batch, Calls, Epoch, Feed, Sample
 from wrapper.operation import Operation, Side
 from wrapper.problems import NotReady, Unsure
+from wrapper.units import DAY, day
 
 FLUSH = 0.5
 CALLS = 5.0  # seconds that mere calls wait: nothing is decided by them
-DAY = 86400
 MOST, SAMPLES = 50_000, 500  # keys that wait for the store (and as many more that differ), and samples
 PORTION = 2000  # keys in one transaction
 RECENT = 3600  # seconds of the recent past that wait for the store: nobody decides by what is older
@@ -48,7 +47,7 @@ class Ledger:
         for a rollback."""
         now = self._clock()
         if now >= self._tomorrow:
-            self._day, self._tomorrow = datetime.fromtimestamp(now, UTC).date().isoformat(), (now // DAY + 1) * DAY
+            self._day, self._tomorrow = day(now), (now // DAY + 1) * DAY
         slice = int(now) // SLICE
         with self._lock:
             at = operation.name, consumer, side, self._day

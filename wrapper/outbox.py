@@ -19,7 +19,7 @@ from typing import Any
 
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from wrapper import log
-from wrapper.operation import Operation, Side
+from wrapper.operation import Operation, Side, Source
 from wrapper.problems import Invalid, NoSuchThing, NotReady, RequestError
 from wrapper.request import Answer, Given, Terms
 from wrapper.service import Service
@@ -59,7 +59,7 @@ class Outbox:
             with self._service.writes.reserved(own) as write:
                 if not self._store.try_leg(leg.id, min(FIRST * 2**leg.attempts, LONGEST)):
                     raise NotReady("it is not pending any more")
-                self._act(operation, leg, kept, write)
+                self._act(operation, source, leg, kept, write)
         except (AdapterError, RequestError) as error:
             outcome, state = judged(leg, error)
             self._store.explain_leg(leg.id, outcome, state)
@@ -67,8 +67,7 @@ class Outbox:
         tell("leg", id=leg.id, operation=leg.operation, side=leg.side, outcome=outcome, request_id=kept.get("trace", ""))
         return outcome == "done" or state is not None
 
-    def _act(self, operation: Operation | None, leg: Leg, kept: Mapping[str, Any], write: Write) -> None:
-        source = None if operation is None else operation.source(leg.side)
+    def _act(self, operation: Operation | None, source: Source | None, leg: Leg, kept: Mapping[str, Any], write: Write) -> None:
         if operation is None or source is None:
             raise NoSuchThing("the catalogue does not have this side of the endpoint now")
         if leg.side == "modern" and self._service.standings.killed(operation.name):

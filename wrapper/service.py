@@ -99,8 +99,7 @@ class Service:
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
         fresh = request.fresh and BYPASS in request.caller.scopes
-        until = time.monotonic() + operation.deadline
-        terms = Terms(until, request.trace, fresh, consumer=request.caller.name, wanted=wanted(request))
+        terms = Terms(time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.name, wanted=wanted(request))
         try:
             answer = (
                 self._write(operation, request, params, terms) if operation.effect == "write" else self._answer(operation, params, terms)
@@ -112,8 +111,7 @@ class Service:
 
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
-        answer = self.writes.job(id, caller)
-        if answer is None:
+        if (answer := self.writes.job(id, caller)) is None:
             return None
         return _shown(answer, self.catalogue.operations.get(answer.body["meta"]["job"]["operation"]), caller)
 
@@ -154,13 +152,13 @@ class Service:
     def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms, choice: Choice | None = None) -> tuple[Choice, Rows]:
         """What the side says to which this request goes."""
         choice = choice or self.traffic.choose(operation, params, terms)
-        began = time.monotonic()
+        answered = partial(self.traffic.answered, operation, choice, params, terms, time.monotonic())
         try:
             rows = self.fetch(operation, choice.side, params, terms)
         except Exception as error:
-            self.traffic.answered(operation, choice, params, terms, failure(error), time.monotonic() - began)
+            answered(failure(error))
             raise
-        self.traffic.answered(operation, choice, params, terms, rows, time.monotonic() - began)
+        answered(rows)
         return choice, rows
 
     def _aside(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float) -> tuple[Rows, float]:
@@ -190,8 +188,7 @@ class Service:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
 
         def ask(deadline: float) -> Rows:
-            reply = self._replied(operation, side, params, replace(terms, deadline=deadline))
-            return self._read(operation, side, params, reply)
+            return self._read(operation, side, params, self._replied(operation, side, params, replace(terms, deadline=deadline)))
 
         if operation.effect == "read":
             return self.cache.rows(operation, side, params, terms, ask)
@@ -242,8 +239,7 @@ class Service:
         rows = self._readers[operation.name, "legacy"].read(reply)
         gate(rows, operation.quality)
         one(operation, rows)
-        data = self._dumped(operation, "legacy", rows)
-        return {"data": data, "score": None, "meta": _meta(operation, "legacy", rows)}
+        return {"data": self._dumped(operation, "legacy", rows), "score": None, "meta": _meta(operation, "legacy", rows)}
 
     def place(self, operation: Operation, values: Mapping[str, Any]) -> Given:
         """Values by name, put where the operation wants them (command line, examples)."""

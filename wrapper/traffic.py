@@ -9,6 +9,7 @@ writes go to one side first.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -60,8 +61,9 @@ class Traffic:
         """The sides that lack a write of what these parameters are about. Raises NotReady."""
         return self._legs.lacking(operation.group, key_of(operation, params)) if operation.group in self._written else frozenset()
 
-    def answered(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, said: Said, seconds: float) -> None:
-        """What came of asking: counted, and handed on for comparison."""
+    def answered(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, began: float, said: Said) -> None:
+        """What came of asking, which began then (monotonic seconds): counted, and handed on for comparison."""
+        seconds = time.monotonic() - began
         tracked, kept = self._tracked(operation, choice), isinstance(said, Rows) and said.age is not None
         status = said.status if isinstance(said, Failure) else 200
         failed = status >= 500 or (isinstance(said, Rows) and said.stale)  # stale rows are served because the back end is down

@@ -35,6 +35,7 @@ from wrapper.settle import GRACE, Settling, again, over
 from wrapper.state.clock import me
 from wrapper.state.records import Job, Reservation, WriteId
 from wrapper.state.store import Store
+from wrapper.units import iso
 
 FINAL = ("replied", "failed", "poisoned")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -181,7 +182,7 @@ class Writes:
     def job_answer(self, job: Job, headers: Mapping[str, str], pending: int = 202) -> Answer:
         """The job's answer once there is one, else its state. `overdue` says that the reply should have come."""
         about: dict[str, Any] = {
-            "id": job.id, "state": job.state, "operation": job.operation, "created": _iso(job.created), "updated": _iso(job.updated),
+            "id": job.id, "state": job.state, "operation": job.operation, "created": iso(job.created), "updated": iso(job.updated),
         }  # fmt: skip
         if job.state not in FINAL and time.time() > job.expect_by:
             about["overdue"] = True
@@ -206,7 +207,3 @@ def _seconds(terms: Terms) -> float:
 def job_id() -> str:
     """12 characters A-Z and digits: the date and 30 random bits. It is the batch id in files and records: the store takes none twice."""
     return time.strftime("%y%m%d", time.gmtime()) + base64.b32encode(secrets.token_bytes(5)).decode()[:6]
-
-
-def _iso(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -16,6 +16,7 @@ from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import SLICE, Batch, Epoch, Facts, Feed, Sample
 from wrapper.state.database import BOUND, Row, Transaction
 from wrapper.state.table import Table
+from wrapper.units import HOUR
 
 SAMPLES = 20  # of one kind in one epoch
 KINDS = 50  # of samples in one epoch
@@ -23,7 +24,6 @@ KEEPS = 2 * 86400 // SLICE  # slices of the recent past that are kept
 PRUNES = 600 // SLICE  # every so many slices what is older goes
 EPOCHS = 20  # of an endpoint, that are kept
 PORTION = 5000  # keys that one transaction takes away
-HOUR = 3600
 AGREE = 0.5  # seconds by which clocks may differ and are said to agree
 ROWS = 100  # in one statement
 _SEEN = "modern_keys, modern_differed, self_keys, self_differed"

@@ -1,4 +1,4 @@
-"""`figway migrate`: the commands that look at endpoints' stages and move them. What they do is in migrating.py and overlook.py."""
+"""`figway migrate`: the commands that look at endpoints' stages and move them. What they do is in migrating.py and overview.py."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def show(data: Any, as_json: bool, lines: Callable[[Any], Iterator[str]], none: 
 @STATE
 def status(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """Where endpoints stand, what the next step still asks for, and how long that will take."""
-    from wrapper import overlook
+    from wrapper import overview
 
-    show(overlook.status(office(catalogue, state), endpoint), as_json, _status, "no endpoint migrates: none has a `migration` block")
+    show(overview.status(office(catalogue, state), endpoint), as_json, _status, "no endpoint migrates: none has a `migration` block")
 
 
 @migrate.command()
@@ -76,9 +76,9 @@ def status(endpoint: str | None, as_json: bool, catalogue: str | None, state: st
 @STATE
 def history(endpoint: str | None, limit: int, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """Every move, the newest first: when, endpoint, number, stage, who, ticket, why."""
-    from wrapper import overlook
+    from wrapper import overview
 
-    show(overlook.history(office(catalogue, state), endpoint, limit), as_json, _history, "nothing was ever moved")
+    show(overview.history(office(catalogue, state), endpoint, limit), as_json, _history, "nothing was ever moved")
 
 
 @migrate.command()
@@ -159,7 +159,7 @@ def reconcile(
     catalogue: str | None, state: str | None,
 ) -> None:  # fmt: skip
     """Writes that one side has and the other has not: which, why, and what is to be done about them."""
-    from wrapper import migrating, overlook
+    from wrapper import migrating, overview
 
     if sum((bool(retry), bool(settle), write_owed)) > 1 or (write_owed and not group):
         raise click.UsageError("say one of --retry ID, --settle ID, and GROUP --write-owed")
@@ -172,7 +172,7 @@ def reconcile(
     elif write_owed:
         click.echo(f"{migrating.write_owed(here, str(group), me(by))['writes']} writes are carried over by the job worker")
     else:
-        show(overlook.reconcile(here, group), as_json, _reconcile, "both sides have the same writes")
+        show(overview.reconcile(here, group), as_json, _reconcile, "both sides have the same writes")
 
 
 def _shares(said: Sequence[str]) -> dict[str, str] | None:

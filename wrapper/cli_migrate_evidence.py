@@ -33,9 +33,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @STATE
 def samples(endpoint: str, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """What differed, by kind: masked values of both sides, and the rule that would accept it."""
-    from wrapper import overlook
+    from wrapper import overview
 
-    show(overlook.samples(office(catalogue, state), endpoint), as_json, _samples, "no difference was met since the evidence began")
+    show(overview.samples(office(catalogue, state), endpoint), as_json, _samples, "no difference was met since the evidence began")
 
 
 @click.command()
@@ -45,9 +45,9 @@ def samples(endpoint: str, as_json: bool, catalogue: str | None, state: str | No
 @STATE
 def rules(endpoint: str, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """The `compare` rules that would accept what looks like noise, as a person may put them into the endpoint's file."""
-    from wrapper import overlook
+    from wrapper import overview
 
-    show(overlook.proposed_rules(office(catalogue, state), endpoint), as_json, _rules)
+    show(overview.proposed_rules(office(catalogue, state), endpoint), as_json, _rules)
 
 
 @click.command()
@@ -59,10 +59,10 @@ def rules(endpoint: str, as_json: bool, catalogue: str | None, state: str | None
 @STATE
 def report(endpoint: str, number: int | None, html: Path | None, as_file: Path | None, catalogue: str | None, state: str | None) -> None:
     """The signed evidence report of a promotion."""
-    from wrapper import overlook
+    from wrapper import overview
     from wrapper.migration.report import as_html
 
-    text = overlook.report(office(catalogue, state), endpoint, number)
+    text = overview.report(office(catalogue, state), endpoint, number)
     for file, content in ((html, as_html(text) if html else ""), (as_file, text)):
         if file is not None:
             file.write_text(content, encoding="utf-8")
@@ -109,10 +109,10 @@ def public_key(state: str | None) -> None:
 @STATE
 def callers(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """Who still calls: calls of the last 7 and 30 days by side, the first call and the last."""
-    from wrapper import overlook
+    from wrapper import overview
     from wrapper.migration import consumption as told
 
-    found = overlook.consumers(office(catalogue, state), endpoint)
+    found = overview.consumers(office(catalogue, state), endpoint)
     show(told.data(found) if as_json else found, as_json, lambda all: iter(told.lines(all)))
 
 
@@ -123,10 +123,10 @@ def callers(endpoint: str | None, as_json: bool, catalogue: str | None, state: s
 @STATE
 def burndown(html: Path | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
     """How far the migration is: endpoints by stage, calls left on legacy, what stands in the way, and when it may be over."""
-    from wrapper import overlook
+    from wrapper import overview
     from wrapper.migration import burndown_shown
 
-    told = overlook.burned_down(office(catalogue, state))
+    told = overview.burned_down(office(catalogue, state))
     if html is not None:
         html.write_text(burndown_shown.page(told), encoding="utf-8")
         click.echo(str(html))

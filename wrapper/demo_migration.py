@@ -19,6 +19,7 @@ from wrapper import demo_traffic, tour
 from wrapper.children import child, pause, wait
 from wrapper.demo_traffic import Call
 from wrapper.migration.decide import Standing, decide
+from wrapper.migration.facts import NOTHING, Facts
 from wrapper.policy.keys import Caller
 from wrapper.settings import Settings, as_environment
 from wrapper.state.store import Store
@@ -70,7 +71,7 @@ def _legacy(walk: Walk, store: Store) -> None:
 def _shadow(walk: Walk, store: Store) -> None:
     walk.title("Shadow: legacy answers, the new service is asked as well, and the two answers are compared off the request")
     walk.figway("migrate", "promote", NAME, "--to", "shadow", "--why", "compare first", *ANNA)
-    walk.until(lambda: _differed(store) >= 4, 20)
+    walk.until(lambda: _facts(store).seen.differed >= 4, 20)
     heard = walk.listen(3)
     walk.expect(_all(heard, "legacy"), "callers get legacy's answers, whatever the new service says")
     walk.say("There is a difference. Its kind and where it is, with masked values of both sides:")
@@ -83,10 +84,10 @@ def _shadow(walk: Walk, store: Store) -> None:
 def _mended(walk: Walk, store: Store) -> None:
     walk.title("Mended: the new service rounded balances; its build 2 does not. What build 1 has shown counts no more, good or bad")
     walk.switch("2")
-    walk.until(lambda: _build(store) == "2" and _keys(store) >= 20, 20)
+    walk.until(lambda: _facts(store).epoch.build == "2" and _facts(store).seen.keys >= 20, 20)
     told = walk.figway("migrate", "status", NAME)
     walk.expect("began anew" in told, "evidence began at zero with the new build")
-    walk.expect(_differed(store) == 0, f"of build 2's {_keys(store)} customers none differs")
+    walk.expect(_facts(store).seen.differed == 0, f"of build 2's {_facts(store).seen.keys} customers none differs")
 
 
 def _proven(walk: Walk, store: Store) -> None:
@@ -133,16 +134,16 @@ def _regression(walk: Walk, store: Store) -> None:
 def _modern(walk: Walk, store: Store) -> None:
     walk.title("Mended again: build 4. Evidence begins at zero, the sweep brings it, and this time it goes all the way to modern")
     walk.switch("4")
-    walk.until(lambda: _build(store) == "4", 20)
+    walk.until(lambda: _facts(store).epoch.build == "4", 20)
     _sweep(walk, store, "4")
     _by_two(walk, "--to", "canary", "--share", "50%", ticket="CHG-4")
     _by_two(walk, "--to", "modern", ticket="CHG-5")
     pause(SETTLED)
-    before = _compared(store)
+    before = _equal(store)
     heard = walk.listen(3)
     walk.expect(_all(heard, "modern"), "every answer comes from modern")
-    walk.until(lambda: _compared(store) > before, 5)
-    now = _compared(store) - before
+    walk.until(lambda: _equal(store) > before, 5)
+    now = _equal(store) - before
     walk.expect(now > 0, f"legacy is still asked for a sample of them: {now:.0f} were compared in this time")
 
 
@@ -205,9 +206,8 @@ def _sweep(walk: Walk, store: Store, build: str) -> None:
     walk.figway("migrate", "sweep", NAME, "--keys", str(file), "--url", walk.url, most=5)
     ready = walk.until(lambda: "nothing is missing" in walk.figway("migrate", "status", NAME, shown=False), 20)
     walk.figway("migrate", "status", NAME)
-    walk.expect(
-        ready, f"build {build} is proven: {_keys(store)} customers compared, {_differed(store)} differ, and nothing else is missing"
-    )
+    seen = _facts(store).seen
+    walk.expect(ready, f"build {build} is proven: {seen.keys} customers compared, {seen.differed} differ, and nothing else is missing")
 
 
 def _placed(walk: Walk, share: str) -> None:
@@ -232,17 +232,9 @@ def _stage(store: Store) -> str:
     return move.standing.stage if (move := store.standings()[1].get(NAME)) is not None else "legacy"
 
 
-def _build(store: Store) -> str:
-    return facts.epoch.build if (facts := store.facts(NAME)) is not None else ""
+def _facts(store: Store) -> Facts:
+    return store.facts(NAME) or NOTHING
 
 
-def _keys(store: Store) -> int:
-    return facts.seen.keys if (facts := store.facts(NAME)) is not None else 0
-
-
-def _compared(store: Store) -> float:
-    return facts.counts.get("equal", 0.0) if (facts := store.facts(NAME)) is not None else 0.0
-
-
-def _differed(store: Store) -> int:
-    return facts.seen.differed if (facts := store.facts(NAME)) is not None else 0
+def _equal(store: Store) -> float:
+    return _facts(store).counts.get("equal", 0.0)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from wrapper.migration.decide import LEGACY, decide, key_of
-from wrapper.operation import Catalogue, Migration, Operation, Side, WritePolicy, other
+from wrapper.operation import Catalogue, Operation, Side, WritePolicy, other
 from wrapper.problems import InFlight, NoSuchThing, NotPossible, NotReady
 from wrapper.request import Request
 from wrapper.standings import Standings
@@ -67,7 +67,8 @@ class Dual:
         same record is under way, and NotReady when the side must get an earlier one first, or the store is away: then there is no act."""
         if operation.migration is None or operation.group not in self._written:
             return ""
-        key, lacks = key_of(operation, params), self._lacks(operation, operation.migration, side, request, params)
+        key = key_of(operation, params)
+        lacks = self._lacks(operation, operation.migration.writes, side, key, request.caller.name)
         if lacks is None:
             hindrance: Hindrance = "behind" if side in self._store.lacking(operation.group, key) else ""
         else:
@@ -79,14 +80,12 @@ class Dual:
             raise NotReady(f"{side} must get earlier writes of this record first", headers={"Retry-After": "5"})
         return self._store.idempotency(write)
 
-    def _lacks(
-        self, operation: Operation, terms: Migration, side: Side, request: Request, params: Mapping[str, Any]
-    ) -> tuple[Side, LegState] | None:
-        if operation.modern is None or terms.writes == "legacy_only":
+    def _lacks(self, operation: Operation, policy: WritePolicy, side: Side, key: str, consumer: str) -> tuple[Side, LegState] | None:
+        if operation.modern is None or policy == "legacy_only":
             return None
         standing = self._standings.placed(operation.name)
-        meant = decide(standing or LEGACY, operation.group, key_of(operation, params), request.caller.name).side
-        return leg_of(terms.writes, side, standing is not None, meant)
+        meant = decide(standing or LEGACY, operation.group, key, consumer).side
+        return leg_of(policy, side, standing is not None, meant)
 
 
 def leg_of(policy: WritePolicy, side: Side, begun: bool, meant: Side) -> tuple[Side, LegState] | None:

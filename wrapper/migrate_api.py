@@ -1,5 +1,5 @@
 """The admin API of migration, under /migration: what `figway migrate` does, for programs, each by its scope. Who moves something is the
-name of the key. Decides nothing: what a request may do is in migrating.py and overlook.py.
+name of the key. Decides nothing: what a request may do is in migrating.py and overview.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from wrapper import json_body, killing, migrating, overlook
+from wrapper import json_body, killing, migrating, overview
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
@@ -52,16 +52,16 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
 
         api.add_url_rule(rule, name, view, methods=["GET"])
 
-    look("", "status", overlook.status)
-    look("/history", "all_history", overlook.history)
-    look("/<endpoint>", "status_of", overlook.status)
-    look("/<endpoint>/history", "history", overlook.history)
-    look("/<endpoint>/samples", "samples", overlook.samples, SAMPLES)
-    look("/<endpoint>/rules", "rules", overlook.proposed_rules, SAMPLES)
-    look("/callers", "all_callers", lambda office: {"callers": consumption.data(overlook.consumers(office))})
-    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": consumption.data(overlook.consumers(office, name))})
+    look("", "status", overview.status)
+    look("/history", "all_history", overview.history)
+    look("/<endpoint>", "status_of", overview.status)
+    look("/<endpoint>/history", "history", overview.history)
+    look("/<endpoint>/samples", "samples", overview.samples, SAMPLES)
+    look("/<endpoint>/rules", "rules", overview.proposed_rules, SAMPLES)
+    look("/callers", "all_callers", lambda office: {"callers": consumption.data(overview.consumers(office))})
+    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": consumption.data(overview.consumers(office, name))})
 
-    look("/reconcile", "reconcile", overlook.reconcile)
+    look("/reconcile", "reconcile", overview.reconcile)
 
     @api.get("/<endpoint>/report")
     def report(endpoint: str) -> Response:
@@ -70,13 +70,13 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
         number = request.args.get("number", "")
         if number and not re.fullmatch(r"\d{1,9}", number, re.ASCII):
             raise Invalid("number is that of a move, like 3")
-        text = overlook.report(office, endpoint, int(number) if number else None)
+        text = overview.report(office, endpoint, int(number) if number else None)
         return Reply(text.encode(), content_type="application/json")
 
     @api.get("/burndown")
     def burndown() -> Response:
         _may(caller(), READ)
-        told = overlook.burned_down(office)
+        told = overview.burned_down(office)
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
             return Reply(burndown_shown.page(told).encode(), content_type="text/html; charset=utf-8")
         return _json(burndown_shown.data(told))

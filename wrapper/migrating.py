@@ -2,7 +2,7 @@
 admin API; each returns JSON-ready data, or raises a RequestError that says in words what stands in the way.
 
 Past shadow a promotion is a proposal until somebody else approves it; what takes traffic away from modern is done by one person at once.
-Nothing here knows click or Flask. The kill switch is in killing.py, and what is only looked at in overlook.py.
+Nothing here knows click or Flask. The kill switch is in killing.py, and what is only looked at in overview.py.
 """
 
 from __future__ import annotations

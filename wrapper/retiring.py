@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from wrapper.operation import Migration, Operation, Stage
 from wrapper.problems import BrownOut, Gone
-from wrapper.units import midnight
+from wrapper.units import midnight, minute
 
 Headers = Sequence[tuple[str, str]]
 
@@ -44,19 +43,14 @@ def announced(operation: Operation) -> Callable[[Mapping[str, str]], Headers] | 
 
 def refuse(operation: Operation, stage: Stage, now: float) -> None:
     """Raises Gone for what a person has retired, BrownOut while one is on. `now` is seconds since 1970."""
-    told = operation.migration
+    told = operation.migration or Migration()
+    instead = f"; use {told.successor}" if told.successor is not None else ""  # as the file has it: a problem carries no customer's value
     if stage == "retired":
-        raise Gone(f"{operation.name} has been switched off{_instead(told)}")
-    for begin, end in told.brown_outs if told is not None else ():
+        raise Gone(f"{operation.name} has been switched off{instead}")
+    for begin, end in told.brown_outs:
         if begin.timestamp() <= now < end.timestamp():
-            day = f" on {told.sunset}" if told is not None and told.sunset is not None else ""
+            day = f" on {told.sunset}" if told.sunset is not None else ""
             raise BrownOut(
-                f"this endpoint is to be switched off{day}; this is a scheduled brown-out until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-                + _instead(told),
+                f"this endpoint is to be switched off{day}; this is a scheduled brown-out until {minute(end.timestamp())} UTC{instead}",
                 headers={"Retry-After": str(max(1, math.ceil(end.timestamp() - now)))},
             )
-
-
-def _instead(told: Migration | None) -> str:
-    """Names the successor as the file has it: a problem carries no customer's value."""
-    return f"; use {told.successor}" if told is not None and told.successor is not None else ""

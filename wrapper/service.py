@@ -95,7 +95,7 @@ class Service:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
         authorise(operation.auth, request.caller, request.purpose)
         if operation.migration is not None:
-            retiring.refuse(operation, self.traffic.standing(operation).stage, time.time())
+            retiring.refuse(operation, self.standings.of(operation.name).stage, time.time())
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
         fresh = request.fresh and BYPASS in request.caller.scopes
@@ -260,7 +260,7 @@ class Service:
     def _explained(self, operation: Operation, answer: Answer) -> Answer:
         """With the endpoint's stage and who served it."""
         sides = {str(source["side"]) for source in answer.body["meta"].get("sources", ()) if "side" in source}
-        stage = "" if operation.parts else self.traffic.standing(operation).stage
+        stage = "" if operation.parts else self.standings.of(operation.name).stage
         said = {"Figway-Stage": stage, "Figway-Served-By": ", ".join(sorted(sides))}
         return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
 

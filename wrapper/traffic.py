@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from wrapper.ledger import Ledger
 from wrapper.migration.asked import Asked, comparable
 from wrapper.migration.compare import Failure, Said
-from wrapper.migration.decide import Choice, Standing, decide, key_of
+from wrapper.migration.decide import Choice, decide, key_of
 from wrapper.operation import Catalogue, Operation, Side, other
 from wrapper.problems import Forbidden, NoSuchThing, NotReady
 from wrapper.request import Request, Terms
@@ -41,10 +41,6 @@ class Traffic:
         self._standings, self._legs, self._ledger = standings, legs, ledger
         self._written = written(catalogue)
 
-    def standing(self, operation: Operation) -> Standing:
-        """Raises NotReady when it was never known here."""
-        return self._standings.of(operation.name)
-
     def choose(self, operation: Operation, params: Mapping[str, Any], terms: Terms) -> Choice:
         """The side to ask. Raises NotReady, or NoSuchThing for a side that there is not."""
         if operation.modern is None or operation.migration is None or (operation.legacy is None and terms.wanted is None):
@@ -52,7 +48,7 @@ class Traffic:
         if operation.effect != "read" and operation.migration.writes == "legacy_only":
             return Choice("legacy")
         key = key_of(operation, params)
-        choice = decide(self.standing(operation), operation.group, key, terms.consumer, terms.wanted)
+        choice = decide(self._standings.of(operation.name), operation.group, key, terms.consumer, terms.wanted)
         if operation.group in self._written and terms.wanted is None:
             return self._following(operation, key, choice)
         return choice
@@ -77,7 +73,7 @@ class Traffic:
         """Whether what comes of it counts, for or against a promotion."""
         if operation.migration is None or operation.modern is None or operation.legacy is None or not choice.evidence:
             return False
-        return self.standing(operation).stage in ("shadow", "canary", "modern")
+        return self._standings.of(operation.name).stage in ("shadow", "canary", "modern")
 
     def _only(self, operation: Operation, terms: Terms) -> Choice:
         side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")

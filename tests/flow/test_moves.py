@@ -17,7 +17,7 @@ import pytest
 from tests.flow.moved import MOST, WORKERS, Moved, moving
 from tests.waiting import until
 from wrapper.migration.decide import Standing
-from wrapper.migration.facts import Facts
+from wrapper.migration.facts import NOTHING, Facts
 
 Told = Callable[[str, object], None]
 HALF = Standing("canary", Decimal("0.5"))
@@ -136,5 +136,4 @@ def test_sigkill_at_random_moments_loses_no_evidence_and_no_move(moved: Moved, r
 
 
 def equal(moved: Moved, name: str) -> float:
-    facts = moved.store.facts(name)
-    return 0.0 if facts is None else facts.counts.get("equal", 0.0)
+    return (moved.store.facts(name) or NOTHING).counts.get("equal", 0.0)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit import moving
 from tests.unit.stores import on_sqlite
-from wrapper import kill_file, killing, migrating, overlook, promotion
+from wrapper import kill_file, killing, migrating, overview, promotion
 from wrapper.migrating import Office, Said, wish
 from wrapper.migration.decide import Standing
 from wrapper.problems import Invalid, NoSuchThing, NotPossible
@@ -47,7 +47,7 @@ def stage(office: Office, name: str = "things.get") -> Standing:
 def test_one_person_takes_a_read_to_shadow_at_once(office: Office) -> None:
     done = migrating.promote(office, "things.get", wish(), Said(ALICE, why="let us see"))
     assert (done["moved"], done["stage"], done["from"]) == (["things.get"], "shadow", {"stage": "legacy"})
-    [move] = overlook.history(office, "things.get")["moves"]
+    [move] = overview.history(office, "things.get")["moves"]
     assert (move["who"], move["why"], move["number"]) == (ALICE, "let us see", 1)
 
 
@@ -61,7 +61,7 @@ def test_past_shadow_a_move_waits_for_another_person_and_has_a_signed_report(off
     done = migrating.approve(office, "things.get", BOB)
     assert stage(office) == Standing("canary", Decimal("0.1"), {"ui": Decimal(1)})
     assert (done["who"], done["second"], done["ticket"]) == (ALICE, BOB, "CHG-1")
-    assert '"things.get"' in overlook.report(office, "things.get")
+    assert '"things.get"' in overview.report(office, "things.get")
     with pytest.raises(NoSuchThing, match="no proposal"):
         migrating.approve(office, "things.get", BOB)
 
@@ -129,7 +129,7 @@ def test_a_promotion_that_can_not_be_is_refused_in_words(
     shadowed(office)
     with pytest.raises(error, match=words):
         migrating.promote(office, name, wanted, said)
-    assert [move["stage"] for move in overlook.history(office)["moves"]] == ["shadow"]
+    assert [move["stage"] for move in overview.history(office)["moves"]] == ["shadow"]
 
 
 @pytest.mark.parametrize("share", ["10", "101%", "-1%", "0.001%", "1e1%", "ten", ""])
@@ -168,7 +168,7 @@ def test_a_kill_takes_all_that_is_not_on_legacy_and_their_proposals(office: Offi
     assert (done["killed"], done["by"]) == (["things.get"], "store")
     assert stage(office).stage == "legacy"
     assert office.store.proposals() == []
-    assert overlook.history(office)["moves"][0]["why"] == "killed: fire"
+    assert overview.history(office)["moves"][0]["why"] == "killed: fire"
     assert killing.kill(office.store, office.store.folder, [], Said(BOB, why="fire"))["killed"] == []
 
 
@@ -211,7 +211,7 @@ def test_what_the_kill_file_holds_is_not_promoted(office: Office) -> None:
 
 def test_status_says_what_is_missing_and_who_did_what(office: Office) -> None:
     shadowed(office, clean=3)
-    told = {each["endpoint"]: each for each in overlook.status(office)["endpoints"]}
+    told = {each["endpoint"]: each for each in overview.status(office)["endpoints"]}
     assert set(told) == {"things.get", "things.put", "things.drop"}
     mine = told["things.get"]
     assert (mine["stage"], mine["next"], mine["who"]) == ("shadow", "canary 1%", ALICE)
@@ -226,17 +226,17 @@ def test_rules_are_proposed_for_what_looks_like_noise_alone(office: Office) -> N
     }
     migrating.promote(office, "things.get", wish(), Said(ALICE))
     moving.evidence(f"sqlite:///{office.store.folder}/state.sqlite", office, samples=samples)
-    told = overlook.proposed_rules(office, "things.get")
+    told = overview.proposed_rules(office, "things.get")
     assert told["compare"] == "compare: {tolerance: {object.at: 5s}}"
     assert list(told["for"]) == ["value object.at clock"]
-    assert [kind["kind"] for kind in overlook.samples(office, "things.get")["kinds"]] == ["value object.at clock", "value object.word"]
+    assert [kind["kind"] for kind in overview.samples(office, "things.get")["kinds"]] == ["value object.at clock", "value object.word"]
 
 
 def owe(office: Office) -> str:
     """A write that modern has and legacy has not; its reference."""
     office.store.reserve(WRITE, {"id": "1"}, 60)
     office.store.add_leg(WRITE, "things", office.store.subject("things", "1"), "legacy", "owed", {"id": "1"})
-    [item] = overlook.reconcile(office, "things")["items"]
+    [item] = overview.reconcile(office, "things")["items"]
     return str(item["reference"])
 
 
@@ -249,7 +249,7 @@ def test_nothing_goes_back_while_legacy_lacks_a_write_unless_the_loss_is_accepte
         migrating.rollback(office, "things.get", None, Said(ALICE, why="slow"))
     assert stage(office).stage == "canary"
     migrating.rollback(office, "things.get", None, Said(ALICE, why="slow"), "CHG-9")
-    [last, *_] = overlook.history(office, "things.get")["moves"]
+    [last, *_] = overview.history(office, "things.get")["moves"]
     assert (last["stage"], last["ticket"]) == ("shadow", "CHG-9")
     assert last["why"].startswith("slow (accepted: 1 writes ")
 
@@ -257,7 +257,7 @@ def test_nothing_goes_back_while_legacy_lacks_a_write_unless_the_loss_is_accepte
 def test_what_one_side_lacks_is_listed_and_settled_by_a_person_with_a_reason(office: Office) -> None:
     reference = owe(office)
     with pytest.raises(NoSuchThing, match="there are things"):
-        overlook.reconcile(office, "nobody")
+        overview.reconcile(office, "nobody")
     with pytest.raises(Invalid, match="say why"):
         migrating.settle(office, reference, Said(ALICE))
     with pytest.raises(NotPossible, match="under way"):
@@ -265,6 +265,6 @@ def test_what_one_side_lacks_is_listed_and_settled_by_a_person_with_a_reason(off
     office.store.settle(WRITE, {})
     assert migrating.write_owed(office, "things", ALICE)["writes"] == 1
     migrating.settle(office, reference, Said(ALICE, why="done by hand"))
-    assert overlook.reconcile(office)["items"] == []
+    assert overview.reconcile(office)["items"] == []
     with pytest.raises(NoSuchThing):
         migrating.retry(office, "nothing", ALICE)

@@ -97,6 +97,10 @@ class Facts:
     counts: Mapping[str, float]
 
 
+NOTHING = Facts(Epoch("", "", "", ""), 0.0, 0.0, Seen(), Seen(), 0, {})
+"""What is known before the first comparison."""
+
+
 def bucket(seconds: float) -> int:
     """The latency bucket: bucket n is up to 1.1**n milliseconds."""
     return max(0, math.ceil(math.log(max(seconds, 1e-6) * 1000) / math.log(1.1)))

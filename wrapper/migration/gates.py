@@ -11,12 +11,10 @@ from decimal import Decimal
 
 from wrapper.migration.compare import DATED
 from wrapper.migration.decide import Standing
-from wrapper.migration.evidence import Seen, missing
-from wrapper.migration.facts import Epoch, Facts, quantile
+from wrapper.migration.evidence import missing
+from wrapper.migration.facts import NOTHING, Epoch, Facts, quantile
 from wrapper.operation import Gates
 from wrapper.units import DAY, HOUR, instant, percent, spell
-
-_NOTHING = Facts(Epoch("", "", "", ""), 0.0, 0.0, Seen(), Seen(), 0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Gate:
 
 def look(endpoint: str, facts: Facts | None, gates: Gates, now: float) -> list[Gate]:
     """Every gate that the file has for this endpoint, met or not. `facts`: those of its present build, text and rules."""
-    known = facts or _NOTHING
+    known = facts or NOTHING
     made = [_parity(endpoint, known, gates, now), _unseen(known, gates.unseen), _period(known, gates.period)]
     if gates.must_have_seen:
         made.append(_must_have_seen(known, gates.must_have_seen))

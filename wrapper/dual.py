@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrapper.migration.decide import LEGACY, decide, key_of
+from wrapper.migration.decide import key_of
 from wrapper.operation import Catalogue, Operation, Side, WritePolicy, other
 from wrapper.problems import InFlight, NoSuchThing, NotPossible, NotReady
 from wrapper.request import Request
@@ -32,11 +32,13 @@ ItemState = Literal["under way", "pending", "owed", "failed", "unknown"]
 @dataclass(frozen=True, slots=True)
 class Item:
     """A write that `lacks` has not, or may not have. `has` is '' where that is not known either: the write's own outcome is unknown.
-    `reference` names it in commands; `record` is the beginning of its key's digest: the same for all writes of one key. `since` is of
-    the day."""
+    `reference` names it in commands, `caller` and `key` are who sent it under which Idempotency-Key; `record` is the beginning of its
+    record's digest: the same for all writes of one. `since` is of the day."""
 
     endpoint: str
     reference: str
+    caller: str
+    key: str
     family: str
     record: str
     has: Side | Literal[""]
@@ -67,8 +69,7 @@ class Dual:
         same record is under way, and NotReady when the side must get an earlier one first, or the store is away: then there is no act."""
         if operation.migration is None or operation.group not in self._written:
             return ""
-        key = key_of(operation, params)
-        lacks = self._lacks(operation, operation.migration.writes, side, key, request.caller.name)
+        key, lacks = key_of(operation, params), self._lacks(operation, operation.migration.writes, side)
         if lacks is None:
             hindrance: Hindrance = "behind" if side in self._store.lacking(operation.group, key) else ""
         else:
@@ -80,21 +81,19 @@ class Dual:
             raise NotReady(f"{side} must get earlier writes of this record first", headers={"Retry-After": "5"})
         return self._store.idempotency(write)
 
-    def _lacks(self, operation: Operation, policy: WritePolicy, side: Side, key: str, consumer: str) -> tuple[Side, LegState] | None:
-        if operation.modern is None or policy == "legacy_only":
+    def _lacks(self, operation: Operation, policy: WritePolicy, side: Side) -> tuple[Side, LegState] | None:
+        if operation.modern is None:
             return None
-        standing = self._standings.placed(operation.name)
-        meant = decide(standing or LEGACY, operation.group, key, consumer).side
-        return leg_of(policy, side, standing is not None, meant)
+        begun = any(self._standings.placed(name) is not None for name in self._written[operation.group])
+        return leg_of(policy, side, begun)
 
 
-def leg_of(policy: WritePolicy, side: Side, begun: bool, meant: Side) -> tuple[Side, LegState] | None:
-    """The side that will lack a write done at `side`, and how it gets it. An endpoint that has `begun` to move feeds both sides from then
-    on, wherever it goes back to: its evidence still holds when it comes again. `meant` is the side by the stage alone: a kill switch, or
-    a tester, may have had it done elsewhere."""
-    if policy == "dual":
-        return (other(side), "pending") if side == "modern" or begun else None
-    return (other(side), "owed") if policy == "modern_only" and "modern" in (side, meant) else None
+def leg_of(policy: WritePolicy, side: Side, begun: bool) -> tuple[Side, LegState] | None:
+    """The side that will lack a write done at `side`, and how it gets it. A group of which anything has `begun` to move notes what either
+    side lacks from then on, wherever it goes back to: its reads may be at modern already, and its evidence holds when it comes again."""
+    if policy == "legacy_only" or (side == "legacy" and not begun):
+        return None
+    return other(side), "pending" if policy == "dual" else "owed"
 
 
 def report(store: Store, family: str | None = None, limit: int = 1000) -> Report:
@@ -148,7 +147,8 @@ def _item(leg: Leg) -> Item:
     if leg.happened is None:
         why = f"nobody knows whether {has} has done it; it was not carried over"
     return Item(
-        leg.operation, leg.id, leg.family, leg.subject[:12], where, leg.side, state, leg.created, leg.attempts, why,
+        leg.operation, leg.id, leg.write.caller, leg.write.key, leg.family, leg.subject[:12], where, leg.side, state, leg.created,
+        leg.attempts, why,
     )  # fmt: skip
 
 

@@ -210,7 +210,8 @@ def _room(folder: Path) -> bool:
                 os.posix_fallocate(file.fileno(), 0, ROOM)
     except OSError:
         for kind in _FILES:  # half a file would be taken for damage by whoever adds all up
-            (folder / f"{kind}_{os.getpid()}.db").unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that is read-only takes away none either
+                (folder / f"{kind}_{os.getpid()}.db").unlink(missing_ok=True)
         return False
     return True
 

@@ -118,7 +118,7 @@ def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_los
     operation = endpoint(office, name)
     now = _now(office, operation)
     reasoned(said)
-    wanted = Standing(to) if to else promotion.back(operation)
+    wanted = Standing(to) if to else promotion.back(operation, now)
     if STAGES.index(wanted.stage) >= STAGES.index(now.stage):
         raise NotPossible(f"{name} can't be rolled back to {wanted}", [f"it stands at {now}"])
     if not accept_loss:
@@ -222,7 +222,7 @@ def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
         raise NotPossible(f"{operation.name} can't be promoted to {to}", [f"it stands at {now}: `figway migrate rollback` goes back"])
     if to != "canary":
         return Standing(to)
-    kept = now if now.stage == "canary" else Standing("canary")
+    kept = now if now.stage == "canary" else Standing("canary", consumers=now.consumers)
     return Standing(
         "canary",
         kept.share if wanted.share is None else wanted.share,

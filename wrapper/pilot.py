@@ -66,7 +66,7 @@ class Pilot:
         return not why
 
     def _take_back(self, operation: Operation, move: Move, why: str, now: float) -> None:
-        planned = plan(self._catalogue, self._store, operation, back(operation), now)
+        planned = plan(self._catalogue, self._store, operation, back(operation, move.standing), now)
         if planned.expected[operation.name] != move.number:
             return  # another one was quicker
         if not planned.obstacles:

@@ -91,12 +91,13 @@ def next_standing(operation: Operation, now: Standing) -> Standing:
     if now.stage == "canary":
         return next((Standing("canary", step, now.consumers) for step in steps if step > now.share), Standing("modern"))
     following: Stage = next((stage for stage in _ladder(operation) if _height(stage) > _height(now.stage)), "retired")
-    return Standing("canary", steps[0]) if following == "canary" and steps else Standing(following)
+    return Standing("canary", steps[0], now.consumers) if following == "canary" and steps else Standing(following)
 
 
-def back(operation: Operation) -> Standing:
-    """Where it goes when it goes back by itself: a read is still compared there, a write is not asked twice."""
-    return LEGACY if writes(operation) else Standing("shadow")
+def back(operation: Operation, was: Standing) -> Standing:
+    """Where it goes when it goes back by itself: a read is still compared there, a write is not asked twice. What a canary had said of
+    single consumers is kept for the next one."""
+    return Standing("legacy" if writes(operation) else "shadow", consumers=was.consumers)
 
 
 def alarm(store: Store, operation: Operation, move: Move | None, now: float) -> str:
@@ -109,8 +110,9 @@ def alarm(store: Store, operation: Operation, move: Move | None, now: float) -> 
 
 def refused_rollback(catalogue: Catalogue, store: Store, operation: Operation, now: float) -> str:
     """A line for people when the endpoint would go back by itself now and can't, since legacy lacks writes; or ""."""
-    why = alarm(store, operation, store.standings()[1].get(operation.name), now)
-    obstacles = plan(catalogue, store, operation, back(operation), now).obstacles if why else ()
+    move = store.standings()[1].get(operation.name)
+    why = alarm(store, operation, move, now)
+    obstacles = plan(catalogue, store, operation, back(operation, move.standing), now).obstacles if why and move is not None else ()
     return f"an automatic rollback was refused ({why}): {'; '.join(obstacles)}" if obstacles else ""
 
 

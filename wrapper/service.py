@@ -123,6 +123,7 @@ class Service:
         if isinstance(write, Answer):
             return write
         if source.deferred:
+            self.ledger.served(operation, terms.consumer, choice.side, 0.0, failed=False, tracked=False)
             return self.writes.defer(write, source, request)
         with write:
             key = self.dual.begin(write.id, operation, choice.side, request, params)

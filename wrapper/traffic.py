@@ -88,7 +88,7 @@ class Traffic:
         except NotReady:
             if any(self._standings.placed(name) is not None for name in self._written[operation.group]):
                 raise
-            return choice  # none of its writes was ever moved: legacy has them all
+            return choice  # none of the group was ever moved: legacy has all of its writes
         if choice.side not in lacking:
             return choice
         following = other(choice.side)
@@ -101,9 +101,10 @@ class Traffic:
 
 
 def written(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
-    """The writes that may go to modern, by group."""
-    writes = [op for op in catalogue.operations.values() if op.migration and op.migration.writes != "legacy_only"]
-    return {group: [op.name for op in writes if op.group == group] for group in {op.group for op in writes}}
+    """The groups whose writes may go to modern, each with its endpoints that move."""
+    moving = [op for op in catalogue.operations.values() if op.migration is not None and op.modern is not None]
+    groups = {op.group for op in moving if op.migration is not None and op.migration.writes != "legacy_only"}
+    return {group: [op.name for op in moving if op.group == group] for group in groups}
 
 
 def wanted(request: Request) -> Side | None:

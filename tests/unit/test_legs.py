@@ -130,6 +130,15 @@ def test_what_is_owed_counts_against_a_rollback_until_it_is_on_its_way_or_settle
     assert [store.leg_given(leg.id) for leg in (first, second)] == [{}, {}]  # nothing is kept of what both sides have
 
 
+def test_a_write_whose_own_outcome_is_unknown_counts_against_a_rollback_at_once(store: Store) -> None:
+    write = WriteId("alice", "things.move", "k-unknown")
+    store.reserve(write, {}, 30)
+    store.add_leg(write, "thing", "7", "legacy", "pending", {})
+    assert store.owed("thing") == 0  # it is under way
+    store.settle_unknown(write)
+    assert store.owed("thing") == 1
+
+
 def test_a_refused_leg_is_tried_again_only_when_a_person_says_so(store: Store) -> None:
     done(store)
     (leg,) = due(store)

@@ -302,7 +302,7 @@ def test_nothing_goes_back_while_legacy_lacks_a_write_and_that_is_said(
     still.close_leg(leg, "done by hand")
     assert promotion.refused_rollback(rig.catalogue, still, rig.catalogue.operations[name], clock.wall) == ""
     rig.pilot.turn()
-    assert rig.at(name) == promotion.back(rig.catalogue.operations[name])
+    assert rig.at(name) == promotion.back(rig.catalogue.operations[name], TENTH)
 
 
 def test_a_write_that_comes_to_be_owed_while_a_move_is_planned_stops_it(still: Store, clock: Time) -> None:

@@ -159,9 +159,10 @@ def test_reads_follow_the_writes_of_their_key(tmp_path: Path, stage: str, lackin
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_while_the_store_is_away_reads_go_on_unless_a_write_may_be_on_one_side_only(tmp_path: Path, moved: bool) -> None:
-    service, store, read = written(tmp_path)
+    read, write = moving(terms=QUIET), moving("things.put", WRITTEN, effect="write", method="PUT", auth=Auth("things:write"))
+    service, store = two_sides(tmp_path, read, write)
     if moved:
-        store.move(["things.put"], Standing("canary", Decimal("0.5")), "alice", "test")
+        store.move(["things.get"], Standing("shadow"), "alice", "test")
     assert side(service, read) == "legacy"
     store.close()
     (tmp_path / "state.sqlite").rename(tmp_path / "aside")

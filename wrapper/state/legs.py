@@ -219,8 +219,9 @@ def follow(tx: Transaction, write: WriteId, outcome: Outcome) -> None:
 
 def owed(tx: Transaction, family: str) -> int:
     """See Legs.owed: reads follow what is on its way, and it is soon there."""
-    which = f"family = ? AND side = 'legacy' AND state IN {OPEN} AND (state <> 'pending' OR created < ?)"
-    row = tx.one(f"SELECT COUNT(*) AS many FROM legs WHERE {which}", (family, tx.wall() - LATE))
+    coming = f"l.state = 'pending' AND l.created >= ? AND EXISTS (SELECT 1 FROM writes w WHERE {_OF} AND w.state <> 'unknown')"
+    which = f"l.family = ? AND l.side = 'legacy' AND l.state IN {OPEN} AND NOT ({coming})"
+    row = tx.one(f"SELECT COUNT(*) AS many FROM legs l WHERE {which}", (family, tx.wall() - LATE))
     return int(row["many"]) if row is not None else 0
 
 

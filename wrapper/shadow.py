@@ -12,10 +12,10 @@ Legacy is the control and modern the candidate, whichever of them has answered t
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,13 +56,13 @@ class Shadow:
         """`newest_build` of an endpoint's modern side is the one that its newest evidence is of."""
         self._judge, self._ledger, self._newest, self._dice = Judge(ask, lacking, spare), ledger, newest_build, dice
         self._events, self._pace = events, Pace()
-        self._tasks: queue.Queue[tuple[Asked, bool]] = queue.Queue(QUEUE)
+        self._tasks: deque[tuple[Asked, bool]] = deque()
         self._builds: dict[str, str] = {}
         self._epochs: dict[tuple[str, str], Epoch] = {}
         self._rows = 0  # that wait
         self._dropped: dict[str, tuple[Operation, int]] = {}  # not told to the ledger yet
         self._parts: dict[str, float] = {}  # of the next call to legacy for the noise floor
-        self._starting, self._threads, self._stop = threading.Lock(), 0, False
+        self._lock, self._threads, self._stop = threading.Condition(), 0, False
 
     def after(self, asked: Sequence[Asked]) -> None:
         """The answers of one request have been given. Never waits, never raises."""
@@ -78,7 +78,7 @@ class Shadow:
 
     def _due(self, endpoint: str, rate: float) -> bool:
         """Never more often than the rate: it is legacy that pays."""
-        with self._starting:
+        with self._lock:
             self._parts[endpoint] = self._parts.get(endpoint, 0.0) + rate
             if self._parts[endpoint] < 1:
                 return False
@@ -106,51 +106,45 @@ class Shadow:
 
     def waiting(self) -> int:
         """Comparisons that are due and not begun."""
-        return self._tasks.qsize()
+        return len(self._tasks)
 
     def close(self) -> None:
         """What waits is dropped, and counted so."""
         self._stop = True
-        while True:
-            try:
-                self._drop(*self._taken(0.0))
-            except queue.Empty:
-                break
+        while (task := self._taken(0.0)) is not None:
+            self._drop(*task)
         self._tell_dropped()
 
     def _put(self, asked: Asked, itself: bool) -> None:
         size = _size(asked.said)
-        with self._starting:
-            room = not self._rows or self._rows + size <= ROWS
-            self._rows += size if room else 0
-        try:
-            if not room:
-                raise queue.Full
-            self._tasks.put_nowait((asked, itself))
-        except queue.Full:
-            with self._starting:
-                self._rows -= size if room else 0
+        with self._lock:
+            room = len(self._tasks) < QUEUE and (not self._rows or self._rows + size <= ROWS)
+            if room:
+                self._rows += size
+                self._tasks.append((asked, itself))
+                self._lock.notify()
+        if not room:
             self._drop(asked, itself)
-            return
-        if self._threads < THREADS:
+        elif self._threads < THREADS:
             self._grow()
 
-    def _taken(self, timeout: float) -> tuple[Asked, bool]:
-        """Raises queue.Empty."""
-        asked, itself = self._tasks.get(timeout > 0, timeout)
-        with self._starting:
+    def _taken(self, timeout: float) -> tuple[Asked, bool] | None:
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._tasks, timeout):
+                return None
+            asked, itself = self._tasks.popleft()
             self._rows -= _size(asked.said)
-        return asked, itself
+            return asked, itself
 
     def _drop(self, asked: Asked, itself: bool) -> None:
         """Of which build that is, the threads find out: it may take a question to the store, for which no caller waits."""
         if not itself:
             name = asked.operation.name
-            with self._starting:
+            with self._lock:
                 self._dropped[name] = asked.operation, self._dropped.get(name, (asked.operation, 0))[1] + 1
 
     def _tell_dropped(self) -> None:
-        with self._starting:
+        with self._lock:
             dropped, self._dropped = self._dropped, {}
         for operation, number in dropped.values():
             self._ledger.count(self._epoch(operation, None), {"dropped": number})
@@ -163,7 +157,7 @@ class Shadow:
         self._happened("uncompared", asked.operation)
 
     def _grow(self) -> None:
-        with self._starting:
+        with self._lock:
             if self._threads < THREADS and not self._stop:
                 try:
                     threading.Thread(target=self._run, name=f"figway-shadow-{self._threads + 1}", daemon=True).start()
@@ -173,12 +167,11 @@ class Shadow:
 
     def _run(self) -> None:
         while not self._stop:
-            try:
-                if self._dropped:
-                    self._tell_dropped()
-                asked, itself = self._taken(1.0)
-            except queue.Empty:
+            if self._dropped:
+                self._tell_dropped()
+            if (task := self._taken(1.0)) is None:
                 continue
+            asked, itself = task
             began = time.thread_time()
             try:
                 self._noise(asked) if itself else self._do(asked)
@@ -230,12 +223,13 @@ class Shadow:
             self._ledger.count(epoch, {"skipped": 1, f"skipped:{verdict.reason.partition(':')[0]}": 1})
             return
         different = verdict.outcome == "different"
-        for event in ("compared", "different") if different else ("compared",):
+        events = ("compared", "different") if different else ("compared",)
+        for event in events:
             self._happened(event, operation)
         counts = counted(pair, migration, score)
         if different or isinstance(pair.legacy.said, Rows):  # a key that both refuse is no one's: it shows nothing of those that are
             self._ledger.key(epoch, "modern", operation.group, key_of(operation, params), different)
-        self._ledger.count(epoch, counts, ("compared", "different") if different else ("compared",))
+        self._ledger.count(epoch, counts, events)
         for met in verdict.differences:
             self._ledger.sample(Sample(epoch, kind_of(met), shown(met, operation.shape, operation.fields)))
 

@@ -46,7 +46,7 @@ class Traffic:
         if operation.modern is None or operation.migration is None or (operation.legacy is None and terms.wanted is None):
             return self._only(operation, terms)
         if operation.effect != "read" and operation.migration.writes == "legacy_only":
-            return Choice("legacy")
+            return Choice("legacy", evidence=False)
         key = key_of(operation, params)
         choice = decide(self._standings.of(operation.name), operation.group, key, terms.consumer, terms.wanted)
         if operation.group in self._written and terms.wanted is None:
@@ -58,28 +58,23 @@ class Traffic:
         return self._legs.lacking(operation.group, key_of(operation, params)) if operation.group in self._written else frozenset()
 
     def answered(self, operation: Operation, choice: Choice, params: Mapping[str, Any], terms: Terms, began: float, said: Said) -> None:
-        """What came of asking, which began then (monotonic seconds): counted, and handed on for comparison."""
+        """What came of asking, which began then (monotonic seconds): counted, and handed on for comparison. Asks nobody: a write may have
+        happened by now."""
         seconds = time.monotonic() - began
-        tracked, kept = self._tracked(operation, choice), isinstance(said, Rows) and said.age is not None
+        kept = isinstance(said, Rows) and said.age is not None
         status = said.status if isinstance(said, Failure) else 200
         failed = status >= 500 or (isinstance(said, Rows) and said.stale)  # stale rows are served because the back end is down
         if terms.wanted is None and terms.consumer:  # no tester, and nobody of ours
-            counts = tracked and (failed or not kept)  # what was kept says nothing of how the side does now
+            counts = choice.evidence and (failed or not kept)  # what was kept says nothing of how the side does now
             self._ledger.served(operation, terms.consumer, choice.side, 0.0 if kept else seconds, failed, counts)
-        if tracked and not kept and comparable(operation) and not (choice.side == "legacy" and status in (503, 504)):
+        if choice.evidence and not kept and comparable(operation) and not (choice.side == "legacy" and status in (503, 504)):
             terms.asked.append(Asked(operation, choice.side, params, said, seconds))
-
-    def _tracked(self, operation: Operation, choice: Choice) -> bool:
-        """Whether what comes of it counts, for or against a promotion."""
-        if operation.migration is None or operation.modern is None or operation.legacy is None or not choice.evidence:
-            return False
-        return self._standings.of(operation.name).stage in ("shadow", "canary", "modern")
 
     def _only(self, operation: Operation, terms: Terms) -> Choice:
         side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")
         if (operation.legacy if side == "legacy" else operation.modern) is None:
             raise NoSuchThing(f"{operation.name} has no {side} side")
-        return Choice(side, evidence=terms.wanted is None)
+        return Choice(side, evidence=False)
 
     def _following(self, operation: Operation, key: str, choice: Choice) -> Choice:
         """Reads follow the writes, and so do writes: what a side lacks is never shown as the truth, nor built on."""

@@ -24,9 +24,12 @@ def modern(standing: Standing, consumer: str = "anybody", group: str = "customer
     return {key for key in KEYS if decide(standing, group, key, consumer).side == "modern"}
 
 
-@pytest.mark.parametrize(("stage", "side"), [("legacy", "legacy"), ("shadow", "legacy"), ("modern", "modern"), ("retired", "modern")])
-def test_all_but_a_canary_is_answered_by_one_side(stage: Stage, side: str) -> None:
-    assert decide(Standing(stage, Decimal("0.5")), "customer", "1", "anybody") == Choice(side)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("stage", "side", "evidence"),
+    [("legacy", "legacy", False), ("shadow", "legacy", True), ("modern", "modern", True), ("retired", "modern", False)],
+)
+def test_all_but_a_canary_is_answered_by_one_side(stage: Stage, side: str, evidence: bool) -> None:
+    assert decide(Standing(stage, Decimal("0.5")), "customer", "1", "anybody") == Choice(side, evidence)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", ["0", "0.01", "0.2", "1"])
@@ -68,7 +71,7 @@ def test_a_testers_wish_is_granted_and_is_no_evidence(stage: Stage) -> None:
 
 
 def test_what_is_retired_is_not_to_be_had_any_more() -> None:
-    assert decide(Standing("retired"), "customer", "1", "tester", "legacy") == Choice("modern")
+    assert decide(Standing("retired"), "customer", "1", "tester", "legacy") == Choice("modern", evidence=False)
 
 
 @pytest.mark.parametrize("share", ["-0.1", "1.1", "0.00001"])

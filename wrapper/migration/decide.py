@@ -46,7 +46,8 @@ LEGACY = Standing("legacy")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The side that answers. `evidence`: what it does counts for or against a promotion; a tester's wish does not."""
+    """The side that answers. `evidence`: what it does counts for or against a promotion; a tester's wish does not, nor what is
+    before all comparison or after it."""
 
     side: Side
     evidence: bool = True
@@ -62,13 +63,17 @@ def decide(standing: Standing, group: str, key: str, consumer: str, wanted: Side
     if wanted is not None and standing.stage != "retired":
         return Choice(wanted, evidence=False)
     match standing.stage:
-        case "legacy" | "shadow":
+        case "legacy":
+            return Choice("legacy", evidence=False)
+        case "shadow":
             return Choice("legacy")
         case "canary":
             share = standing.consumers.get(consumer, standing.share)
             return Choice("modern" if part(group, key) < share * PARTS else "legacy")
-        case "modern" | "retired":
+        case "modern":
             return Choice("modern")
+        case "retired":
+            return Choice("modern", evidence=False)
 
 
 def part(group: str, key: str) -> int:

@@ -128,10 +128,10 @@ def withdraw(endpoint: str, catalogue: str | None, state: str | None) -> None:
 
 @migrate.command()
 @ENDPOINT
-@click.option("--to", type=click.Choice(["shadow", "legacy"]), help="Shadow unless it is said, or legacy for a write.")
 @click.option(
-    "--accept-loss", metavar="TICKET", default="", help="Although legacy lacks writes that modern has: who asks legacy won't see them."
+    "--to", type=click.Choice(["modern", "shadow", "legacy"]), help="Shadow unless it is said; legacy for a write, modern from retired."
 )
+@click.option("--accept-loss", metavar="TICKET", default="", help="Although legacy lacks writes that modern has.")
 @WHY
 @BY
 @CATALOGUE
@@ -139,9 +139,15 @@ def withdraw(endpoint: str, catalogue: str | None, state: str | None) -> None:
 def rollback(endpoint: str, to: str | None, accept_loss: str, why: str, by: str | None, catalogue: str | None, state: str | None) -> None:
     """Back, at once, by one person. Refused while legacy lacks writes that modern has."""
     from wrapper import migrating
+    from wrapper.catalogue import CatalogueError
 
     said = migrating.Said(me(by), why=why)
-    _done(migrating.rollback(office(catalogue, state), endpoint, migrating.wish(to).to, said, accept_loss))
+    try:
+        here = office(catalogue, state)
+    except CatalogueError:
+        click.echo("the catalogue has faults, and a rollback needs it; `figway migrate kill` needs no catalogue", err=True)
+        raise
+    _done(migrating.rollback(here, endpoint, migrating.wish(to).to, said, accept_loss))
 
 
 @migrate.command()
@@ -208,6 +214,8 @@ def _done(moved: Mapping[str, Any]) -> None:
 
 def _status(data: Mapping[str, Any]) -> Iterator[str]:
     file = data["kill_file"]
+    for name, instead in file["unknown"].items():
+        yield f"{file['file']}: line {name!r} holds nothing: there is no such endpoint{instead}"
     for name, why in file["holds"].items():
         yield f"{'everything' if name == '*' else name} is held at legacy on this host by {file['file']}: {why or 'no reason told'}"
     for each in data["endpoints"]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY, me
 from wrapper.cli_state import CATALOGUE, STATE, listed
-from wrapper.settings import Settings, from_environment
+from wrapper.settings import BadSettings, Settings, from_environment
+
+if TYPE_CHECKING:
+    from wrapper.killing import Named
 
 
-@click.command()
+@click.command(short_help="Everything to legacy, now.")
 @ONE_OR_ALL
 @click.option("--all", "everything", is_flag=True, help="Every endpoint.")
-@click.option("--local", is_flag=True, help="This host's kill file, not the store.")
+@click.option("--local", is_flag=True, help="This host's kill file, without a look at the store.")
 @WHY
 @BY
 @CATALOGUE
@@ -26,57 +30,80 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
     from wrapper.state.database import BadStore
     from wrapper.state.store import Store, folder_of
 
-    names = _which(endpoint, everything, catalogue)
+    which = _which(endpoint, everything, catalogue)
     said = Said(me(by), why=why)
-    settings = _settings(catalogue, state)
+    settings = _settings(state)
     folder = folder_of(settings.state, settings.state_key)
     try:
         store = None if local else Store(settings.state, settings.state_key, there=True)
-        killed = killing.kill(store, folder, names, said)
+        killed = killing.kill(store, folder, which, said)
     except BadStore as error:
-        killed = killing.kill(None, folder, names, said, str(error))
+        killed = killing.kill(None, folder, which, said, str(error))
     if killed["by"] == "store":
         listed([f"{name}: legacy (was {killed['from'][name]})" for name in killed["killed"]], "everything stands at legacy already")
     else:
-        click.echo(
-            f"{', '.join(killed['killed'])} held at legacy by {killed['file']}, since the state store was not asked: {killed['store']}"
-        )
-        click.echo(killed["note"], err=True)
+        since = "without a look at the store" if local else f"since the state store is away: {killed['store']}"
+        click.echo(f"{', '.join(killed['killed'])} held at legacy by {killed['file']}, {since}")
+    for note in killed["notes"]:
+        click.echo(f"  {note}", err=killed["by"] == "file")
+    if not which.known:
+        click.echo(f"only {endpoint} was moved, and no other write of its group; `figway migrate kill --all` needs no catalogue", err=True)
 
 
-@click.command()
+@click.command(short_help="Take endpoints out of this host's kill file.")
 @ONE_OR_ALL
-@click.option("--all", "everything", is_flag=True)
-@CATALOGUE
+@click.option("--all", "everything", is_flag=True, help="All that the file holds.")
 @STATE
-def unkill(endpoint: str | None, everything: bool, catalogue: str | None, state: str | None) -> None:
+def unkill(endpoint: str | None, everything: bool, state: str | None) -> None:
     """Take an endpoint (or `*`) out of this host's kill file: it is then where the store says."""
     from wrapper import killing
     from wrapper.state.store import folder_of
 
     if (endpoint is None) is not everything:
         raise click.UsageError("say an endpoint, or --all")
-    settings = _settings(catalogue, state)
+    settings = _settings(state)
     done = killing.unkill(folder_of(settings.state, settings.state_key), [endpoint] if endpoint else [])
     click.echo(f"{', '.join(done['freed'])}: not held here any more" + (f"; still held: {', '.join(done['held'])}" if done["held"] else ""))
+    _stand(settings, done["freed"], done["held"])
 
 
-def _which(endpoint: str | None, everything: bool, catalogue: str | None) -> list[str]:
-    """The endpoint with those that move with it; none are all, for which no catalogue is read."""
+def _stand(settings: Settings, freed: list[str], held: list[str]) -> None:
+    """Where the endpoints are that are held no more."""
+    from wrapper import kill_file, killing
+    from wrapper.problems import NotReady
+    from wrapper.state.database import BadStore
+    from wrapper.state.store import Store
+
+    try:
+        stand = killing.stand(Store(settings.state, settings.state_key, there=True), freed)
+    except (BadStore, NotReady) as error:
+        click.echo(f"  they are where they stood: {error}", err=True)
+        return
+    for name, standing in stand.items():
+        if not kill_file.holds(held, name):
+            click.echo(f"  {name}: {standing}")
+
+
+def _which(endpoint: str | None, everything: bool, catalogue: str | None) -> Named:
+    """The endpoint with those that move with it, or it alone where the catalogue has faults; none are all: then no catalogue is read."""
     from wrapper import catalogue as catalogues
-    from wrapper import migrating
+    from wrapper.killing import Named, named
 
     if (endpoint is None) is not everything:
         raise click.UsageError("say an endpoint, or --all")
     if endpoint is None:
-        return []
-    settings = from_environment(catalogue=catalogue)
-    return migrating.with_others(catalogues.load(settings.catalogue, settings.models), endpoint)
+        return Named()
+    try:
+        settings = from_environment(catalogue=catalogue)
+        return named(catalogues.load(settings.catalogue, settings.models), endpoint)
+    except (BadSettings, catalogues.CatalogueError) as error:
+        click.echo(f"the catalogue has faults: {str(error).splitlines()[0]}", err=True)
+        return Named([endpoint], None, known=False)
 
 
-def _settings(catalogue: str | None, state: str | None) -> Settings:
+def _settings(state: str | None) -> Settings:
     """No catalogue is needed to know the store."""
-    return from_environment(catalogue=catalogue or str(Path.cwd()), state=state)
+    return from_environment(catalogue=str(Path.cwd()), state=state)
 
 
 COMMANDS = (kill, unkill)

@@ -1,7 +1,7 @@
 """The local kill switch: a file beside the state store that holds endpoints at legacy while the store can't be told, on this host only.
 
-One endpoint a line, or `*` for all of them; what follows a `#` is for people: who, when and why. Any editor will do. A file that is there
-and can't be read, or is empty, holds everything: whoever made it wanted less of modern, not more.
+One endpoint a line, or `*` for all of them: its first word. What follows a `#` is for people: who, when and why. Any editor will do. A file
+that is there and can't be read, is no plain text, or is empty, holds everything: whoever made it wanted less of modern, not more.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ ALL = "*"
 def read(folder: Path) -> Mapping[str, str]:
     """What is held, each with what was said about it."""
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        text = (folder / NAME).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except OSError as error:
         return {ALL: f"the file can't be read ({type(error).__name__})"}
-    if not any(map(str.strip, lines)):
+    except UnicodeDecodeError:
+        return {ALL: "the file is not UTF-8"}
+    if not text.strip():
         return {ALL: "the file is empty"}
-    parts = [line.partition("#") for line in lines]
-    return {name.strip(): said.strip() for name, _, said in parts if name.strip()}
+    if not all(letter.isprintable() or letter.isspace() for letter in text):
+        return {ALL: "the file is not plain text"}
+    parts = [line.partition("#") for line in text.splitlines()]
+    return {name.split()[0]: " ".join(said.split()) for name, _, said in parts if name.strip()}
 
 
 def holds(held: Collection[str], endpoint: str) -> bool:

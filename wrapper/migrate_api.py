@@ -124,8 +124,8 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
     @api.post("/<endpoint>/kill")
     def kill(endpoint: str | None = None) -> Response:
         who = _may(caller(), CHANGE).name
-        names = migrating.with_others(office.catalogue, endpoint) if endpoint is not None else []
-        return _json(killing.kill(office.store, office.store.folder, names, Said(who, why=_said({"why": str}).get("why", ""))))
+        which = killing.named(office.catalogue, endpoint) if endpoint is not None else killing.Named()
+        return _json(killing.kill(office.store, office.store.folder, which, Said(who, why=_said({"why": str}).get("why", ""))))
 
 
 def _may(caller: Caller, scope: str) -> Caller:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -113,19 +113,19 @@ def withdraw(office: Office, name: str) -> dict[str, Any]:
 
 
 def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_loss: str = "") -> dict[str, Any]:
-    """Back to shadow, or a write to legacy: by one person, at once, without gates. NotPossible while legacy lacks writes that modern has,
-    unless their loss is accepted on a ticket."""
+    """Back to shadow, a write to legacy, what is retired to modern: by one person, at once, without gates. NotPossible while legacy lacks
+    writes that modern has, unless their loss is accepted on a ticket."""
     operation = endpoint(office, name)
     now = _now(office, operation)
     reasoned(said)
-    wanted = Standing(to) if to else promotion.back(operation, now)
+    wanted = Standing(to) if to else Standing("modern") if now.stage == "retired" else promotion.back(operation, now)
     if STAGES.index(wanted.stage) >= STAGES.index(now.stage):
         raise NotPossible(f"{name} can't be rolled back to {wanted}", [f"it stands at {now}"])
-    if not accept_loss:
-        return _moved(office, _planned(office, operation, wanted), said)
     planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
+    if not accept_loss:
+        return _back(office, _possible(planned), said)
     accepted = f"{said.why} (accepted: {'; '.join(planned.obstacles) or 'nothing is lost'})"[:MOST]
-    return _moved(office, replace(planned, gives_back=False), Said(said.who, accept_loss, accepted))
+    return _back(office, replace(planned, gives_back=False), Said(said.who, accept_loss, accepted))
 
 
 def retry(office: Office, reference: str, who: str) -> dict[str, Any]:
@@ -231,14 +231,22 @@ def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
 
 
 def _planned(office: Office, operation: Operation, wanted: Standing) -> promotion.Plan:
-    """The move, when nothing stands in its way. Raises NotPossible with all that does."""
-    planned = promotion.plan(office.catalogue, office.store, operation, wanted, office.clock())
-    reasons = list(planned.obstacles)
-    if STAGES.index(wanted.stage) > 1 and kill_file.holds(kill_file.read(office.store.folder), operation.name):
-        reasons.append("this host's kill file holds it at legacy: `figway migrate unkill` first")
-    if reasons:
-        raise NotPossible(f"{operation.name} can't go to {wanted} now", reasons)
+    """The move upwards, when nothing stands in its way. Raises NotPossible with all that does."""
+    held = kill_file.holds(kill_file.read(office.store.folder), operation.name)
+    killed = ["this host's kill file holds it at legacy: `figway migrate unkill` first"] if held else []
+    return _possible(promotion.plan(office.catalogue, office.store, operation, wanted, office.clock()), killed)
+
+
+def _possible(planned: promotion.Plan, more: Sequence[str] = ()) -> promotion.Plan:
+    """Raises NotPossible with all that stands in its way, and with what `more` does."""
+    if reasons := [*planned.obstacles, *more]:
+        raise NotPossible(f"{planned.operation.name} can't go to {planned.wanted} now", reasons)
     return planned
+
+
+def _back(office: Office, planned: promotion.Plan, said: Said) -> dict[str, Any]:
+    moved = _moved(office, planned, said)
+    return {**moved, "notes": [*moved["notes"], *promotion.still_modern(office.store, planned.operation.group)]}
 
 
 def _now(office: Office, operation: Operation) -> Standing:

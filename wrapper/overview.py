@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from adapters.blocks import instead
 from wrapper import dual, kill_file, promotion
 from wrapper.migrating import Office, endpoint, group, proposed, shown, shown_move, shown_proposal
 from wrapper.migration import burndown, consumption
@@ -31,10 +32,15 @@ def status(office: Office, name: str | None = None) -> dict[str, Any]:
     """Of one endpoint, or of all that migrate."""
     moves = office.store.standings()[1]
     wanted = [endpoint(office, name)] if name else [o for o in office.catalogue.operations.values() if o.migration is not None]
-    held = kill_file.read(office.store.folder)
+    held, there = kill_file.read(office.store.folder), office.catalogue.operations
+    unknown = {name: instead(name, there) for name in held if name != kill_file.ALL and name not in there}
     return {
         "endpoints": [_status(office, operation, moves, held) for operation in wanted],
-        "kill_file": {"file": str(office.store.folder / kill_file.NAME), "holds": dict(held)},
+        "kill_file": {
+            "file": str(office.store.folder / kill_file.NAME),
+            "holds": {n: why for n, why in held.items() if n not in unknown},
+            "unknown": unknown,
+        },
     }
 
 

@@ -6,6 +6,7 @@ to legacy while it lacks a write that modern has. All writes of a group move tog
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from wrapper.state.legs import LATE
 from wrapper.state.store import Store
 from wrapper.units import DAY, HOUR, instant, spell
 
+MANY = 1_000_000
+"""Writes: more than one side will ever lack."""
 LINGERS = HOUR
 """Seconds for which a build that was seen is thought to be answering yet, in turns with a newer one; less where the file's period is."""
 
@@ -106,6 +109,16 @@ def alarm(store: Store, operation: Operation, move: Move | None, now: float) -> 
     if rule is None or move is None or move.standing.stage not in ("canary", "modern"):
         return ""
     return fires(rule, store.recent(operation.name, max(now - rule.within, move.at)))
+
+
+def still_modern(store: Store, group: str | None) -> list[str]:
+    """Lines for people who took endpoints back: records that legacy lacks writes of stay at modern, since reads follow the writes."""
+    lacking = Counter(leg.family for leg in store.open_legs(group, MANY) if leg.side == "legacy")
+    return [
+        f"{number:,} write{'s' if number > 1 else ''} on modern alone or unknown: such records are still answered by modern,"
+        f" see `figway migrate reconcile {name}`"
+        for name, number in sorted(lacking.items())
+    ]
 
 
 def refused_rollback(catalogue: Catalogue, store: Store, operation: Operation, now: float) -> str:

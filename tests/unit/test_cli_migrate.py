@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from tests.unit import moving
 from wrapper.cli import figway
 from wrapper.migrating import Office
+from wrapper.migration.decide import Standing
 from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
@@ -105,7 +107,9 @@ def test_a_kill_needs_no_catalogue_and_where_the_store_is_away_no_store(
     assert f"* held at legacy by {file}" in ran.stdout
     assert "this host only" in ran.stderr
     assert not (tmp_path / "state" / "state.sqlite").exists()
-    assert run("unkill", "--all").output == "*: not held here any more\n"
+    taken = run("unkill", "--all")
+    assert taken.stdout == "*: not held here any more\n"
+    assert taken.stderr.startswith("  they are where they stood: ")
     assert not file.exists()
     lost = run("kill", "--all", "--why", "fire", "--state", f"sqlite:///{tmp_path}/nowhere/state.sqlite")
     assert lost.exit_code == 1  # a file in a folder where nobody looks would be no kill
@@ -118,7 +122,32 @@ def test_a_kill_by_file_on_purpose_is_shown_and_taken_back(office: Office) -> No
     assert "things.put is held at legacy on this host by " in told
     assert "bob: to see it" in told
     assert run("unkill", "things.get").exit_code == 1
-    assert run("unkill", "things.put").output == "things.put: not held here any more; still held: things.drop\n"
+    office.store.move(["things.put", "things.drop"], Standing("canary", Decimal("0.1")), "bob", "")
+    assert run("unkill", "things.put").output == "things.put: not held here any more; still held: things.drop\n  things.put: canary 10%\n"
+
+
+def test_with_a_catalogue_that_has_faults_a_kill_takes_the_name_as_it_is(office: Office, tmp_path: Path) -> None:
+    run("promote", "things.get")
+    file = tmp_path / "catalogue" / "endpoints" / "things.old.yaml"
+    file.write_text(file.read_text().replace("owner: us", "owner: [us]"))
+    refused = run("rollback", "things.get", "--why", "fire")
+    assert refused.exit_code == 1
+    assert "`figway migrate kill` needs no catalogue" in refused.output
+    assert "things.old.yaml" in refused.output
+    assert "never moved" in run("kill", "things.gte", "--why", "fire").output
+    killed = run("kill", "things.get", "--why", "fire")
+    assert killed.stdout == "things.get: legacy (was shadow)\n"
+    assert "the catalogue has faults: endpoints/things.old.yaml" in killed.stderr
+    assert "only things.get was moved, and no other write of its group; `figway migrate kill --all` needs no catalogue" in killed.stderr
+    assert run("kill", "things.get", "--local", "--why", "fire").exit_code == 0
+
+
+def test_a_line_of_the_kill_file_that_names_no_endpoint_is_told(office: Office) -> None:
+    (office.store.folder / "legacy-only").write_text("things.gte  # oh\nthings.put and more\n")
+    told = run("status").output
+    assert "line 'things.gte' holds nothing: there is no such endpoint; did you mean 'things.get'?" in told
+    assert "things.gte is held" not in told
+    assert "things.put is held at legacy on this host by " in told
 
 
 @pytest.mark.parametrize(

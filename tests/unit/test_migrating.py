@@ -10,6 +10,7 @@ import pytest
 from tests.unit import moving
 from tests.unit.stores import on_sqlite
 from wrapper import kill_file, killing, migrating, overview, promotion
+from wrapper.killing import Named
 from wrapper.migrating import Office, Said, wish
 from wrapper.migration.decide import Standing
 from wrapper.problems import Invalid, NoSuchThing, NotPossible
@@ -164,12 +165,23 @@ def test_one_person_takes_traffic_back_at_once_and_says_why(office: Office) -> N
 def test_a_kill_takes_all_that_is_not_on_legacy_and_their_proposals(office: Office) -> None:
     shadowed(office)
     migrating.promote(office, "things.get", wish(share="10%"), TICKET)
-    done = killing.kill(office.store, office.store.folder, [], Said(BOB, why="fire"))
+    done = killing.kill(office.store, office.store.folder, Named(), Said(BOB, why="fire"))
     assert (done["killed"], done["by"]) == (["things.get"], "store")
+    assert done["notes"] == ["things.get: the proposal of alice (canary 10%) is dropped"]
     assert stage(office).stage == "legacy"
     assert office.store.proposals() == []
     assert overview.history(office)["moves"][0]["why"] == "killed: fire"
-    assert killing.kill(office.store, office.store.folder, [], Said(BOB, why="fire"))["killed"] == []
+    assert killing.kill(office.store, office.store.folder, Named(), Said(BOB, why="fire"))["killed"] == []
+
+
+def test_who_goes_back_hears_how_many_writes_stay_at_modern(office: Office) -> None:
+    office.store.move(["things.put", "things.drop"], Standing("canary"), ALICE, "")
+    owe(office)
+    stays = "1 write on modern alone or unknown: such records are still answered by modern, see `figway migrate reconcile things`"
+    assert migrating.rollback(office, "things.put", None, Said(ALICE, why="slow"), "CHG-9")["notes"][-1] == stays
+    killed = killing.kill(office.store, office.store.folder, killing.named(office.catalogue, "things.put"), Said(BOB, why="fire"))
+    assert killed["notes"] == [stays]
+    assert promotion.still_modern(office.store, "others") == []
 
 
 def test_a_write_is_killed_with_all_writes_of_its_group(office: Office) -> None:
@@ -179,10 +191,10 @@ def test_a_write_is_killed_with_all_writes_of_its_group(office: Office) -> None:
 
 def test_where_the_store_is_away_the_kill_is_a_file_until_it_is_taken_back(tmp_path: Path) -> None:
     said = Said(BOB, why="fire # 2")
-    done = killing.kill(None, tmp_path, ["things.get"], said)
+    done = killing.kill(None, tmp_path, Named(["things.get"]), said)
     assert (done["by"], done["killed"]) == ("file", ["things.get"])
-    assert "this host only" in done["note"]
-    killing.kill(None, tmp_path, [], said)
+    assert "this host only" in done["notes"][0]
+    killing.kill(None, tmp_path, Named(), said)
     held = kill_file.read(tmp_path)
     assert list(held) == ["things.get", "*"]
     assert "bob: fire # 2" in held["*"]
@@ -207,6 +219,9 @@ def test_what_the_kill_file_holds_is_not_promoted(office: Office) -> None:
     kill_file.write(office.store.folder, {"things.get": "me"})
     with pytest.raises(NotPossible, match="kill file"):
         migrating.promote(office, "things.get", wish(share="10%"), TICKET)
+    migrating.rollback(office, "things.get", "legacy", Said(ALICE, why="it is held anyway"))
+    with pytest.raises(NotPossible, match="kill file"):
+        migrating.promote(office, "things.get", wish(), TICKET)
 
 
 def test_status_says_what_is_missing_and_who_did_what(office: Office) -> None:

@@ -98,7 +98,18 @@ def test_what_was_left_long_ago_or_is_damaged_is_not_gone_by(tmp_path: Path, ago
 
 @pytest.mark.parametrize(
     ("text", "held"),
-    [(b"", True), (b"\n \n", True), (b"\xef\xbb\xbfa\r\n", True), (b"\xef\xbb\xbf*", True), (b"b # a", False), (b"# a\n", False)],
+    [
+        (b"", True),
+        (b"\n \n", True),
+        (b"\xef\xbb\xbfa\r\n", True),
+        (b"\xef\xbb\xbf*", True),
+        (b"b # a", False),
+        (b"# a\n", False),
+        (b"a please\n", True),
+        (b"b\xff", True),
+        (b"b \x1b[2J", True),
+        ("b\n".encode("utf-16-le"), True),
+    ],
 )
 def test_a_kill_file_that_is_empty_or_of_any_editor_holds(tmp_path: Path, text: bytes, held: bool) -> None:
     (tmp_path / kill_file.NAME).write_bytes(text)

@@ -48,19 +48,18 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
     def look(rule: str, name: str, told: Callable[..., Any], scope: str = READ) -> None:
         def view(**path: str) -> Response:
             _may(caller(), scope)
-            return _json(told(office, **{("name" if key == "endpoint" else key): value for key, value in path.items()}))
+            return _json(told(office, **path))
 
         api.add_url_rule(rule, name, view, methods=["GET"])
 
     look("", "status", overview.status)
     look("/history", "all_history", overview.history)
-    look("/<endpoint>", "status_of", overview.status)
-    look("/<endpoint>/history", "history", overview.history)
-    look("/<endpoint>/samples", "samples", overview.samples, SAMPLES)
-    look("/<endpoint>/rules", "rules", overview.proposed_rules, SAMPLES)
+    look("/<name>", "status_of", overview.status)
+    look("/<name>/history", "history", overview.history)
+    look("/<name>/samples", "samples", overview.samples, SAMPLES)
+    look("/<name>/rules", "rules", overview.proposed_rules, SAMPLES)
     look("/callers", "all_callers", lambda office: {"callers": consumption.data(overview.consumers(office))})
-    look("/<endpoint>/callers", "callers", lambda office, name: {"callers": consumption.data(overview.consumers(office, name))})
-
+    look("/<name>/callers", "callers", lambda office, name: {"callers": consumption.data(overview.consumers(office, name))})
     look("/reconcile", "reconcile", overview.reconcile)
 
     @api.get("/<endpoint>/report")

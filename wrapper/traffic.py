@@ -72,7 +72,7 @@ class Traffic:
 
     def _only(self, operation: Operation, terms: Terms) -> Choice:
         side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")
-        if (operation.legacy if side == "legacy" else operation.modern) is None:
+        if operation.source(side) is None:
             raise NoSuchThing(f"{operation.name} has no {side} side")
         return Choice(side, evidence=False)
 

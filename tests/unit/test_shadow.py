@@ -187,7 +187,7 @@ def test_no_caller_waits_for_the_store_when_there_is_no_room() -> None:
         raise Unavailable("stalled")
 
     def newest_build(_endpoint: str) -> str:
-        time.sleep(1)
+        time.sleep(0.6)
         raise NotReady("away")
 
     told = Told()
@@ -292,9 +292,8 @@ def test_a_stalled_modern_side_costs_callers_nothing_and_what_is_dropped_is_coun
     began = time.monotonic()
     rig.ask(*map(str, range(200)))
     assert time.monotonic() - began < 2
-    facts = rig.facts(100)
-    assert facts.counts["dropped"] >= 200 - 64 - 4
-    stall.set()
+    stall.set()  # what was dropped is so
+    assert rig.facts(100).counts["dropped"] >= 200 - 64 - 4
 
 
 def test_a_canary_that_modern_answers_is_compared_with_legacy_by_its_own_sample(tmp_path: Path, sides: tuple[Scripted, Scripted]) -> None:

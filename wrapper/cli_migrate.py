@@ -62,7 +62,7 @@ def show(data: Any, as_json: bool, lines: Callable[[Any], Iterator[str]], none: 
 @CATALOGUE
 @STATE
 def status(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """Where endpoints stand, what the next step still asks for, and how long that will take."""
+    """Where endpoints stand and what the next step asks for. And how long that will take."""
     from wrapper import overview
 
     show(overview.status(office(catalogue, state), endpoint), as_json, _status, "no endpoint migrates: none has a `migration` block")
@@ -75,7 +75,7 @@ def status(endpoint: str | None, as_json: bool, catalogue: str | None, state: st
 @CATALOGUE
 @STATE
 def history(endpoint: str | None, limit: int, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """Every move, the newest first: when, endpoint, number, stage, who, ticket, why."""
+    """Every move, the newest first. When, endpoint, number, stage, who, ticket, why."""
     from wrapper import overview
 
     show(overview.history(office(catalogue, state), endpoint, limit), as_json, _history, "nothing was ever moved")
@@ -87,7 +87,7 @@ def history(endpoint: str | None, limit: int, as_json: bool, catalogue: str | No
 @click.option("--share", metavar="10%", help="Of a canary: the share of keys that modern answers.")
 @click.option("--consumer", "consumers", multiple=True, metavar="NAME=100%", help="The share of one consumer; may be given more than once.")
 @click.option("--ticket", default="", help="Needed past shadow.")
-@click.option("--why", default="")
+@click.option("--why", default="", help="For the history; needed for retired.")
 @BY
 @CATALOGUE
 @STATE
@@ -95,7 +95,8 @@ def promote(
     endpoint: str, to: str | None, share: str | None, consumers: Sequence[str], ticket: str, why: str, by: str | None,
     catalogue: str | None, state: str | None,
 ) -> None:  # fmt: skip
-    """To shadow at once; past it as a proposal that another person approves within a day. Refused, with all reasons, before its time."""
+    """One step up: to shadow at once, further as a proposal. Another person approves it within a day. Refused, with all reasons, before its
+    time."""
     from wrapper import migrating
 
     wanted = migrating.wish(to, share, _shares(consumers))
@@ -108,7 +109,7 @@ def promote(
 @CATALOGUE
 @STATE
 def approve(endpoint: str, by: str | None, catalogue: str | None, state: str | None) -> None:
-    """The second person's word on what somebody has proposed: gates are looked at again, and the endpoint moves."""
+    """The second person's word on a proposal. Gates are looked at again, and the endpoint moves."""
     from wrapper import migrating
 
     _done(migrating.approve(office(catalogue, state), endpoint, me(by)))
@@ -116,14 +117,15 @@ def approve(endpoint: str, by: str | None, catalogue: str | None, state: str | N
 
 @migrate.command()
 @ENDPOINT
+@BY
 @CATALOGUE
 @STATE
-def withdraw(endpoint: str, catalogue: str | None, state: str | None) -> None:
+def withdraw(endpoint: str, by: str | None, catalogue: str | None, state: str | None) -> None:
     """Take a proposal back."""
     from wrapper import migrating
 
-    migrating.withdraw(office(catalogue, state), endpoint)
-    click.echo(f"{endpoint}: nothing is proposed any more")
+    done = migrating.withdraw(office(catalogue, state), endpoint, migrating.Said(me(by)))
+    click.echo(f"{endpoint}: nothing is proposed any more; withdrawn by {done['who']}")
 
 
 @migrate.command()
@@ -164,7 +166,7 @@ def reconcile(
     group: str | None, retry: str | None, settle: str | None, write_owed: bool, why: str, by: str | None, as_json: bool,
     catalogue: str | None, state: str | None,
 ) -> None:  # fmt: skip
-    """Writes that one side has and the other has not: which, why, and what is to be done about them."""
+    """Writes that one side has and the other has not. Which, why, and what is to be done about them."""
     from wrapper import migrating, overview
 
     if sum((bool(retry), bool(settle), write_owed)) > 1 or (write_owed and not group):
@@ -201,8 +203,8 @@ def _done(moved: Mapping[str, Any]) -> None:
     if "proposed" in moved:
         ahead = moved["proposed"]
         also = f", and with it {', '.join(moved['with'])}" if moved["with"] else ""
-        for gate in moved["gates"]:
-            click.echo(f"  {gate}")
+        for line in (*moved["gates"], *moved["notes"]):
+            click.echo(f"  {line}")
         click.echo(f"{moved['endpoint']}: {words(ahead)} is proposed{also}; until {ahead['until']} another person may say")
         click.echo(f"  figway migrate approve {moved['endpoint']} --by NAME")
         return
@@ -222,13 +224,17 @@ def _status(data: Mapping[str, Any]) -> Iterator[str]:
         by = f" and {each['second']}" if each.get("second") else ""
         on = f" on {each['ticket']}" if each.get("ticket") else ""
         since = f" since {each['since']} by {each['who']}{by}{on}: {each['why'] or 'no reason told'}" if "since" in each else ""
-        yield f"{each['endpoint']}: {words(each)} (at most {each['highest']}){since}"
+        yield f"{each['endpoint']}: {words(each)} (its file allows up to {each['highest']}){since}"
+        proposal = each["proposal"]
         if each["next"]:
-            yield f"  for {each['next']}: " + ("nothing is missing" if not each["missing"] else f"{len(each['missing'])} missing")
+            yield f"  next: {each['next']}; " + ("nothing is missing" if not each["missing"] else f"{len(each['missing'])} missing")
         yield from (f"    {line}" for line in each["missing"])
+        if proposal is not None:
+            yield from (f"    met: {gate['name']}: {gate['there']}; {gate['asked']}" for gate in each["gates"] if gate["met"])
         yield from (f"  {line}" for line in each["notes"])
-        if (proposal := each["proposal"]) is not None:
-            yield f"  {words(proposal)} is proposed by {proposal['who']} on {proposal['ticket']}, to be approved until {proposal['until']}"
+        if proposal is not None:
+            by = f"{proposal['who']} on {proposal['ticket']}: {proposal['why'] or 'no reason told'}"
+            yield f"  {words(proposal)} is proposed by {by}; to be approved until {proposal['until']}"
         if each["rollback_refused"]:
             yield f"  {each['rollback_refused']}"
 
@@ -243,4 +249,4 @@ def _reconcile(data: Mapping[str, Any]) -> Iterator[str]:
     for item in data["items"]:
         sides = f"{item['has'] or 'nobody knows who'} has it, {item['lacks']} lacks it"
         what = f"{item['endpoint']} {item['family']}/{item['record']} {item['state']}"
-        yield f"{item['since']} {item['reference']} {what}: {sides}; {item['why']}"
+        yield f"{item['since']} {item['reference']} {what}: {sides}; sent by {item['caller']} under the key {item['key']}; {item['why']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wrapper.cli_migrate import ENDPOINT, JSON, ONE_OR_ALL, office, show
-from wrapper.cli_state import CATALOGUE, STATE, opened
+from wrapper.cli_state import CATALOGUE, STATE, listed, opened
 
 if TYPE_CHECKING:
     from wrapper.operation import Operation
@@ -32,7 +33,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @CATALOGUE
 @STATE
 def samples(endpoint: str, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """What differed, by kind: masked values of both sides, and the rule that would accept it."""
+    """What differed, by kind, with masked values of both sides. And the rule that would accept it."""
     from wrapper import overview
 
     show(overview.samples(office(catalogue, state), endpoint), as_json, _samples, "no difference was met since the evidence began")
@@ -44,7 +45,7 @@ def samples(endpoint: str, as_json: bool, catalogue: str | None, state: str | No
 @CATALOGUE
 @STATE
 def rules(endpoint: str, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """The `compare` rules that would accept what looks like noise, as a person may put them into the endpoint's file."""
+    """The `compare` rules that would accept what is like noise. As a person may put them into the endpoint's file."""
     from wrapper import overview
 
     show(overview.proposed_rules(office(catalogue, state), endpoint), as_json, _rules)
@@ -58,17 +59,17 @@ def rules(endpoint: str, as_json: bool, catalogue: str | None, state: str | None
 @CATALOGUE
 @STATE
 def report(endpoint: str, number: int | None, html: Path | None, as_file: Path | None, catalogue: str | None, state: str | None) -> None:
-    """The signed evidence report of a promotion."""
+    """The signed evidence report of a promotion: what it is of, unless it is written to a file."""
     from wrapper import overview
     from wrapper.migration.report import as_html
+    from wrapper.migration.report import verify as read
 
     text = overview.report(office(catalogue, state), endpoint, number)
     for file, content in ((html, as_html(text) if html else ""), (as_file, text)):
         if file is not None:
-            file.write_text(content, encoding="utf-8")
-            click.echo(str(file))
+            _write(file, content)
     if html is None and as_file is None:
-        click.echo(text)
+        listed(list(_document(read(text))), "")
 
 
 @click.command()
@@ -79,24 +80,23 @@ def verify(file: Path, key: str | None) -> None:
     from wrapper.migration.report import BadReport
     from wrapper.migration.report import verify as verified
 
-    try:
-        public = bytes.fromhex(key) if key is not None else None
-    except ValueError:
-        raise click.UsageError("--key must be hexadecimal digits") from None
+    if key is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", key):
+        raise click.UsageError("--key must be 64 hexadecimal digits, as `figway migrate public-key` prints them")
+    public = bytes.fromhex(key) if key is not None else None
     try:
         document = verified(file.read_text(encoding="utf-8"), public)
     except (BadReport, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file}: {error}") from None
     whose = "by that key" if public is not None else f"by the key {document['key']['public']}: whose is it? `figway migrate public-key`"
     click.echo(f"{file}: as it was signed, {whose}")
-    for name in ("endpoint", "from", "to", "who", "second", "ticket", "why", "at"):
-        click.echo(f"  {name}: {document.get(name) or '-'}")
+    for line in _document(document):
+        click.echo(f"  {line}")
 
 
 @click.command()
 @STATE
 def public_key(state: str | None) -> None:
-    """Print the key by which anybody can verify this installation's reports."""
+    """Print the key that verifies this installation's reports."""
     from wrapper import promotion
 
     click.echo(promotion.public_key(opened(state)).hex())
@@ -108,7 +108,7 @@ def public_key(state: str | None) -> None:
 @CATALOGUE
 @STATE
 def callers(endpoint: str | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """Who still calls: calls of the last 7 and 30 days by side, the first call and the last."""
+    """Who still calls, and how often. Calls of the last 7 and 30 days by side, the first call and the last."""
     from wrapper import overview
     from wrapper.migration import consumption as told
 
@@ -122,21 +122,22 @@ def callers(endpoint: str | None, as_json: bool, catalogue: str | None, state: s
 @CATALOGUE
 @STATE
 def burndown(html: Path | None, as_json: bool, catalogue: str | None, state: str | None) -> None:
-    """How far the migration is: endpoints by stage, calls left on legacy, what stands in the way, and when it may be over."""
+    """How far the migration is, and when it may be over. Endpoints by stage, calls left on legacy, what stands in the way."""
     from wrapper import overview
     from wrapper.migration import burndown_shown
 
     told = overview.burned_down(office(catalogue, state))
     if html is not None:
-        html.write_text(burndown_shown.page(told), encoding="utf-8")
-        click.echo(str(html))
+        _write(html, burndown_shown.page(told))
     else:
         show(burndown_shown.data(told) if as_json else told, as_json, lambda all: iter(burndown_shown.lines(all)))
 
 
 @click.command()
 @ENDPOINT
-@click.option("--keys", "file", type=click.File(encoding="utf-8"), required=True, help="A key a line, or CSV with the parameters' names.")
+@click.option(
+    "--keys", "file", type=click.File(encoding="utf-8-sig"), required=True, help="A key a line, or CSV with the parameters' names."
+)
 @click.option("--window", metavar="22:00-05:00", help="Hours of this machine's day; outside of them it waits.")
 @click.option("--at-once", default=2, show_default=True, help="Keys under way at one time.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the facade is served.")
@@ -146,13 +147,19 @@ def burndown(html: Path | None, as_json: bool, catalogue: str | None, state: str
 def sweep(
     endpoint: str, file: Any, window: str | None, at_once: int, url: str, after: str | None, catalogue: str | None, state: str | None
 ) -> None:
-    """Compare a list of keys through the served facade, inside what its systems have to spare."""
+    """Compare a list of keys through the served facade. Inside what its systems have to spare."""
     from wrapper import migrating
     from wrapper import sweep as sweeping
+    from wrapper.migration.asked import comparable
 
     here = office(catalogue, state)
     operation = migrating.endpoint(here, endpoint)
-    rows = sweeping.keys(file.read(), [param.field.name for param in operation.params])
+    if not comparable(operation):
+        raise click.ClickException(f"{endpoint} can't be compared: it takes two sides, both of which may be read twice")
+    try:
+        rows = sweeping.keys(file.read(), [param.field.name for param in operation.params])
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not UTF-8") from None
     rows = list(sweeping.after(rows, after) if after is not None else rows)
     hours = sweeping.window(window) if window else None
     caller = _sweeper(operation)
@@ -194,8 +201,12 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
 
 
 def _progress(so_far: Summary) -> None:
-    waits = "; the window is closed" if so_far.closed else f"; {so_far.waited} times busy" if so_far.waited else ""
-    click.echo(f"{_counts(so_far)}, {so_far.unasked} to go{waits}", err=True)
+    waits = [
+        f"the window is closed until {so_far.opens}" if so_far.opens else "",
+        f"{so_far.waited} times busy" if so_far.waited else "",
+        f"the facade can't be reached ({so_far.lost}), tried for {so_far.left:.0f} s more" if so_far.lost else "",
+    ]
+    click.echo(f"{_counts(so_far)}, {'; '.join([f'{so_far.unasked} to go', *filter(None, waits)])}", err=True)
 
 
 def _counts(told: Summary) -> str:
@@ -210,6 +221,19 @@ def _summary(told: Summary) -> None:
         click.echo(f"  {number} {reason}")
     if told.unasked and told.after:
         click.echo(f"go on with --after {told.after}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file} can't be written: {error.strerror}") from None
+    click.echo(str(file))
+
+
+def _document(report: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("endpoint", "from", "to", "who", "second", "ticket", "why", "at"):
+        yield f"{name}: {report.get(name) or '-'}"
 
 
 def _samples(data: Mapping[str, Any]) -> Iterator[str]:

@@ -95,8 +95,7 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
 
     @api.post("/<endpoint>/withdraw")
     def withdraw(endpoint: str) -> Response:
-        _may(caller(), CHANGE)
-        return _json(migrating.withdraw(office, endpoint))
+        return _json(migrating.withdraw(office, endpoint, Said(_may(caller(), CHANGE).name)))
 
     @api.post("/<endpoint>/rollback")
     def rollback(endpoint: str) -> Response:

@@ -79,6 +79,8 @@ def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, An
     """From legacy to shadow at once; further as a proposal, if nothing stands in the way."""
     operation = endpoint(office, name)
     planned = _planned(office, operation, _forward(operation, _now(office, operation), wanted))
+    if planned.wanted.stage == "retired":
+        reasoned(said)
     if planned.wanted.stage == "shadow":
         return _moved(office, planned, said)
     if not said.ticket:
@@ -90,7 +92,10 @@ def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, An
     proposal = Proposal(name, office.clock(), planned.wanted, said.who, said.ticket, said.why)
     office.store.propose(proposal)
     others = [each.name for each in planned.together if each.name != name]
-    return {"endpoint": name, "proposed": shown_proposal(proposal), "with": others, "gates": [str(gate) for gate in planned.gates]}
+    return {
+        "endpoint": name, "proposed": shown_proposal(proposal), "with": others, "gates": [str(gate) for gate in planned.gates],
+        "notes": list(planned.notes),
+    }  # fmt: skip
 
 
 def approve(office: Office, name: str, who: str) -> dict[str, Any]:
@@ -104,12 +109,12 @@ def approve(office: Office, name: str, who: str) -> dict[str, Any]:
     return _moved(office, planned, Said(proposal.who, proposal.ticket, proposal.why), second=who)
 
 
-def withdraw(office: Office, name: str) -> dict[str, Any]:
+def withdraw(office: Office, name: str, said: Said) -> dict[str, Any]:
     """Nobody can approve it any more."""
     endpoint(office, name)
     if not office.store.withdraw(name):
         raise NoSuchThing(f"{name} has no proposal that waits")
-    return {"endpoint": name, "withdrawn": True}
+    return {"endpoint": name, "withdrawn": True, "who": said.who}
 
 
 def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_loss: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from wrapper.migration.compare import HARMLESS
 from wrapper.migration.decide import Standing
 from wrapper.migration.moves import Move
 from wrapper.migration.rules import rules
-from wrapper.operation import Operation
+from wrapper.operation import STAGES, Operation
 from wrapper.problems import NoSuchThing
 from wrapper.units import iso
 
@@ -123,17 +123,21 @@ def _status(office: Office, operation: Operation, moves: Mapping[str, Move], hel
     return {
         "endpoint": operation.name, "group": operation.group, "effect": operation.effect, **shown(now),
         "highest": operation.migration.highest,
-        **by, **_ahead(office, operation, now), "proposal": shown_proposal(proposal) if proposal else None,
+        **by, **_ahead(office, operation, now, proposal.standing if proposal else None),
+        "proposal": shown_proposal(proposal) if proposal else None,
         "rollback_refused": promotion.refused_rollback(office.catalogue, office.store, operation, office.clock()),
         "held_here": kill_file.holds(held, operation.name),
     }  # fmt: skip
 
 
-def _ahead(office: Office, operation: Operation, now: Standing) -> dict[str, Any]:
-    """What the next step asks for."""
-    if now.stage == "retired" or operation.migration is None or now.stage == operation.migration.highest:
-        return {"next": None, "gates": [], "missing": [], "notes": []}
-    following = promotion.next_standing(operation, now)
+def _ahead(office: Office, operation: Operation, now: Standing, proposed: Standing | None = None) -> dict[str, Any]:
+    """What the step that is `proposed`, else the next one, asks for."""
+    highest = operation.migration.highest if operation.migration else "legacy"
+    beyond = STAGES.index(now.stage) - STAGES.index(highest)
+    if now.stage == "retired" or beyond >= 0:
+        notes = [f"it stands beyond its file's highest_stage, {highest}"] if beyond > 0 else []
+        return {"next": None, "gates": [], "missing": [], "notes": notes}
+    following = proposed or promotion.next_standing(operation, now)
     planned = promotion.plan(office.catalogue, office.store, operation, following, office.clock())
     gates = [asdict(gate) for gate in planned.gates]
     return {"next": str(following), "gates": gates, "missing": list(planned.obstacles), "notes": list(planned.notes)}

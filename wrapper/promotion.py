@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from wrapper import kill_file
 from wrapper.migration import report
+from wrapper.migration.consumption import consumers
 from wrapper.migration.decide import LEGACY, Standing
 from wrapper.migration.facts import Facts
 from wrapper.migration.gates import Gate, anew, look, look_at_write, more
@@ -67,6 +68,8 @@ def plan(catalogue: Catalogue, store: Store, operation: Operation, wanted: Stand
             f"{owed:,} writes are on the modern side only, and no key goes back to legacy before they are reconciled:"
             f" see `figway migrate reconcile {operation.group}`"
         )
+    if wanted.stage == "retired":
+        notes += [line for each in those for line in _farewell(store, each, now)]
     expected = {each.name: moves[each.name].number if each.name in moves else 0 for each in those}
     return Plan(operation, those, was, wanted, expected, tuple(obstacles), tuple(gates), tuple(notes), facts, gives_back)
 
@@ -213,6 +216,19 @@ def _terms(operation: Operation, wanted: Standing, now: float) -> Iterator[str]:
             yield f"nothing moves on until {instant(end.timestamp())}: its file says freeze"
 
 
+def _farewell(store: Store, operation: Operation, now: float) -> Iterator[str]:
+    """What a person should know who ends it: until when it was promised, and who would notice."""
+    sunset = operation.migration.sunset if operation.migration else None
+    if sunset is None:
+        yield f"{operation.name}: its file names no sunset"
+    else:
+        days = (sunset - datetime.fromtimestamp(now, UTC).date()).days
+        yield f"{operation.name}: its sunset is {sunset}, " + (f"in {days} days" if days > 0 else f"{-days} days past" if days else "today")
+    calls = {one.consumer: one.legacy_month + one.modern_month for one in consumers(store.consumers(operation.name), now)}
+    told = ", ".join(f"{name} ({number:,})" for name, number in sorted(calls.items(), key=lambda one: -one[1]) if number)
+    yield f"{operation.name}: called in the last 30 days by {told or 'nobody'}"
+
+
 def _evidence(store: Store, operation: Operation, now: float) -> tuple[Facts | None, list[str]]:
     """What is known of the present build, text and rules, and why that is not more."""
     epochs = store.epochs(operation.name, 2)
@@ -220,7 +236,9 @@ def _evidence(store: Store, operation: Operation, now: float) -> tuple[Facts | N
         return None, []
     newest = epochs[0].epoch
     if (newest.catalogue, newest.rules) != (operation.hash, str(rules(operation.migration.compare))):
-        return None, ["the endpoint's file or its rules were changed: evidence begins anew with the next comparison"]
+        return None, [
+            "the endpoint's file or its rules were changed: evidence begins anew when the facade has been told (HUP) and compares again"
+        ]
     old = [f"nothing was compared since {instant(epochs[0].last)}"] if epochs[0].last < now - DAY else []
     return epochs[0], [*old, *(anew(newest, each.epoch, epochs[0].began) for each in epochs[1:])]
 

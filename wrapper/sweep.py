@@ -39,14 +39,17 @@ class Stopped(RequestError):
 @dataclass(slots=True)
 class Summary:
     """What became of the keys so far. `after`: all up to this key are done, so that is where to go on; `waited`: how often the facade was
-    busy; `closed`: whether it waits for its window."""
+    busy; `opens`: when its window does, if it waits for that; `lost`: why the facade can't be reached, `left`: for how many seconds it is
+    tried on."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     after: str = ""
     waited: int = 0
     unasked: int = 0
-    closed: bool = False
+    opens: str = ""
+    lost: str = ""
+    left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,14 @@ def keys(text: str, names: Sequence[str]) -> list[Mapping[str, str]]:
         for number, row in enumerate(rows, 2):
             if len(row) != len(header):
                 raise Invalid(f"line {number} has {len(row)} values, and the header has {len(header)}")
-        return [dict(zip(header, row, strict=True)) for row in rows]
-    return [{names[0]: line.strip()} for line in lines]
+        return _some([dict(zip(header, row, strict=True)) for row in rows])
+    return _some([{names[0]: line.strip()} for line in lines])
+
+
+def _some(rows: list[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    if not rows:
+        raise Invalid("the file has no keys")
+    return rows
 
 
 def name_of(params: Mapping[str, str]) -> str:
@@ -195,7 +204,7 @@ class Sweep:
         while not self.stop.is_set():
             closed = self._hours.closed(self._now()) if self._hours else 0.0
             with self._lock:
-                self.summary.closed = closed > 0
+                self.summary.opens = f"{self._now() + timedelta(seconds=closed):%Y-%m-%d %H:%M}" if closed else ""
                 if self._next == len(self._rows):
                     return None
                 if not closed:
@@ -224,10 +233,14 @@ class Sweep:
                 status, after, body = self._facade.ask(line, params)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 line.close()
+                why = "refused" if isinstance(error, ConnectionRefusedError) else type(error).__name__
+                with self._lock:
+                    self.summary.lost, self.summary.left = why, max(lost - time.monotonic(), 0.0)
                 if time.monotonic() > lost:
-                    raise Stopped(f"the facade at {self._facade.url} can't be reached ({type(error).__name__})") from None
+                    raise Stopped(f"the facade at {self._facade.url} can't be reached ({why})") from None
                 self.stop.wait(1.0)
                 continue
+            self.summary.lost = ""
             if status == 200:
                 return str(body.get("outcome")), [*body.get("differences", ()), *filter(None, [body.get("reason")])]
             if status == 422:

@@ -19,9 +19,9 @@ def spell(seconds: float) -> str:
     return f"{-(-seconds // 1):.0f} s"
 
 
-def percent(share: float | Decimal) -> str:
-    """`99.9%`: as many digits as it takes, up to four after the point."""
-    return f"{round(100 * float(share), 4):g}%"
+def percent(share: float | Decimal, digits: int = 4) -> str:
+    """`99.9%`: as many digits as it takes, up to so many after the point; what was measured takes two."""
+    return f"{round(100 * float(share), digits):g}%"
 
 
 def iso(at: float) -> str:

@@ -226,7 +226,7 @@ def test_a_forecast_is_told_with_its_interval_or_not_at_all() -> None:
     ends = [move(name, 1, f"2026-11-{day}", "modern") for name, day in (("a", "02"), ("b", "12"), ("c", "20"))]
     rest = [endpoint(name) for name in "abcd"]
     assert shown.forecasts(told(*rest, moves=ends[:1])) == [
-        "1 of 4 endpoints with a modern side are on modern or retired; no forecast: only 1 endpoint(s) have reached modern"
+        "1 of 4 endpoints with a modern side are on modern or retired; no forecast: only 1 endpoint has reached modern"
     ]
     able, everything = shown.forecasts(told(*rest, endpoint("e", modern=False), moves=ends))
     assert re.fullmatch(
@@ -264,10 +264,10 @@ Endpoints by stage
   now              1       0       0       1        0
 
 Calls left on legacy
-  day (UTC)   legacy  modern    left  legacy s  sessions  freed s  sessions
-  2026-11-25   1,234       0  100.0%     4,320     0.050        0     0.000
-  2026-11-26       0       1    0.0%         0     0.000        3     0.000
-  sessions: these seconds as host sessions that are busy all day; today is not over
+  day (UTC)   legacy  modern    left  legacy s  sessions busy  freed s  sessions freed
+  2026-11-25   1,234       0  100.0%     4,320          0.050        0           0.000
+  2026-11-26       0       1    0.0%         0          0.000        3           0.000
+  sessions busy, sessions freed: these seconds as host sessions that are busy all day; today is not over
 
 What stands in the way
   <script>alert(1)</script> (legacy)
@@ -275,7 +275,7 @@ What stands in the way
 
 Forecast
   1 of 1 endpoints with a modern side are on modern or retired: done
-  1 of 2 endpoints are on modern or retired; no forecast: only 1 endpoint(s) have reached modern"""
+  1 of 2 endpoints are on modern or retired; no forecast: only 1 endpoint has reached modern"""
     )
 
 

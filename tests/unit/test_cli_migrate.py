@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.unit import moving
 from wrapper.cli import figway
 from wrapper.migrating import Office
 from wrapper.migration.decide import Standing
+from wrapper.migration.facts import Batch, Calls
+from wrapper.migration.report import verify as verified
 from wrapper.policy.keys import Caller
 from wrapper.state.store import Store
 
@@ -49,7 +52,9 @@ def test_an_endpoint_goes_from_legacy_to_a_canary_and_back(office: Office) -> No
     seen(office)
     ran = run("promote", "things.get", "--share", "10%", "--consumer", "ui=100%", "--ticket", "CHG-1", "--by", "alice")
     assert "things.get: canary 10%, ui=100% is proposed; until " in ran.output
-    assert "proposed by alice on CHG-1" in run("status", "things.get").output
+    told = run("status", "things.get").output
+    assert "\n  next: canary 10%, ui 100%; nothing is missing\n    met: parity: 100 distinct keys agree, 0 differ; at least 90%" in told
+    assert "proposed by alice on CHG-1: no reason told; to be approved until " in told
     assert run("approve", "things.get", "--by", "alice").exit_code == 1
     assert run("approve", "things.get", "--by", "bob").output == "things.get: canary 10%, ui=100% (was shadow)\n"
     assert run("rollback", "things.get", "--why", "slow").output == "things.get: shadow (was canary 10%, ui=100%)\n"
@@ -74,18 +79,45 @@ def test_a_report_is_written_verified_and_refused_when_it_was_changed(office: Of
     key = run("public-key").output.strip()
     assert run("verify", str(file), "--key", key).output.startswith(f"{file}: as it was signed, by that key\n  endpoint: things.get\n")
     assert run("verify", str(file), "--key", "00" * 32).exit_code == 1
-    assert run("verify", str(file), "--key", "xyz").exit_code == 2
+    assert "64 hexadecimal digits, as `figway migrate public-key`" in run("verify", str(file), "--key", "abcd").output
+    assert run("report", "things.get").output.startswith("endpoint: things.get\nfrom: shadow\nto: canary 10%\nwho: alice\n")
+    evidence = verified(file.read_text())["evidence"]
+    assert str(evidence["comparisons"]["equal"]).isdigit()
+    nowhere = run("report", "things.get", "--html", str(tmp_path / "no" / "report.html"))
+    assert (nowhere.exit_code, nowhere.output) == (1, f"Error: {tmp_path}/no/report.html can't be written: No such file or directory\n")
     file.write_text(file.read_text().replace("alice", "carol"))
     assert run("verify", str(file)).exit_code == 1
+
+
+def test_who_ends_an_endpoint_hears_until_when_it_was_promised_and_who_calls(office: Office) -> None:
+    office.store.move(["things.get"], Standing("modern"), "alice", "")
+    batch, day = Batch(), f"{datetime.now(UTC):%Y-%m-%d}"
+    batch.consumers["things.get", "ui", "modern", day] = Calls(829, 1.0, 1.0, 2.0)
+    batch.consumers["things.get", "batch", "legacy", day] = Calls(1281, 1.0, 1.0, 2.0)
+    office.store.record(batch)
+    seen(office)
+    ask = ("promote", "things.get", "--to", "retired", "--ticket", "CHG-1", "--by", "alice")
+    assert "say why" in run(*ask).output
+    told = run(*ask, "--why", "it has a successor").output
+    assert "  things.get: its file names no sunset\n  things.get: called in the last 30 days by batch (1,281), ui (829)\n" in told
+    assert run("withdraw", "things.get", "--by", "bob").output == "things.get: nothing is proposed any more; withdrawn by bob\n"
+    run(*ask, "--why", "it has a successor")
+    run("approve", "things.get", "--by", "bob")
+    assert run("rollback", "things.get", "--why", "too early").output.startswith("things.get: modern (was retired)\n")
+
+
+def test_status_says_what_stands_beyond_its_file(office: Office) -> None:
+    office.store.move(["things.put", "things.drop"], Standing("retired"), "alice", "")
+    assert "  it stands beyond its file's highest_stage, modern\n" in run("status", "things.put").output
 
 
 def test_status_says_in_words_what_is_missing_and_as_json(office: Office) -> None:
     run("promote", "things.get", "--by", "alice", "--why", "let us see")
     seen(office, clean=3)
     told = run("status").output
-    assert "things.get: shadow (at most retired) since " in told
-    assert " by alice: let us see\n  for canary 1%: 1 missing\n    parity: 3 distinct keys agree, 0 differ; " in told
-    assert "things.put: legacy (at most modern)" in told
+    assert "things.get: shadow (its file allows up to retired) since " in told
+    assert " by alice: let us see\n  next: canary 1%; 1 missing\n    parity: 3 distinct keys agree, 0 differ; " in told
+    assert "things.put: legacy (its file allows up to modern)" in told
     assert "things.old" not in told
     [mine] = json.loads(run("status", "things.get", "--json").stdout)["endpoints"]
     assert [gate["name"] for gate in mine["gates"] if not gate["met"]] == ["parity"]
@@ -205,4 +237,8 @@ def test_a_sweep_that_can_not_reach_the_facade_leaves_no_key(office: Office, tmp
     (tmp_path / "keys").write_text("1\n2\n")
     assert run("sweep", "things.get", "--keys", str(tmp_path / "keys"), "--url", "ftp://x").exit_code == 1
     assert run("sweep", "things.get", "--keys", str(tmp_path / "keys"), "--window", "22-05-07").exit_code == 1
+    assert "things.put can't be compared" in run("sweep", "things.put", "--keys", str(tmp_path / "keys")).output
+    for text, said in ((b"\xff1\n", "is not UTF-8"), (b"\xef\xbb\xbf\n", "has no keys")):
+        (tmp_path / "keys").write_bytes(text)
+        assert said in run("sweep", "things.get", "--keys", str(tmp_path / "keys")).output
     assert [row.caller.name for row in office.store.all_keys() if not row.revoked] == ["ui"]

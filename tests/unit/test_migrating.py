@@ -86,11 +86,11 @@ def test_a_proposal_ends_after_a_day_or_when_it_is_withdrawn(office: Office) -> 
     tomorrow = Office(office.catalogue, office.store, lambda: NOW + migrating.OPEN_FOR)
     with pytest.raises(NoSuchThing, match="24 hours"):
         migrating.approve(tomorrow, "things.get", BOB)
-    migrating.withdraw(office, "things.get")
+    migrating.withdraw(office, "things.get", Said(BOB))
     with pytest.raises(NoSuchThing):
         migrating.approve(office, "things.get", BOB)
     with pytest.raises(NoSuchThing):
-        migrating.withdraw(office, "things.get")
+        migrating.withdraw(office, "things.get", Said(BOB))
 
 
 def test_a_proposal_is_not_replaced_under_the_eyes_of_who_looks_at_it(office: Office) -> None:
@@ -99,7 +99,7 @@ def test_a_proposal_is_not_replaced_under_the_eyes_of_who_looks_at_it(office: Of
     for who in (ALICE, BOB):
         with pytest.raises(NotPossible, match=r"canary 1% on CHG-1 by alice: approve it, or `figway migrate withdraw things.get`"):
             migrating.promote(office, "things.get", wish(share="100%"), Said(who, "CHG-1"))
-    migrating.withdraw(office, "things.get")
+    migrating.withdraw(office, "things.get", Said(BOB))
     migrating.promote(office, "things.get", wish(share="100%"), TICKET)
 
 

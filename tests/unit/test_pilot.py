@@ -412,7 +412,9 @@ def test_evidence_of_another_text_of_the_file_counts_for_nothing(still: Store, c
         rig.serve(changed)
         planned = rig.plan(TENTH, changed)
         assert planned.obstacles[0].startswith("parity: 0 distinct keys agree")
-        assert planned.notes == ("the endpoint's file or its rules were changed: evidence begins anew with the next comparison",)
+        assert planned.notes == (
+            "the endpoint's file or its rules were changed: evidence begins anew when the facade has been told (HUP) and compares again",
+        )
 
 
 def test_evidence_that_is_old_says_so(still: Store, clock: Time) -> None:

@@ -99,7 +99,7 @@ def test_outside_of_its_window_nothing_is_asked(served: Served) -> None:
     told: list[Summary] = []
     thread = threading.Thread(target=lambda: told.append(run.run(lambda _: None)))
     thread.start()
-    until(lambda: run.summary.closed)
+    until(lambda: run.summary.opens == "2026-11-26 22:00")
     assert not served.asked
     hour = datetime(2026, 11, 27, 4, 59)
     thread.join(10)
@@ -146,6 +146,7 @@ def test_a_facade_that_restarts_is_waited_for_and_one_that_is_gone_is_not(served
     gone = Sweep(Facade(f"http://127.0.0.1:{free_port()}", "things.get", "key"), rows(1), patience=0.0)
     with pytest.raises(Stopped, match="can't be reached"):
         gone.run(lambda _: None)
+    assert (gone.summary.lost, gone.summary.left) == ("refused", 0.0)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def _told(outlook: Outlook) -> str:
     if outlook.reached == outlook.endpoints:
         return f"{about}: done"
     if seen is None:
-        moved = f"only {outlook.reached} endpoint(s) have reached modern" + (", in one move" if outlook.reached > 1 else "")
+        moved = f"only {outlook.reached} endpoint{'s have' if outlook.reached > 1 else ' has'} reached modern" + (
+            ", in one move" if outlook.reached > 1 else ""
+        )
         return f"{about}; no forecast: {moved}"
     grain = minute if seen.late - seen.early < 2 * DAY else day
     early, middle, late = (grain(at) if at < FAR else "after 2100" for at in (seen.early, seen.middle, seen.late))
@@ -113,13 +115,17 @@ def _left(day: Day) -> float | None:
 def _tables(told: Burndown) -> Iterator[_Table]:
     stages = [[_when(count, told.at), *(str(count.stages.get(stage, 0)) for stage in STAGES)] for count in told.counts]
     yield _Table("Endpoints by stage", [["end of day", *STAGES], *stages])
-    head = ["day (UTC)", "legacy", "modern", "left", "legacy s", "sessions", "freed s", "sessions"]
+    head = ["day (UTC)", "legacy", "modern", "left", "legacy s", "sessions busy", "freed s", "sessions freed"]
     rows = [
         [d.day, f"{d.legacy:,}", f"{d.modern:,}", "-" if (left := _left(d)) is None else f"{left:.1%}",
          f"{d.seconds:,.0f}", f"{d.seconds / DAY:.3f}", f"{d.freed:,.0f}", f"{d.freed / DAY:.3f}"]
         for d in told.days
     ]  # fmt: skip
-    note = "sessions: these seconds as host sessions that are busy all day; today is not over" if rows else "nothing has been counted yet"
+    note = (
+        "sessions busy, sessions freed: these seconds as host sessions that are busy all day; today is not over"
+        if rows
+        else "nothing has been counted yet"
+    )
     yield _Table("Calls left on legacy", [head, *rows], note)
 
 

@@ -95,7 +95,7 @@ def _parity(endpoint: str, facts: Facts, gates: Gates, now: float) -> Gate:
     if keys is None:
         ahead = f"will not be shown at this rate; look at `figway migrate samples {endpoint}`"
     elif wait:
-        ahead = f"needs about {keys:,} more keys like these: {spell(wait)} at today's {an_hour:,.0f} new keys an hour"
+        ahead = f"needs about {keys:,} more keys like these: {spell(wait)} {_rate(facts, an_hour, now)}"
     else:
         ahead = f"needs about {keys:,} more keys{' like these' if seen.keys else ''}, and none came today"
     if noise.differed > noise.keys * gates.limit:
@@ -108,7 +108,18 @@ def _parity(endpoint: str, facts: Facts, gates: Gates, now: float) -> Gate:
 
 def _an_hour(facts: Facts, now: float) -> float:
     """How many new keys come at today's traffic."""
-    return facts.day / min(DAY, max(now - facts.began, 1.0)) * HOUR
+    return facts.day / _so_far(facts, now) * HOUR
+
+
+def _so_far(facts: Facts, now: float) -> float:
+    """Seconds of today's traffic that this evidence has seen."""
+    return min(DAY, max(now - facts.began, 1.0))
+
+
+def _rate(facts: Facts, an_hour: float, now: float) -> str:
+    """By which it was reckoned: a minute of traffic says nothing of an hour."""
+    seen = _so_far(facts, now)
+    return f"at today's {an_hour:,.0f} new keys an hour" if seen >= HOUR else f"at the rate of the last {spell(seen)}"
 
 
 def _unseen(facts: Facts, limit: float) -> Gate:
@@ -118,7 +129,7 @@ def _unseen(facts: Facts, limit: float) -> Gate:
     due = dropped + unasked + dated + facts.counts.get("equal", 0) + facts.counts.get("different", 0)
     share = (dropped + unasked + dated) / due if due else 1.0
     counts = f"{dropped:,.0f} dropped, {unasked:,.0f} unasked" + (f", {dated:,.0f} of another date" if dated else "")
-    there = f"{percent(share)} of comparisons due were not made ({counts})"
+    there = f"{percent(share, 2)} of comparisons due were not made ({counts})"
     return _gate("unseen", share <= limit, there if due else "no comparison yet", f"at most {percent(limit)}")
 
 
@@ -132,13 +143,13 @@ def _period(facts: Facts, asked: float) -> Gate:
 def _must_have_seen(facts: Facts, asked: Mapping[str, tuple[str, ...]]) -> Gate:
     wanted = [(name, value) for name, values in asked.items() for value in values]
     lacking = [f"{name}={value}" for name, value in wanted if not facts.counts.get(f"{name}={value}")]
-    there = f"no answer of {', '.join(lacking)} yet" if lacking else "all of them"
-    return _gate("must have seen", not lacking, there, ", ".join(f"{name}={value}" for name, value in wanted))
+    there = f"no answer of {', '.join(lacking)} yet" if lacking else f"{len(wanted)} of {len(wanted)}"
+    return _gate("must have seen", not lacking, there, f"each of {', '.join(f'{name}={value}' for name, value in wanted)}")
 
 
 def _errors(facts: Facts, limit: float) -> Gate:
     asked, failed = (facts.counts.get(name, 0) for name in ("asked_modern", "failed_modern"))
-    there = f"modern failed {percent(failed / asked)} of {asked:,.0f}" if asked else "modern was not asked yet"
+    there = f"modern failed {percent(failed / asked, 2)} of {asked:,.0f}" if asked else "modern was not asked yet"
     return _gate("errors", asked > 0 and failed <= limit * asked, there, f"at most {percent(limit)}")
 
 
@@ -162,5 +173,5 @@ def _drift(facts: Facts, limit: float) -> Gate:
 
 def _flips(facts: Facts, limit: float) -> Gate:
     scored, flips = (facts.counts.get(name, 0) for name in ("scored", "score_flips"))
-    there = f"{percent(flips / scored)} of {scored:,.0f} decisions differ" if scored else "no two scores were compared yet"
+    there = f"{percent(flips / scored, 2)} of {scored:,.0f} decisions differ" if scored else "no two scores were compared yet"
     return _gate("score flips", scored > 0 and flips <= limit * scored, there, f"at most {percent(limit)}")

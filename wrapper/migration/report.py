@@ -39,7 +39,7 @@ class BadReport(ValueError):
 
 def evidence(facts: Facts) -> dict[str, Any]:
     """What an epoch has shown: all of it that is no customer's."""
-    epoch, counts = facts.epoch, facts.counts
+    epoch, counts = facts.epoch, {name: int(n) if float(n).is_integer() else n for name, n in facts.counts.items()}
     return {
         "build": epoch.build,
         "catalogue": epoch.catalogue,

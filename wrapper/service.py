@@ -266,11 +266,8 @@ class Service:
         return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
 
     def close(self) -> None:
-        self._join.close()
-        self._late.close()
-        self.standings.close()
-        self.shadow.close()
-        self.ledger.close()
+        for end in (self._join.close, self._late.close, self.standings.close, self.shadow.close, self.ledger.close):
+            end()
 
 
 def _source(operation: Operation, side: Side) -> Source:

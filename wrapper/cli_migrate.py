@@ -178,7 +178,7 @@ def reconcile(
         said = migrating.Said(me(by), why=why)
         click.echo(f"{settle}: {migrating.settle(here, settle, said)['done']}")
     elif write_owed:
-        click.echo(f"{migrating.write_owed(here, str(group), me(by))['writes']} writes are carried over by the job worker")
+        click.echo(f"the job worker carries over as many writes: {migrating.write_owed(here, str(group), me(by))['writes']}")
     else:
         show(overview.reconcile(here, group), as_json, _reconcile, "both sides have the same writes")
 

@@ -238,7 +238,7 @@ def _document(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _samples(data: Mapping[str, Any]) -> Iterator[str]:
     for kind in data["kinds"]:
-        yield f"{kind['kind']}: {kind['count']} times"
+        yield f"{kind['kind']}: {kind['count']} time{'' if kind['count'] == 1 else 's'}"
         for one in kind["samples"]:
             accepts = f"; accepted by {one['rule']}" if one.get("rule") else ""
             shown = (json.dumps(one.get(side), ensure_ascii=False) for side in ("control", "candidate"))

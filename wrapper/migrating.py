@@ -176,6 +176,12 @@ def with_others(catalogue: Catalogue, name: str) -> list[str]:
     return [each.name for each in promotion.together(catalogue, catalogue.operations[name])]
 
 
+def killed_here(office: Office, operation: Operation) -> list[str]:
+    """What this host's kill file has against a promotion."""
+    there = kill_file.holds(kill_file.read(office.store.folder), operation.name)
+    return ["this host's kill file holds it at legacy: `figway migrate unkill` first"] if there else []
+
+
 def proposed(office: Office, name: str) -> Proposal | None:
     """The proposal that waits for a second person, if it has not ended."""
     proposal = office.store.proposal(name)
@@ -237,9 +243,7 @@ def _forward(operation: Operation, now: Standing, wanted: Wish) -> Standing:
 
 def _planned(office: Office, operation: Operation, wanted: Standing) -> promotion.Plan:
     """The move upwards, when nothing stands in its way. Raises NotPossible with all that does."""
-    held = kill_file.holds(kill_file.read(office.store.folder), operation.name)
-    killed = ["this host's kill file holds it at legacy: `figway migrate unkill` first"] if held else []
-    return _possible(promotion.plan(office.catalogue, office.store, operation, wanted, office.clock()), killed)
+    return _possible(promotion.plan(office.catalogue, office.store, operation, wanted, office.clock()), killed_here(office, operation))
 
 
 def _possible(planned: promotion.Plan, more: Sequence[str] = ()) -> promotion.Plan:

@@ -14,7 +14,7 @@ import yaml
 
 from adapters.blocks import instead
 from wrapper import dual, kill_file, promotion
-from wrapper.migrating import Office, endpoint, group, proposed, shown, shown_move, shown_proposal
+from wrapper.migrating import Office, endpoint, group, killed_here, proposed, shown, shown_move, shown_proposal
 from wrapper.migration import burndown, consumption
 from wrapper.migration.compare import HARMLESS
 from wrapper.migration.decide import Standing
@@ -140,4 +140,9 @@ def _ahead(office: Office, operation: Operation, now: Standing, proposed: Standi
     following = proposed or promotion.next_standing(operation, now)
     planned = promotion.plan(office.catalogue, office.store, operation, following, office.clock())
     gates = [asdict(gate) for gate in planned.gates]
-    return {"next": str(following), "gates": gates, "missing": list(planned.obstacles), "notes": list(planned.notes)}
+    return {
+        "next": str(following),
+        "gates": gates,
+        "missing": [*planned.obstacles, *killed_here(office, operation)],
+        "notes": list(planned.notes),
+    }

@@ -153,6 +153,7 @@ def test_a_kill_by_file_on_purpose_is_shown_and_taken_back(office: Office) -> No
     told = run("status").output
     assert "things.put is held at legacy on this host by " in told
     assert "bob: to see it" in told
+    assert "    this host's kill file holds it at legacy: `figway migrate unkill` first" in told
     assert run("unkill", "things.get").exit_code == 1
     office.store.move(["things.put", "things.drop"], Standing("canary", Decimal("0.1")), "bob", "")
     assert run("unkill", "things.put").output == "things.put: not held here any more; still held: things.drop\n  things.put: canary 10%\n"
@@ -227,7 +228,7 @@ def test_samples_and_the_rules_that_would_accept_them_are_shown(office: Office) 
     shown = {"where": "object.at", "control": "A", "candidate": "B", "rule": "compare: {tolerance: {object.at: 5s}}"}
     moving.evidence(f"sqlite:///{office.store.folder}/state.sqlite", office, samples={"value object.at clock": shown})
     lines = run("samples", "things.get").output.splitlines()
-    assert lines[0] == "value object.at clock: 1 times"
+    assert lines[0] == "value object.at clock: 1 time"
     assert lines[1].endswith('object.at: "A" against "B"; accepted by compare: {tolerance: {object.at: 5s}}')
     assert "\ncompare: {tolerance: {object.at: 5s}}\n" in run("rules", "things.get").output
 

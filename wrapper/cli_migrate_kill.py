@@ -47,7 +47,8 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
     for note in killed["notes"]:
         click.echo(f"  {note}", err=killed["by"] == "file")
     if not which.known:
-        click.echo(f"only {endpoint} was moved, and no other write of its group; `figway migrate kill --all` needs no catalogue", err=True)
+        alone = "that is this endpoint alone, as it was typed, and no other write of its group"
+        click.echo(f"{alone}; `figway migrate kill --all` needs no catalogue", err=True)
 
 
 @click.command(short_help="Take endpoints out of this host's kill file.")

@@ -65,8 +65,8 @@ def plan(catalogue: Catalogue, store: Store, operation: Operation, wanted: Stand
     obstacles += [str(gate) for gate in gates if not gate.met]
     if owed:
         (obstacles if gives_back else notes).append(
-            f"{owed:,} writes are on the modern side only, and no key goes back to legacy before they are reconciled:"
-            f" see `figway migrate reconcile {operation.group}`"
+            f"{owed:,} write{'s are' if owed > 1 else ' is'} on the modern side only, and no key goes back to legacy before that is"
+            f" reconciled: see `figway migrate reconcile {operation.group}`"
         )
     if wanted.stage == "retired":
         notes += [line for each in those for line in _farewell(store, each, now)]

@@ -19,6 +19,7 @@ from wrapper.migration.decide import Standing
 from wrapper.migration.facts import Batch, Calls
 from wrapper.migration.report import verify as verified
 from wrapper.policy.keys import Caller
+from wrapper.state.records import WriteId
 from wrapper.state.store import Store
 
 
@@ -171,7 +172,10 @@ def test_with_a_catalogue_that_has_faults_a_kill_takes_the_name_as_it_is(office:
     killed = run("kill", "things.get", "--why", "fire")
     assert killed.stdout == "things.get: legacy (was shadow)\n"
     assert "the catalogue has faults: endpoints/things.old.yaml" in killed.stderr
-    assert "only things.get was moved, and no other write of its group; `figway migrate kill --all` needs no catalogue" in killed.stderr
+    assert (
+        "this endpoint alone, as it was typed, and no other write of its group; `figway migrate kill --all` needs no catalogue"
+        in killed.stderr
+    )
     assert run("kill", "things.get", "--local", "--why", "fire").exit_code == 0
 
 
@@ -220,6 +224,15 @@ def test_who_still_calls_and_the_burndown_are_shown(office: Office, tmp_path: Pa
     page = tmp_path / "burndown.html"
     run("burndown", "--html", str(page))
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_reconcile_says_who_sent_a_write_under_which_key(office: Office) -> None:
+    write = WriteId("ui", "things.put", "k1", "owner")
+    office.store.reserve(write, {"id": "1"}, 60)
+    office.store.add_leg(write, "things", "1", "legacy", "owed", {"id": "1"})
+    assert "legacy lacks it; sent by ui under the key k1; " in run("reconcile").output
+    [item] = json.loads(run("reconcile", "--json").output)["items"]
+    assert (item["caller"], item["key"]) == ("ui", "k1")
 
 
 def test_samples_and_the_rules_that_would_accept_them_are_shown(office: Office) -> None:

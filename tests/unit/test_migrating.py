@@ -260,13 +260,13 @@ def test_nothing_goes_back_while_legacy_lacks_a_write_unless_the_loss_is_accepte
     migrating.promote(office, "things.get", wish(share="10%"), TICKET)
     migrating.approve(office, "things.get", BOB)
     owe(office)
-    with pytest.raises(NotPossible, match=r"1 writes .* `figway migrate reconcile things`"):
+    with pytest.raises(NotPossible, match=r"1 write is .* `figway migrate reconcile things`"):
         migrating.rollback(office, "things.get", None, Said(ALICE, why="slow"))
     assert stage(office).stage == "canary"
     migrating.rollback(office, "things.get", None, Said(ALICE, why="slow"), "CHG-9")
     [last, *_] = overview.history(office, "things.get")["moves"]
     assert (last["stage"], last["ticket"]) == ("shadow", "CHG-9")
-    assert last["why"].startswith("slow (accepted: 1 writes ")
+    assert last["why"].startswith("slow (accepted: 1 write is ")
 
 
 def test_what_one_side_lacks_is_listed_and_settled_by_a_person_with_a_reason(office: Office) -> None:

@@ -296,8 +296,7 @@ def test_nothing_goes_back_while_legacy_lacks_a_write_and_that_is_said(
     told = promotion.refused_rollback(rig.catalogue, still, rig.catalogue.operations[name], clock.wall)
     assert told.startswith("an automatic rollback was refused (100% of modern's last ")
     assert told.endswith(
-        "1 writes are on the modern side only, and no key goes back to legacy before they are reconciled: see"
-        " `figway migrate reconcile thing`"
+        "1 write is on the modern side only, and no key goes back to legacy before that is reconciled: see `figway migrate reconcile thing`"
     )
     still.close_leg(leg, "done by hand")
     assert promotion.refused_rollback(rig.catalogue, still, rig.catalogue.operations[name], clock.wall) == ""

@@ -19,8 +19,8 @@ class Counts:
     zombies: int
     memory: int
 
-    def over(self, base: Counts, *, threads: int = 6, descriptors: int = 30, processes: int = 3) -> str:
-        """What has grown beyond a tolerance for pools that are fuller than they were: '' or words."""
+    def over(self, base: Counts, *, threads: int = 6, descriptors: int = 40, processes: int = 3) -> str:
+        """What has grown beyond a tolerance for pools that are fuller, and a job worker that is further, than they were: '' or words."""
         grown = [
             f"{name} {getattr(base, name)} -> {getattr(self, name)}"
             for name, much in (("threads", threads), ("descriptors", descriptors), ("processes", processes), ("zombies", 0))

@@ -242,7 +242,8 @@ def _samples(data: Mapping[str, Any]) -> Iterator[str]:
         for one in kind["samples"]:
             accepts = f"; accepted by {one['rule']}" if one.get("rule") else ""
             shown = (json.dumps(one.get(side), ensure_ascii=False) for side in ("control", "candidate"))
-            yield f"  {one['at']} {one['where']}: {' against '.join(shown)}{accepts}"
+            asked = f" (request {one['request_id']})" if one.get("request_id") else ""
+            yield f"  {one['at']} {one['where']}: {' against '.join(shown)}{accepts}{asked}"
 
 
 def _rules(data: Mapping[str, Any]) -> Iterator[str]:

@@ -94,8 +94,9 @@ class Service:
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
         authorise(operation.auth, request.caller, request.purpose)
+        stage = self.standings.of(operation.name).stage if operation.migration is not None else "legacy"
         if operation.migration is not None:
-            retiring.refuse(operation, self.standings.of(operation.name).stage, time.time())
+            retiring.refuse(operation, stage, time.time())
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
         fresh = request.fresh and BYPASS in request.caller.scopes
@@ -107,7 +108,7 @@ class Service:
         finally:
             self.shadow.after(terms.asked)
         shown = _shown(answer, operation, request.caller)
-        return self._explained(operation, shown) if request.explained else shown
+        return _explained("" if operation.parts else stage, shown) if request.explained else shown
 
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
@@ -258,13 +259,6 @@ class Service:
         side: Side = "legacy" if operation.legacy is not None else "modern"  # canonical rows are the same on both
         return self._readers[operation.name, side].dump([row])[0]
 
-    def _explained(self, operation: Operation, answer: Answer) -> Answer:
-        """With the endpoint's stage and who served it."""
-        sides = {str(source["side"]) for source in answer.body["meta"].get("sources", ()) if "side" in source}
-        stage = "" if operation.parts else self.standings.of(operation.name).stage
-        said = {"Figway-Stage": stage, "Figway-Served-By": ", ".join(sorted(sides))}
-        return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
-
     def close(self) -> None:
         for end in (self._join.close, self._late.close, self.standings.close, self.shadow.close, self.ledger.close):
             end()
@@ -275,6 +269,13 @@ def _source(operation: Operation, side: Side) -> Source:
     if source is None:
         raise NoSuchThing(f"{operation.name} has no {side} side")
     return source
+
+
+def _explained(stage: str, answer: Answer) -> Answer:
+    """With the endpoint's stage and who served it."""
+    sides = {str(source["side"]) for source in answer.body["meta"].get("sources", ()) if "side" in source}
+    said = {"Figway-Stage": stage, "Figway-Served-By": ", ".join(sorted(sides))}
+    return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
 
 
 def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:

@@ -198,7 +198,7 @@ class Shadow:
         if pair is None:
             self._unasked(asked, "again")
         elif not self._stop:  # else it may have been cut off by our own end
-            self._tell(operation, migration, asked.params, pair, asked.score)
+            self._tell(operation, migration, asked.params, pair, asked)
 
     def _noise(self, asked: Asked) -> None:
         """Legacy against itself: what differs here is nobody's fault."""
@@ -215,9 +215,7 @@ class Shadow:
             self._ledger.key(epoch, "self", operation.group, key_of(operation, asked.params), verdict.outcome == "different")
             self._ledger.count(epoch, {"self": 1})
 
-    def _tell(
-        self, operation: Operation, migration: Migration, params: Mapping[str, Any], pair: Pair, score: Callable[[Rows], Any] | None
-    ) -> None:
+    def _tell(self, operation: Operation, migration: Migration, params: Mapping[str, Any], pair: Pair, asked: Asked | None) -> None:
         epoch, verdict = self._epoch(operation, pair.modern.said), pair.verdict
         if verdict.outcome == "skipped":
             self._ledger.count(epoch, {"skipped": 1, f"skipped:{verdict.reason.partition(':')[0]}": 1})
@@ -226,12 +224,13 @@ class Shadow:
         events = ("compared", "different") if different else ("compared",)
         for event in events:
             self._happened(event, operation)
-        counts = counted(pair, migration, score)
+        counts = counted(pair, migration, asked.score if asked else None)
         if different or isinstance(pair.legacy.said, Rows):  # a key that both refuse is no one's: it shows nothing of those that are
             self._ledger.key(epoch, "modern", operation.group, key_of(operation, params), different)
         self._ledger.count(epoch, counts, events)
         for met in verdict.differences:
-            self._ledger.sample(Sample(epoch, kind_of(met), shown(met, operation.shape, operation.fields)))
+            told = shown(met, operation.shape, operation.fields) | {"request_id": asked.trace if asked else ""}
+            self._ledger.sample(Sample(epoch, kind_of(met), told))
 
     def _happened(self, event: str, operation: Operation, times: int = 1) -> None:
         assert operation.modern is not None

@@ -37,7 +37,7 @@ def clustered(seed: int) -> tuple[tuple[Counts, Counts], tuple[Counts, Counts]]:
     """Few customers ask often, and one in a thousand customers differs each time: counted by customer, and by request."""
     dice, looks, turns = np.random.default_rng(seed), slice(EVERY - 1, None, EVERY), np.arange(KEYS)
     by_key, by_request = [], []
-    for _ in range(RUNS // 2):
+    for _ in range(RUNS):
         asking = (dice.random(KEYS) ** 2 * KEYS).astype(np.int64)
         bad = (dice.random(KEYS) < LIMIT)[asking]
         first = np.empty(KEYS, dtype=np.int64)

@@ -94,6 +94,7 @@ def test_a_difference_is_believed_when_legacy_says_the_same_again(tmp_path: Path
     assert facts.counts["class:value object.amount rounding"] == 1
     ((_, sample),) = rig.store.samples("things.get")
     assert (sample.shown["control"], sample.shown["candidate"]) == ("1.00", "1.01")
+    assert sample.shown["request_id"] == "trace"
     assert sample.shown["rule"] == "compare: {tolerance: {object.amount: 0.01}}"
 
 

@@ -13,13 +13,15 @@ from wrapper.rows import Rows
 
 @dataclass(slots=True)
 class Asked:
-    """It counts as evidence and may be asked again. `score` gives the score that an answer with these rows instead would have."""
+    """It counts as evidence and may be asked again. `trace` is the request's id, by which its caller finds it; `score` gives the score that
+    an answer with these rows instead would have."""
 
     operation: Operation
     side: Side
     params: Mapping[str, Any] = field(repr=False)
     said: Said = field(repr=False)
     seconds: float
+    trace: str = ""
     score: Callable[[Rows], Any] | None = field(default=None, repr=False)
 
 

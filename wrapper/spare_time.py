@@ -18,9 +18,9 @@ from wrapper.problems import NotReady
 WAIT = 5.0  # seconds for a turn
 HEAVY = 0.02  # seconds of the processor, from which on work is heavy
 REST, LONGEST = 9.0, 10.0  # times its length, and seconds at most
-SHARE = 0.05  # of one processor, for each worker
-SPAN = 1.0  # seconds over which what comes is counted
-_NEWEST = 1 / 16  # of the newest piece in what a usual one takes
+SHARE = 0.02  # of one processor, for each worker
+PAUSE = 1.0  # seconds between two pieces, beyond which it makes no difference
+_NEWEST = 1 / 32  # of the newest one in what is usual
 
 
 class SpareTime:
@@ -48,17 +48,14 @@ class Pace:
     """Which part of the work that comes there is time for. Thread-safe enough: what is lost in a race is one piece of many."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._since, self._count, self._rate = clock(), 0, 0.0  # pieces a second, lately
-        self._usual = 0.0  # seconds of the processor that one takes
+        self._clock, self._last = clock, clock()
+        self._gap, self._usual = PAUSE, 0.0  # seconds between two pieces, lately, and seconds of the processor that one takes
 
     def part(self) -> float:
         """Of pieces like the one that has come: 1 when there is time for all of them."""
-        self._count += 1
-        span = self._clock() - self._since
-        if span >= SPAN:
-            self._since, self._count, self._rate = self._clock(), 0, self._count / span
-        return min(1.0, SHARE / (self._rate * self._usual)) if self._rate and self._usual else 1.0
+        last, self._last = self._last, self._clock()
+        self._gap += (min(self._last - last, PAUSE) - self._gap) * _NEWEST
+        return min(1.0, SHARE * self._gap / self._usual) if self._usual else 1.0
 
     def took(self, seconds: float) -> None:
         """One piece of work has been done."""

@@ -22,7 +22,7 @@ _SAID = {"again": "the endpoint at legacy again (A/A control)", "healthy": "shad
 
 
 def rows(load: Load, state: str, targets: Mapping[str, Target], rounds: int, seconds: float) -> Iterator[Row]:
-    """`targets` by the words of NAMES; `state` is the facade's store. Each round is told against its own legacy slice."""
+    """`targets` by the words of NAMES; `state` is the facade's store. Each round is told against its own slices at legacy."""
     with closing(Store(state)) as store:
         store.move(["moved.healthy", "moved.stalled"], Standing("shadow"), "bench", "what it costs")
     load.measure(targets["legacy"], CONNECTIONS, seconds)  # sessions sign on
@@ -34,8 +34,9 @@ def rows(load: Load, state: str, targets: Mapping[str, Target], rounds: int, sec
     for n in range(rounds):
         for name in names[n % len(names) :] + names[: n % len(names)]:  # nobody always comes after the same one
             slices[name].append(load.measure(targets[name], CONNECTIONS, seconds, rate=most / 2))
+    control = [*zip(slices["legacy"], slices["again"], strict=True)]
     for name, what in _SAID.items():
-        half, tail = (_more(slices["legacy"], slices[name], cut) for cut in ("p50", "p99"))
+        half, tail = (_more(control, slices[name], cut) if name != "again" else _apart(control, cut) for cut in ("p50", "p99"))
         at = f"at {most / 2:.0f} requests/s, p50 {statistics.median(s.p50 for s in slices[name]) * 1000:.1f} ms"
         if name == "again":
             yield Row("h", what, f"p50 {half:+.1%}, p99 {tail:+.1%}; {at}")
@@ -44,8 +45,14 @@ def rows(load: Load, state: str, targets: Mapping[str, Target], rounds: int, sec
         yield Row("h", f"{what}: more p99 for the caller", f"{tail:+.1%}", tail * 100, None, 10, "less", "%")
 
 
-def _more(before: Sequence[Slice], after: Sequence[Slice], what: str) -> float:
-    return statistics.median(getattr(b, what) / getattr(a, what) for a, b in zip(before, after, strict=True)) - 1
+def _more(control: Sequence[tuple[Slice, Slice]], after: Sequence[Slice], what: str) -> float:
+    """Against the mean of both slices at legacy of the same round."""
+    pairs = zip(control, after, strict=True)
+    return statistics.median(2 * getattr(met, what) / (getattr(one, what) + getattr(two, what)) for (one, two), met in pairs) - 1
+
+
+def _apart(control: Sequence[tuple[Slice, Slice]], what: str) -> float:
+    return statistics.median(getattr(two, what) / getattr(one, what) for one, two in control) - 1
 
 
 def endpoint(name: str, modern: str) -> str:

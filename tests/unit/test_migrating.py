@@ -6,13 +6,20 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit import moving
+from tests.unit.planted import FIELDS, answer, compared, noisy, told
 from tests.unit.stores import on_sqlite
 from wrapper import kill_file, killing, migrating, overview, promotion
 from wrapper.killing import Named
 from wrapper.migrating import Office, Said, wish
+from wrapper.migration.compare import Verdict, compare
+from wrapper.migration.counted import kind_of
 from wrapper.migration.decide import Standing
+from wrapper.migration.facts import Batch, Epoch, Sample
+from wrapper.migration.rules import rules
+from wrapper.migration.shown import shown
 from wrapper.problems import Invalid, NoSuchThing, NotPossible
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
@@ -283,3 +290,15 @@ def test_what_one_side_lacks_is_listed_and_settled_by_a_person_with_a_reason(off
     assert overview.reconcile(office)["items"] == []
     with pytest.raises(NoSuchThing):
         migrating.retry(office, "nothing", ALICE)
+
+
+def test_after_the_rules_that_the_tool_proposes_the_ten_noises_are_none(office: Office) -> None:
+    operation = office.catalogue.operations["things.get"]
+    assert operation.migration is not None
+    epoch = Epoch(operation.name, "1", operation.hash, str(rules(operation.migration.compare)))
+    met = compared(answer(), noisy(answer())).differences
+    office.store.record(Batch(samples=[Sample(epoch, kind_of(each), shown(each, "items", FIELDS)) for each in met]))
+    proposed = overview.proposed_rules(office, "things.get")
+    assert proposed["new"]
+    accepted = rules(yaml.safe_load(proposed["compare"])["compare"])
+    assert compare(told(answer()), told(noisy(answer())), FIELDS, accepted) == Verdict("equal")

@@ -7,15 +7,14 @@ import json
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from fixtures.web import Asked, Page, Web
+from tests.crowd import Crowd
 from tests.flow.shelf import Running, serving
 from tests.live import ROOT
 from tests.waiting import until
@@ -63,13 +62,13 @@ class Call:
     kept: bool = False
 
 
-class Load:
+class Load(Crowd):
     """Clients on kept-alive connections, more than there are workers, that ask both endpoints in turn until the block ends."""
 
     def __init__(self, address: tuple[str, int], key: str, clients: int = 12) -> None:
-        self._address, self._key, self._stop = address, key, threading.Event()
+        self._address, self._key = address, key
         self.calls: list[Call] = []
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(clients)]
+        super().__init__(clients)
 
     def _run(self, number: int) -> None:
         dice, line = random.Random(number), http.client.HTTPConnection(*self._address, timeout=10)
@@ -93,17 +92,6 @@ class Load:
 
     def since(self, moment: float) -> list[Call]:
         return [call for call in self.calls[:] if call.began >= moment]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(15)
-        assert not any(thread.is_alive() for thread in self._threads), "a client hangs"
 
 
 @dataclass(frozen=True)

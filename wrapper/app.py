@@ -19,7 +19,7 @@ def create_app(given: Settings) -> Flask:
         log.configure(given.log_level, parts.telemetry.tracing.ids)
     parts.open()
     app = Facade("figway")
-    http.install(app, parts.service, parts.systems, parts.store, parts.telemetry)
+    http.install(app, parts.service, parts.systems, parts.store, parts.telemetry, parts.access)
     app.extensions["figway"] = parts
     app.extensions["figway.admin"] = admin.create(app, {"/metrics": parts.telemetry.metrics.page})
 

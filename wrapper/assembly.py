@@ -9,7 +9,8 @@ from functools import partial
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from scoring.store import Store as Models
-from wrapper import catalogue, log
+from wrapper import access, catalogue, log
+from wrapper.access import Access
 from wrapper.admission import RESERVED
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
@@ -42,6 +43,7 @@ class Figway:
     leases: Holder
     scorer: Scorer
     telemetry: Telemetry
+    access: Access
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
@@ -84,4 +86,4 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     telemetry = Telemetry(metrics, tracing)
     waiters = max(1, (given.threads - RESERVED) // 2)
     service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry)
-    return Figway(loaded, service, systems, store, leases, scorer, telemetry)
+    return Figway(loaded, service, systems, store, leases, scorer, telemetry, access.read(loaded.access, given.environ))

@@ -19,6 +19,7 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.exceptions import HTTPException
 
 from wrapper import json_body, log, migrate_api, openapi, retiring
+from wrapper.access import Access
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation, Side
 from wrapper.policy.keys import Caller
@@ -35,7 +36,7 @@ MAX_WAIT = 30.0
 _BODYLESS = (None, "", "0")
 
 
-def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry) -> None:
+def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry, access: Access) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     known = Known(store)
@@ -62,7 +63,7 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
         environ = request.environ  # its headers are read from here: request.headers looks at each of them anew
         seen: Seen = environ[SEEN]
         caller = known.caller(environ.get("HTTP_AUTHORIZATION"))
-        seen.caller = caller.name
+        seen.caller = caller.principal
         bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
         body = {} if bare else json_body.parse(request.get_data(), request.mimetype)
         header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
@@ -135,7 +136,7 @@ def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
 
 def _caller(known: Known) -> Caller:
     caller = known.caller(request.headers.get("Authorization"))
-    _seen().caller = caller.name
+    _seen().caller = caller.principal
     return caller
 
 

@@ -270,8 +270,9 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All of it: what the facade serves."""
+    """All of it: what the facade serves. `access` is the block of access.yaml with its references unresolved (wrapper/access.py)."""
 
     systems: Mapping[str, System]
     operations: Mapping[str, Operation]
     hash: str
+    access: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -100,7 +100,9 @@ class Service:
         params = self._params[operation.name].load(request.given)
         authorise_object(operation.auth, request.caller, params)
         fresh = request.fresh and BYPASS in request.caller.scopes
-        terms = Terms(time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.name, wanted=wanted(request))
+        terms = Terms(
+            time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request)
+        )
         try:
             answer = (
                 self._write(operation, request, params, terms) if operation.effect == "write" else self._answer(operation, params, terms)

@@ -94,7 +94,7 @@ class Writes:
             raise RequestError(
                 "a write needs the header Idempotency-Key: 1 to 255 visible characters, a new one for each write, the same for a repeat"
             )
-        id = WriteId(request.caller.name, operation.name, key, f"{me()}{secrets.token_hex(4)}")
+        id = WriteId(request.caller.principal, operation.name, key, f"{me()}{secrets.token_hex(4)}")
         source = operation.source(side)
         noted = source is not None and (source.deferred or source.ask is not None)
         known = self._reserve(id, request, terms, noted)
@@ -172,7 +172,7 @@ class Writes:
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A job for its own caller; None for anybody else."""
         job = self._store.job(id)
-        return None if job is None or job.caller != caller.name else self.job_answer(job, {}, pending=200)
+        return None if job is None or job.caller != caller.principal else self.job_answer(job, {}, pending=200)
 
     def _job(self, id: str) -> Job:
         job = self._store.job(id)

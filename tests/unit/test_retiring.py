@@ -15,6 +15,7 @@ from adapters.base import Call
 from adapters.errors import Unavailable
 from tests.unit.small import ALICE, Scripted, missing, operation, service
 from wrapper import http, openapi, retiring
+from wrapper.access import Access
 from wrapper.catalogue import Folder
 from wrapper.edge import Facade
 from wrapper.metrics import Metrics
@@ -50,7 +51,7 @@ def asked(folder: Path, back_end: Scripted, op: Operation, stage: Stage = "legac
     store.put_key(row)
     app = Facade("figway")
     systems = Systems(Catalogue({}, {}, "hash"), Settings(folder, "", folder), Folder(folder), Holder(store))
-    http.install(app, made, systems, store, Telemetry(Metrics()))
+    http.install(app, made, systems, store, Telemetry(Metrics()), Access())
     client = Client(app)
     return lambda path="/things/7", **headers: client.get(path, headers={"Authorization": f"Bearer {token}", **headers})
 

@@ -6,6 +6,7 @@ It remembers which files were asked for (an endpoint's hash is made of them) and
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,10 @@ class Folder:
             raise NoFile(name, f"'{name}' is a link that leaves the catalogue")
         self.used.add(name)
         return found
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file, link or not."""
+        return os.path.lexists(self.root / name)
 
     def data(self, name: str) -> bytes:
         """The file's bytes. Raises NoFile."""

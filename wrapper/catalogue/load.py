@@ -23,6 +23,7 @@ from wrapper.operation import Catalogue, System
 from wrapper.settings import models_beside
 
 SYSTEMS = "systems.yaml"
+ACCESS = "access.yaml"
 CHECKS: tuple[Check, ...] = (
     *check_contract.CHECKS, *check_sources.CHECKS, *check_joins.CHECKS, *check_migration.CHECKS, *check_estate.CHECKS,
 )  # fmt: skip
@@ -36,7 +37,7 @@ def load(folder: FilePath | str | Folder, models: FilePath | None = None) -> Cat
         raise CatalogueError(reading.faults)
     operations = {name: build.whole(endpoint.operation, reading.endpoints) for name, endpoint in reading.endpoints.items()}
     whole = build.digest(operation.hash for operation in operations.values())
-    return Catalogue(reading.systems, operations, whole)
+    return Catalogue(reading.systems, operations, whole, reading.access)
 
 
 def check(folder: FilePath | str, models: FilePath | None = None) -> tuple[list[Found], list[Found]]:
@@ -56,6 +57,8 @@ class _Reading:
         self.endpoints: dict[str, Endpoint] = {}
         self._broken: set[str] = set()  # systems that are there but can't be used
         told = self._read_systems()
+        access = self._read(ACCESS, "access") if folder.has(ACCESS) else None
+        self.access = {} if access is None else access.value
         documents = self._documents()
         if not told:
             return
@@ -77,7 +80,7 @@ class _Reading:
         return document if self._has_shape(definition, document.value, file) else None
 
     def _has_shape(self, definition: str, value: object, file: str, at: Path = ()) -> bool:
-        found = list(shape.faults(definition, value, at, secret=file == SYSTEMS))
+        found = list(shape.faults(definition, value, at, secret=file in (SYSTEMS, ACCESS)))
         for path, message in found:
             self._report(file, path, message)
         return not found

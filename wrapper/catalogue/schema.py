@@ -12,6 +12,7 @@ from typing import Any
 from adapters import registry
 from adapters.blocks import strict
 from wrapper import convert
+from wrapper.catalogue.schema_access import ACCESS, PURPOSE, SCOPE
 from wrapper.catalogue.schema_migration import MIGRATION
 from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, named, percent, said, text, whole
 
@@ -85,9 +86,9 @@ _BLOCK = {
 }
 _AUTH = strict(
     "",
-    scope=text("what the caller's key must be allowed", "^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read"),
+    scope=said(SCOPE, "what the caller must be allowed"),
     any=text("open to every key; the reason why"),
-    purpose=listed(text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk"), "the caller's key has one of these"),
+    purpose=listed(PURPOSE, "the caller is here for one of these"),
     object=named(text("", "^claim:[a-z][a-z0-9_]*$", "a claim of the caller, like claim:customer"), "a parameter"),
 )
 _LIMITS = strict(
@@ -165,7 +166,13 @@ _SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system
 
 def definitions(kinds: Sequence[str]) -> dict[str, Schema]:
     """Every part by name; `tn3270.system` and `tn3270.block` are a kind's own. Blocks of a kind not yet told are left open."""
-    made: dict[str, Schema] = {"endpoint": _ENDPOINT, "fields": _FIELDS, "read": named(_RULE, "a field"), "systems": _SYSTEMS}
+    made: dict[str, Schema] = {
+        "endpoint": _ENDPOINT,
+        "fields": _FIELDS,
+        "read": named(_RULE, "a field"),
+        "systems": _SYSTEMS,
+        "access": ACCESS,
+    }
     made["system"] = {"type": "object", "required": ["kind"], "properties": {"kind": {"enum": sorted(registry.KINDS)}}}
     made["block"] = {"type": "object", "required": ["system"], "properties": {"system": _BLOCK["system"]}}
     for kind in kinds:
@@ -176,7 +183,7 @@ def definitions(kinds: Sequence[str]) -> dict[str, Schema]:
 
 
 def json_schema() -> dict[str, Any]:
-    """For editors: one schema for systems.yaml and endpoint files, told apart by their first key."""
+    """For editors: one schema for systems.yaml, access.yaml and endpoint files, told apart by their first keys."""
     kinds = sorted(registry.KINDS)
     made = definitions(kinds)
     made["system"] = {**made["system"], "allOf": [_when({"properties": {"kind": {"const": k}}}, f"{k}.system") for k in kinds]}
@@ -187,9 +194,9 @@ def json_schema() -> dict[str, Any]:
     made["block"] = {**made["block"], "properties": {**every, **_BLOCK}, "additionalProperties": False, "allOf": told}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Figway catalogue: systems.yaml and endpoints/*.yaml",
+        "title": "Figway catalogue: systems.yaml, access.yaml and endpoints/*.yaml",
         **_when({"required": ["systems"]}, "systems"),
-        "else": {"$ref": "#/$defs/endpoint"},
+        "else": {**_when({"required": ["endpoint"]}, "endpoint"), "else": {"$ref": "#/$defs/access"}},
         "$defs": made,
     }
 

@@ -22,12 +22,18 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `claims` bind parameters: {"customer": {"0000012345"}}; `*` is every value."""
+    """Who asks. `claims` bind parameters: {"customer": {"0000012345"}}; `*` is every value. `tenant` is empty where there is only one."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     purposes: frozenset[str] = frozenset()
     claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tenant: str = ""
+
+    @property
+    def principal(self) -> str:
+        """Under which all that belongs to this caller is kept: no name has a slash, so no two tenants share one."""
+        return f"{self.tenant}/{self.name}" if self.tenant else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,17 @@ class Keys(Table):
         claims = {name: sorted(values) for name, values in c.claims.items()}
         with self._db.transaction() as tx:
             tx.execute(
-                "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row.id, row.digest, c.name, " ".join(sorted(c.scopes)), " ".join(sorted(c.purposes)), json.dumps(claims), tx.wall()),
+                "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created, tenant) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.id,
+                    row.digest,
+                    c.name,
+                    " ".join(sorted(c.scopes)),
+                    " ".join(sorted(c.purposes)),
+                    json.dumps(claims),
+                    tx.wall(),
+                    c.tenant,
+                ),
             )
 
     def key(self, id: str) -> KeyRow | None:
@@ -42,5 +51,5 @@ class Keys(Table):
 
 def _key(row: Row) -> KeyRow:
     claims = {name: frozenset(values) for name, values in json.loads(row["claims"]).items()}
-    caller = Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims)
+    caller = Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
     return KeyRow(row["id"], row["digest"], caller, bool(row["revoked"]))

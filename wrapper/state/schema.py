@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 4
+VERSION = 5
 STEPS: Mapping[int, str] = {
     1: """
 CREATE TABLE keys (
@@ -85,6 +85,15 @@ CREATE TABLE legs (
 ) STRICT;
 CREATE INDEX legs_open ON legs (state, family, subject);
 CREATE INDEX legs_of ON legs (caller, operation, key)
+""",
+    5: """
+CREATE TABLE subjects (fingerprint TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (fingerprint, number)) STRICT;
+ALTER TABLE writes ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE samples ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN expires REAL
 """,
 }
 RESTART = (

@@ -26,13 +26,14 @@ from wrapper.state.legs import Legs
 from wrapper.state.seal import Seal, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
 from wrapper.state.stages import Stages
+from wrapper.state.subjects import SubjectKeys
 from wrapper.state.timed import Timed
 from wrapper.state.writes import Writes
 
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence):
+class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

@@ -1,0 +1,126 @@
+"""access.yaml, as data: whom Figway believes about who is calling, how often a consumer may call, and how long what is personal is kept.
+
+The file is the catalogue's and optional: without it there are API keys, no quotas but those of the endpoints, and the retention below.
+What it says is checked with the catalogue (`catalogue/schema_access.py`); hosts and secrets are references, resolved here at the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.blocks import seconds
+from wrapper.settings import resolve
+
+DAY = 86400.0
+ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+"""Of tokens that are believed, unless an issuer says fewer."""
+KEPT: Mapping[str, float] = {
+    "answers": 30 * DAY, "jobs": 90 * DAY, "samples": 30 * DAY, "decisions": 730 * DAY, "audit": 2555 * DAY,
+}  # fmt: skip
+"""Seconds for which each class of what is kept stays, unless `retention` says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`amount` tokens each `period` seconds; a bucket holds `burst` at most. `priority` consumers are served where others are held back."""
+
+    amount: float
+    period: float
+    burst: float
+    priority: str = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who makes access tokens that are believed: `issuer` is their `iss` to the letter, `jwks` a URL or a file. `claims` says which of
+    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate."""
+
+    name: str
+    issuer: str
+    jwks: str
+    audience: str
+    algorithms: tuple[str, ...] = ALGORITHMS
+    claims: Mapping[str, str] = field(default_factory=dict)
+    purposes: str = "purpose"
+    tenant: str = ""
+    bound: bool = False
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIssuer:
+    """The embedded issuer: `url` is what its tokens say it is; seconds for which an access token and a refresh token hold."""
+
+    url: str
+    tokens: float = 300.0
+    refresh: float = 8 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A caller known by its client certificate alone: `san` is the DNS name or URI in it, or `sha256` its fingerprint in hex."""
+
+    name: str
+    san: str
+    sha256: str
+    scopes: frozenset[str]
+    purposes: frozenset[str]
+    claims: Mapping[str, frozenset[str]]
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that ends TLS: from its `networks` alone a `certificate` header (URL-encoded PEM) and X-Forwarded-For are heeded."""
+
+    networks: tuple[str, ...]
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All of the file. `quotas` are by consumer; that of "*" is everybody's own."""
+
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)
+    issuer: OwnIssuer | None = None
+    certificates: tuple[Certificate, ...] = ()
+    proxy: Proxy | None = None
+    quotas: Mapping[str, Rate] = field(default_factory=dict)
+    retention: Mapping[str, float] = field(default_factory=lambda: KEPT)
+
+
+def read(block: Mapping[str, Any], environ: Mapping[str, str]) -> Access:
+    """The file's checked content. Raises BadSettings for a reference that leads nowhere."""
+    raw = resolve(block, environ, "access.yaml")
+    return Access(
+        issuers={name: _issuer(name, one) for name, one in raw.get("issuers", {}).items()},
+        issuer=_own(raw["issuer"]) if "issuer" in raw else None,
+        certificates=tuple(_certificate(name, one) for name, one in raw.get("certificates", {}).items()),
+        proxy=Proxy(tuple(raw["proxy"]["networks"]), raw["proxy"].get("certificate", "")) if "proxy" in raw else None,
+        quotas={name: rate(one["rate"], one.get("burst"), one.get("priority", "normal")) for name, one in raw.get("quotas", {}).items()},
+        retention={**KEPT, **{name: seconds(kept) for name, kept in raw.get("retention", {}).items()}},
+    )
+
+
+def rate(text: str, burst: int | None = None, priority: str = "normal") -> Rate:
+    """`5/s`, `100/m`, `1000/h`; a burst that is not said is what comes in within a second, and one at least."""
+    amount, _, unit = text.partition("/")
+    period = {"s": 1.0, "m": 60.0, "h": 3600.0}[unit]
+    return Rate(float(amount), period, float(burst if burst is not None else max(1.0, float(amount) / period)), priority)
+
+
+def _issuer(name: str, raw: Mapping[str, Any]) -> Issuer:
+    given = {key: raw[key] for key in ("issuer", "jwks", "audience", "purposes", "tenant", "bound", "ca") if key in raw}
+    return Issuer(name, algorithms=tuple(raw.get("algorithms", ALGORITHMS)), claims=raw.get("claims", {}), **given)
+
+
+def _own(raw: Mapping[str, Any]) -> OwnIssuer:
+    return OwnIssuer(raw["url"], **{name: seconds(raw[name]) for name in ("tokens", "refresh") if name in raw})
+
+
+def _certificate(name: str, raw: Mapping[str, Any]) -> Certificate:
+    claims = {claim: frozenset(values) for claim, values in raw.get("claims", {}).items()}
+    scopes, purposes = frozenset(raw.get("scopes", ())), frozenset(raw.get("purposes", ()))
+    return Certificate(name, raw.get("san", ""), raw.get("sha256", ""), scopes, purposes, claims, raw.get("tenant", ""))

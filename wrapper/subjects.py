@@ -1,0 +1,26 @@
+"""Whose data a request is about: the person, or the record, that its endpoint binds to a claim of the caller.
+
+A subject is known by its claim's name, so customer 0000012345 is the same one at every endpoint that binds it. It is never written in the
+clear: what is kept carries its fingerprint, keyed by the store's key, so that one person's traces can be found and erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wrapper.operation import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`kind` is a claim's name, like customer."""
+
+    kind: str
+    value: str = field(repr=False)
+
+
+def of(operation: Operation, params: Mapping[str, Any]) -> tuple[Subject, ...]:
+    """Those of a request, whose parameters are loaded; none where an endpoint binds no parameter."""
+    return tuple(Subject(claim, str(params[name])) for name, claim in operation.auth.object.items() if params.get(name) is not None)

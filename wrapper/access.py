@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, TypeAlias
 
 from adapters.blocks import seconds
-from wrapper.settings import resolve
+from wrapper.settings import BadSettings, resolve
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 DAY = 86400.0
 ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
@@ -75,7 +78,7 @@ class Certificate:
 class Proxy:
     """A proxy that ends TLS: from its `networks` alone a `certificate` header (URL-encoded PEM) and X-Forwarded-For are heeded."""
 
-    networks: tuple[str, ...]
+    networks: tuple[Network, ...]
     certificate: str = ""
 
 
@@ -98,7 +101,7 @@ def read(block: Mapping[str, Any], environ: Mapping[str, str]) -> Access:
         issuers={name: _issuer(name, one) for name, one in raw.get("issuers", {}).items()},
         issuer=_own(raw["issuer"]) if "issuer" in raw else None,
         certificates=tuple(_certificate(name, one) for name, one in raw.get("certificates", {}).items()),
-        proxy=Proxy(tuple(raw["proxy"]["networks"]), raw["proxy"].get("certificate", "")) if "proxy" in raw else None,
+        proxy=_proxy(raw["proxy"]) if "proxy" in raw else None,
         quotas={name: rate(one["rate"], one.get("burst"), one.get("priority", "normal")) for name, one in raw.get("quotas", {}).items()},
         retention={**KEPT, **{name: seconds(kept) for name, kept in raw.get("retention", {}).items()}},
     )
@@ -118,6 +121,16 @@ def _issuer(name: str, raw: Mapping[str, Any]) -> Issuer:
 
 def _own(raw: Mapping[str, Any]) -> OwnIssuer:
     return OwnIssuer(raw["url"], **{name: seconds(raw[name]) for name in ("tokens", "refresh") if name in raw})
+
+
+def _proxy(raw: Mapping[str, Any]) -> Proxy:
+    try:
+        networks = tuple(ip_network(network) for network in raw["networks"])
+    except ValueError:
+        raise BadSettings("access.yaml.proxy.networks: each must be a network like 10.0.0.0/24, without bits beyond its prefix") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise BadSettings("access.yaml.proxy.networks: name the proxy's own networks, not the whole world")
+    return Proxy(networks, raw.get("certificate", ""))
 
 
 def _certificate(name: str, raw: Mapping[str, Any]) -> Certificate:

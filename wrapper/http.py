@@ -22,6 +22,7 @@ from wrapper import json_body, log, migrate_api, openapi, retiring
 from wrapper.access import Access
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation, Side
+from wrapper.policy import proxied
 from wrapper.policy.keys import Caller
 from wrapper.policy.known import Known
 from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, problem
@@ -40,6 +41,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     known = Known(store)
+    app.before_request(lambda: proxied.place(access.proxy, request.environ))
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
     app.after_request(partial(_end, telemetry))

@@ -106,6 +106,8 @@ class _Supervisor:
                 parts.store.ping()  # it is there since the start: one that is away is not made anew
                 parts.systems.check_references()
                 parts.open()
+                if parts.access.proxy is not None and self._settings.server == "granian":  # it takes X_Client_Cert for X-Client-Cert
+                    raise BadSettings("access.yaml.proxy: under granian no proxy is believed; gunicorn can")
         except BaseException:
             self._snapshots.drop(copy)
             raise

@@ -53,6 +53,10 @@ keepalive = 5
 worker_connections = 500  # descriptors stay below 1024: paramiko and psycopg use select()
 sendfile = False  # answers are collected, see Outgoing
 control_socket_disable = True
+# No header says how a request came, who forwarded it or where the application begins: see policy/proxied.py. X_Y never becomes X-Y.
+forwarded_allow_ips = proxy_allow_ips = forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+header_map = "drop"
 
 _REFUSED = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,

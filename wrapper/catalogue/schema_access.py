@@ -8,6 +8,7 @@ from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, 
 
 CONSUMER = r"^(\*|([a-z0-9][a-z0-9-]*/)?[A-Za-z0-9][A-Za-z0-9:._@-]{0,127})$"
 TENANT = text("", r"^[a-z0-9][a-z0-9-]{0,63}$", "a tenant like retail-uk")
+NETWORK = text("", r"^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(env|file):.+)$", "a network like 10.0.0.0/24")
 SCOPE = text("", r"^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read")
 PURPOSE = text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk")
 
@@ -51,8 +52,12 @@ ACCESS = {
         certificates=named({**_CERTIFICATE, "minProperties": 1}, "a caller", "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"),
         proxy=strict(
             "networks",
-            networks=listed(WORD, "where the proxy connects from, like 10.0.0.0/24"),
-            certificate=text("the header in which it hands on the caller's certificate, as URL-encoded PEM"),
+            networks=listed(NETWORK, "where the proxy connects from, like 10.0.0.0/24"),
+            certificate=text(
+                "the header in which it hands on the caller's certificate, as URL-encoded PEM",
+                "^[A-Za-z][A-Za-z0-9-]*$",
+                "a header like X-Client-Cert, without an underscore",
+            ),
         ),
         quotas=named(_QUOTA, "a consumer", CONSUMER),
         retention=strict("", **{name: duration() for name in KEPT}),

@@ -19,6 +19,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 DAY = 86400.0
 ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
 """Of tokens that are believed, unless an issuer says fewer."""
+OWN = "figway"
+"""The embedded issuer's name among the issuers: its callers are named `figway:<sub>`. Its tokens are ES256, their `aud` is its own URL;
+beside `scope` they have `purpose` (a list), `tenant` (if any) and `claims`, like {"customer": ["0000012345"]}."""
 KEPT: Mapping[str, float] = {
     "answers": 30 * DAY, "jobs": 90 * DAY, "samples": 30 * DAY, "decisions": 730 * DAY, "audit": 2555 * DAY,
 }  # fmt: skip

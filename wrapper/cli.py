@@ -18,8 +18,9 @@ import click
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import cli_migrate_evidence, cli_migrate_kill
+from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
-from wrapper.cli_state import CATALOGUE, STATE, key, lease, listed, opened, state, writes
+from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, state, writes
 from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore

@@ -1,9 +1,7 @@
-"""The commands about what the state store keeps: keys, leases, writes, and the store as a whole."""
+"""The commands about what the state store keeps: leases, writes, and the store as a whole."""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +16,6 @@ if TYPE_CHECKING:
 
 CATALOGUE = click.option("--catalogue", type=click.Path(file_okay=False), help="The catalogue folder (FIGWAY_CATALOGUE).")
 STATE = click.option("--state", help="The state store, sqlite:///PATH or postgresql://... (FIGWAY_STATE).")
-_FORMS = {
-    "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
-    "--scope": (r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
-    "--purpose": (r"[a-z][a-z0-9-]*", "credit-risk"),
-    "--claim": (r"[a-z][a-z0-9_]*=[!-~]([ -~]*[!-~])?", "customer=0000012345"),
-}
 
 
 def opened(state: str | None, there: bool = True) -> Store:
@@ -40,60 +32,6 @@ def listed(lines: Sequence[str], none: str) -> None:
         click.echo(line)
     if not lines:
         click.echo(none, err=True)
-
-
-@click.group()
-def key() -> None:
-    """API keys."""
-
-
-@key.command("new")
-@click.argument("name")
-@click.option("--scope", "scopes", multiple=True, help="May be given more than once.")
-@click.option("--purpose", "purposes", multiple=True)
-@click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="customer=0000012345, or customer=* for every one.")
-@STATE
-def new_key(name: str, scopes: Sequence[str], purposes: Sequence[str], claims: Sequence[str], state: str | None) -> None:
-    """Make a key and print it: this once."""
-    from wrapper.policy.keys import Caller
-
-    _check("NAME", name)
-    for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims)):
-        _check(option, *words)
-    bound: dict[str, frozenset[str]] = {}
-    for subject, _, value in (claim.partition("=") for claim in claims):
-        bound[subject] = bound.get(subject, frozenset()) | {value}
-    click.echo(opened(state, there=False).issue(Caller(name, frozenset(scopes), frozenset(purposes), bound)))
-
-
-def _check(option: str, *words: str) -> None:
-    """What is stored of a key is printed in one line, and has the forms that a catalogue can ask for."""
-    pattern, example = _FORMS[option]
-    for word in words:
-        if not re.fullmatch(pattern, word):
-            raise click.UsageError(f"{option} must be like {example}, met {word!r}")
-
-
-@key.command("list")
-@STATE
-def list_keys(state: str | None) -> None:
-    """List keys: id, name, scopes; never the key itself."""
-    lines = []
-    for row in opened(state).all_keys():
-        claims = " ".join(f"{n}={','.join(sorted(v))}" for n, v in sorted(row.caller.claims.items()))
-        scopes = " ".join(sorted(row.caller.scopes))
-        lines.append(f"{row.id} {row.caller.name:20} {'revoked' if row.revoked else 'active':8} {scopes} {claims}")
-    listed(lines, "no keys")
-
-
-@key.command("revoke")
-@click.argument("name")
-@STATE
-def revoke_key(name: str, state: str | None) -> None:
-    """Revoke every key of NAME."""
-    count = opened(state).revoke(name)
-    click.echo(f"{count} revoked")
-    sys.exit(0 if count else 1)
 
 
 @click.group()

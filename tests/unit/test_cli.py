@@ -18,6 +18,8 @@ from wrapper.policy.keys import authenticate
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
 
+AT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -44,8 +46,43 @@ def test_a_key_is_printed_once_and_is_the_caller_that_was_asked_for(state: str) 
     assert (set(caller.scopes), set(caller.purposes)) == ({"a:read", "b:read"}, {"servicing"})
     assert caller.claims == {"c": {"1", "2"}}
     listed = run("key", "list").output
-    assert re.fullmatch(r"[0-9a-f]{12} ui\.1 +active +a:read b:read c=1,2\n", listed)
+    assert re.fullmatch(rf"[0-9a-f]{{12}} ui\.1 +active +{AT} {AT} a:read b:read for:servicing c=1,2\n", listed)
     assert made not in listed
+
+
+def test_a_new_key_holds_for_a_year_and_one_for_good_says_so(state: str) -> None:
+    run("key", "new", "ui", "--role", "viewer", "--tenant", "retail-uk")
+    run("key", "new", "batch", "--days", "0")
+    with closing(Store(f"sqlite:///{state}")) as store:
+        ui, batch = store.all_keys()
+    assert ui.expires is not None
+    assert abs(ui.expires - ui.created - 365 * 86400) < 60
+    assert (ui.caller.scopes, ui.caller.principal) == ({"role:viewer"}, "retail-uk/ui")
+    assert batch.expires is None
+    assert run("key", "list").output.endswith(" for good\n")
+
+
+def test_a_rotated_key_has_the_same_rights_and_the_old_one_ends_after_the_overlap(state: str) -> None:
+    run("key", "new", "ui", "--scope", "a:read", "--claim", "c=1", "--days", "30")
+    made = run("key", "rotate", "ui", "--overlap", "2h").output.strip()
+    with closing(Store(f"sqlite:///{state}")) as store:
+        old, new = store.all_keys()
+        assert authenticate(f"Bearer {made}", store) == old.caller
+    assert old.expires is not None
+    assert new.expires is not None
+    assert abs(old.expires - new.created - 7200) < 60
+    assert abs(new.expires - new.created - 30 * 86400) < 60
+    assert made not in run("key", "list").output
+
+
+def test_a_key_that_can_not_be_rotated_says_why(state: str) -> None:
+    run("key", "new", "ui", "--scope", "a:read")
+    run("key", "new", "ui", "--scope", "b:read")
+    assert "different rights" in run("key", "rotate", "ui").output
+    assert "no key that holds" in run("key", "rotate", "nobody").output
+    run("key", "revoke", "ui")
+    assert "no key that holds" in run("key", "rotate", "ui").output
+    assert run("key", "rotate", "ui", "--overlap", "0h").exit_code == 2
 
 
 def test_a_key_is_revoked_by_name(state: str) -> None:
@@ -61,6 +98,7 @@ def test_a_key_is_revoked_by_name(state: str) -> None:
     [
         [""], [" "], ["a b"], ["a\nb"], ["a\n"], ["x" * 65], ["-\x1b[31m"], ["ü"],
         ["ui", "--scope", "x y"], ["ui", "--scope", ""], ["ui", "--scope", "read"], ["ui", "--scope", "a:read\n"],
+        ["ui", "--tenant", "a/b"], ["ui", "--role", "god"], ["a:b"], ["a/b"],
         ["ui", "--purpose", "a b"], ["ui", "--purpose", ""],
         ["ui", "--claim", "=5"], ["ui", "--claim", "customer="], ["ui", "--claim", "customer"], ["ui", "--claim", "customer= 5"],
         ["ui", "--claim", "customer=5\n"],

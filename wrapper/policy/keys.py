@@ -38,12 +38,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A stored key: never the secret itself."""
+    """A stored key: never the secret itself. Times are of the day; one that `expires` never is None."""
 
     id: str
     digest: str
     caller: Caller
     revoked: bool = False
+    expires: float | None = None
+    created: float = field(default=0.0, compare=False)
 
 
 class Keys(Protocol):

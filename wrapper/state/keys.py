@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from wrapper.policy.keys import Caller, KeyRow, new
-from wrapper.state.database import Row
+from wrapper.problems import NotPossible
+from wrapper.state.database import Row, Transaction
 from wrapper.state.table import Table
+
+_HOLDS = "revoked = 0 AND (expires IS NULL OR expires > ?)"
 
 
 class Keys(Table):
-    def issue(self, caller: Caller) -> str:
-        """A fresh key as the caller will send it: shown once, known again by what is stored of it."""
+    def issue(self, caller: Caller, lasts: float | None = None) -> str:
+        """A fresh key as the caller will send it: shown once, known again by what is stored of it. It holds for `lasts` seconds, or on."""
         key, row = new(caller)
-        self.put_key(row)
+        with self._db.transaction() as tx:
+            _put(tx, row if lasts is None else replace(row, expires=tx.wall() + lasts))
         return key
 
     def put_key(self, row: KeyRow) -> None:
-        c = row.caller
-        claims = {name: sorted(values) for name, values in c.claims.items()}
         with self._db.transaction() as tx:
+            _put(tx, row)
+
+    def rotate(self, name: str, overlap: float) -> str:
+        """A fresh key with the rights of that name's and as long a life; the others hold for `overlap` seconds more. Raises NotPossible."""
+        with self._db.transaction(alone="keys") as tx:
+            now = tx.wall()
+            held = [_key(row) for row in tx.all(f"SELECT * FROM keys WHERE name = ? AND {_HOLDS} ORDER BY created", (name, now))]
+            if not held:
+                raise NotPossible(f"{name} has no key that holds; make one with `figway key new`")
+            if any(row.caller != held[0].caller for row in held):
+                raise NotPossible(f"{name} has keys with different rights; revoke them, and make new ones with `figway key new`")
+            newest = held[-1]
+            key, row = new(newest.caller)
             tx.execute(
-                "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created, tenant) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.id,
-                    row.digest,
-                    c.name,
-                    " ".join(sorted(c.scopes)),
-                    " ".join(sorted(c.purposes)),
-                    json.dumps(claims),
-                    tx.wall(),
-                    c.tenant,
-                ),
+                f"UPDATE keys SET expires = ? WHERE name = ? AND {_HOLDS} AND (expires IS NULL OR expires > ?)",
+                (now + overlap, name, now, now + overlap),
             )
+            _put(tx, row if newest.expires is None else replace(row, expires=now + newest.expires - newest.created))
+        return key
 
     def key(self, id: str) -> KeyRow | None:
         with self._db.reading() as tx:
@@ -49,7 +58,17 @@ class Keys(Table):
             return tx.execute("UPDATE keys SET revoked = 1 WHERE name = ? AND revoked = 0", (name,)).rowcount
 
 
+def _put(tx: Transaction, row: KeyRow) -> None:
+    caller = row.caller
+    claims = json.dumps({name: sorted(values) for name, values in caller.claims.items()})
+    scopes, purposes = " ".join(sorted(caller.scopes)), " ".join(sorted(caller.purposes))
+    tx.execute(
+        "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created, tenant, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.id, row.digest, caller.name, scopes, purposes, claims, tx.wall(), caller.tenant, row.expires),
+    )
+
+
 def _key(row: Row) -> KeyRow:
     claims = {name: frozenset(values) for name, values in json.loads(row["claims"]).items()}
     caller = Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
-    return KeyRow(row["id"], row["digest"], caller, bool(row["revoked"]))
+    return KeyRow(row["id"], row["digest"], caller, bool(row["revoked"]), row["expires"], row["created"])

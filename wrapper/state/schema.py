@@ -93,7 +93,26 @@ ALTER TABLE writes ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE samples ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
-ALTER TABLE keys ADD COLUMN expires REAL
+ALTER TABLE keys ADD COLUMN expires REAL;
+CREATE TABLE clients (
+    name TEXT PRIMARY KEY, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
+    proof TEXT NOT NULL CHECK (proof IN ('key', 'certificate', 'none')), material TEXT NOT NULL, redirects TEXT NOT NULL
+) STRICT;
+CREATE TABLE people (
+    name TEXT PRIMARY KEY, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
+    password TEXT NOT NULL
+) STRICT;
+CREATE TABLE codes (
+    digest TEXT PRIMARY KEY, client TEXT NOT NULL, person TEXT NOT NULL, scopes TEXT NOT NULL, redirect TEXT NOT NULL,
+    challenge TEXT NOT NULL, until REAL NOT NULL
+) STRICT;
+CREATE TABLE families (
+    id TEXT PRIMARY KEY, code TEXT NOT NULL, client TEXT NOT NULL, person TEXT NOT NULL, scopes TEXT NOT NULL, token TEXT NOT NULL,
+    until REAL NOT NULL
+) STRICT;
+CREATE INDEX families_by_code ON families (code);
+CREATE TABLE assertions (digest TEXT PRIMARY KEY, until REAL NOT NULL) STRICT;
+CREATE TABLE signing_keys (kid TEXT PRIMARY KEY, sealed BLOB NOT NULL, created REAL NOT NULL, until REAL) STRICT
 """,
 }
 RESTART = (

@@ -19,6 +19,7 @@ from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
 from wrapper.state.evidence import Evidence
 from wrapper.state.generations import Generations
+from wrapper.state.issuer import IssuerTables
 from wrapper.state.jobs import Jobs
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
@@ -33,7 +34,7 @@ from wrapper.state.writes import Writes
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys):
+class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

@@ -1,0 +1,219 @@
+"""What the embedded issuer keeps: its clients, people, signing keys, and what it has given that is not over yet.
+
+It knows no OAuth: who may have what is the issuer's to say. Of codes and refresh tokens only hashes are here. What is used once is taken
+and noted in one transaction, so of two who come at once one is told no; what is over is deleted by whoever writes next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.policy.keys import Caller
+from wrapper.problems import NotPossible
+from wrapper.state.database import Row, Transaction
+from wrapper.state.table import Table
+
+RETIRED = 86400.0
+"""Seconds for which a signing key that was replaced is still published: longer than any token holds."""
+_RIGHTS = "name, scopes, purposes, claims, tenant, created"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that asks for tokens. `proof` is how it shows who it is: by a `key` (then `material` is its public JWK), by a
+    `certificate` (its SHA-256 in hex), or not at all (`none`); `redirects` are where it may have people sent back to, to the letter."""
+
+    caller: Caller
+    proof: str
+    material: str = ""
+    redirects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who signs in; `password` is a salted hash."""
+
+    caller: Caller
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a person has let a client have: in a code, and then in a family of refresh tokens, of which one is good at a time."""
+
+    client: str
+    person: str
+    scopes: frozenset[str]
+    redirect: str = ""
+    challenge: str = ""
+
+
+class IssuerTables(Table):
+    def add_client(self, client: Client) -> None:
+        """Raises NotPossible when somebody has its name."""
+        with self._db.transaction(alone="issuer") as tx:
+            _free(tx, client.caller.name)
+            own = (client.proof, client.material, " ".join(client.redirects))
+            tx.execute(
+                f"INSERT INTO clients ({_RIGHTS}, proof, material, redirects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_rights(client.caller, tx), *own),
+            )
+
+    def client(self, name: str) -> Client | None:
+        with self._db.reading() as tx:
+            row = tx.one("SELECT * FROM clients WHERE name = ?", (name,))
+        return None if row is None else _client(row)
+
+    def clients(self) -> list[Client]:
+        with self._db.reading() as tx:
+            return [_client(row) for row in tx.all("SELECT * FROM clients ORDER BY name")]
+
+    def remove_client(self, name: str) -> bool:
+        """With all that it was given and is not over. False: there was none."""
+        return self._remove("client", "clients", name)
+
+    def add_person(self, person: Person) -> None:
+        """Raises NotPossible when somebody has that name."""
+        with self._db.transaction(alone="issuer") as tx:
+            _free(tx, person.caller.name)
+            tx.execute(
+                f"INSERT INTO people ({_RIGHTS}, password) VALUES (?, ?, ?, ?, ?, ?, ?)", (*_rights(person.caller, tx), person.password)
+            )
+
+    def person(self, name: str) -> Person | None:
+        with self._db.reading() as tx:
+            row = tx.one("SELECT * FROM people WHERE name = ?", (name,))
+        return None if row is None else Person(_caller(row), row["password"])
+
+    def people(self) -> list[Person]:
+        with self._db.reading() as tx:
+            return [Person(_caller(row), row["password"]) for row in tx.all("SELECT * FROM people ORDER BY name")]
+
+    def remove_person(self, name: str) -> bool:
+        """Signs the person out everywhere, too. False: there was none."""
+        return self._remove("person", "people", name)
+
+    def _remove(self, kind: str, table: str, name: str) -> bool:
+        with self._db.transaction(alone="issuer") as tx:
+            tx.execute(f"DELETE FROM codes WHERE {kind} = ?", (name,))
+            tx.execute(f"DELETE FROM families WHERE {kind} = ?", (name,))
+            return bool(tx.execute(f"DELETE FROM {table} WHERE name = ?", (name,)).rowcount)
+
+    def add_code(self, code: str, grant: Grant, lasts: float) -> None:
+        """`code` is a hash, as all that is handed in here."""
+        with self._db.transaction() as tx:
+            tx.execute("DELETE FROM codes WHERE until <= ?", (tx.now(),))
+            tx.execute(
+                "INSERT INTO codes (digest, client, person, scopes, redirect, challenge, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (code, grant.client, grant.person, " ".join(sorted(grant.scopes)), grant.redirect, grant.challenge, tx.now() + lasts),
+            )
+
+    def code(self, code: str) -> Grant | None:
+        """What it stands for. One that was used before ends the family that it began."""
+        with self._db.reading() as tx:
+            row = tx.one("SELECT * FROM codes WHERE digest = ? AND until > ?", (code, tx.now()))
+            used = row is None and tx.one("SELECT id FROM families WHERE code = ?", (code,)) is not None
+        if used:
+            self._end("code = ?", code)
+        return None if row is None else _grant(row, row["redirect"], row["challenge"])
+
+    def redeem(self, code: str, family: str, token: str, lasts: float) -> bool:
+        """Take the code and begin a family; False, and what it began before is over, when it was taken already."""
+        with self._db.transaction() as tx:
+            now = tx.now()
+            tx.execute("DELETE FROM families WHERE until <= ?", (now,))
+            row = tx.one("SELECT * FROM codes WHERE digest = ? AND until > ?", (code, now))
+            if row is not None and tx.execute("DELETE FROM codes WHERE digest = ?", (code,)).rowcount:
+                tx.execute(
+                    "INSERT INTO families (id, code, client, person, scopes, token, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (family, code, row["client"], row["person"], row["scopes"], token, now + lasts),
+                )
+                return True
+        self._end("code = ?", code)
+        return False
+
+    def family(self, id: str) -> Grant | None:
+        """What the holder of its refresh token may have; none once it is over."""
+        with self._db.reading() as tx:
+            row = tx.one("SELECT * FROM families WHERE id = ? AND until > ?", (id, tx.now()))
+        return None if row is None else _grant(row)
+
+    def renew(self, id: str, token: str, instead: str) -> bool:
+        """The family's one good refresh token is another now. False, and the family is over, when `token` was not the good one."""
+        with self._db.transaction() as tx:
+            if tx.execute(
+                "UPDATE families SET token = ? WHERE id = ? AND token = ? AND until > ?", (instead, id, token, tx.now())
+            ).rowcount:
+                return True
+        self.end_family(id)
+        return False
+
+    def end_family(self, id: str) -> None:
+        """None of its refresh tokens is good any more."""
+        self._end("id = ?", id)
+
+    def _end(self, which: str, value: str) -> None:
+        with self._db.transaction() as tx:
+            tx.execute(f"DELETE FROM families WHERE {which}", (value,))
+
+    def first_use(self, assertion: str, lasts: float) -> bool:
+        """Whether nobody has used this within the time for which it holds."""
+        with self._db.transaction() as tx:
+            tx.execute("DELETE FROM assertions WHERE until <= ?", (tx.now(),))
+            taken = tx.execute(
+                "INSERT INTO assertions (digest, until) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", (assertion, tx.now() + lasts)
+            )
+            return bool(taken.rowcount)
+
+    def add_signing_key(self, jwk: Mapping[str, Any], *, first: bool = False, retired: float = RETIRED) -> bool:
+        """A private key, with which is signed from now on; the others are published for `retired` seconds more. The `first` is only
+        taken where there is none."""
+        sealed = self._seal.close(dict(jwk))
+        with self._db.transaction(alone="signing") as tx:
+            now = tx.now()
+            if first and tx.one("SELECT kid FROM signing_keys WHERE until IS NULL") is not None:
+                return False
+            tx.execute("UPDATE signing_keys SET until = ? WHERE until IS NULL OR until > ?", (now + retired, now + retired))
+            tx.execute("DELETE FROM signing_keys WHERE until <= ?", (now,))
+            tx.execute("INSERT INTO signing_keys (kid, sealed, created) VALUES (?, ?, ?)", (jwk["kid"], sealed, tx.wall()))
+        return True
+
+    def signing_key(self) -> dict[str, Any] | None:
+        """The private JWK with which is signed now."""
+        with self._db.reading() as tx:
+            row = tx.one("SELECT sealed FROM signing_keys WHERE until IS NULL")
+        return None if row is None else dict(self._seal.open(row["sealed"]))
+
+    def public_keys(self) -> dict[str, Any]:
+        """The JWK set by which tokens of the embedded issuer are known."""
+        with self._db.reading() as tx:
+            rows = tx.all("SELECT sealed FROM signing_keys WHERE until IS NULL OR until > ? ORDER BY created DESC", (tx.now(),))
+        return {"keys": [{name: value for name, value in self._seal.open(row["sealed"]).items() if name != "d"} for row in rows]}
+
+
+def _free(tx: Transaction, name: str) -> None:
+    """Clients and people are callers of one issuer: their names must not meet."""
+    for table, kind in (("clients", "client"), ("people", "person")):
+        if tx.one(f"SELECT name FROM {table} WHERE name = ?", (name,)) is not None:
+            raise NotPossible(f"there is a {kind} named {name}; remove it first, or take another name")
+
+
+def _rights(caller: Caller, tx: Transaction) -> tuple[Any, ...]:
+    claims = json.dumps({name: sorted(values) for name, values in caller.claims.items()})
+    return caller.name, " ".join(sorted(caller.scopes)), " ".join(sorted(caller.purposes)), claims, caller.tenant, tx.wall()
+
+
+def _caller(row: Row) -> Caller:
+    claims = {name: frozenset(values) for name, values in json.loads(row["claims"]).items()}
+    return Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
+
+
+def _client(row: Row) -> Client:
+    return Client(_caller(row), row["proof"], row["material"], tuple(row["redirects"].split()))
+
+
+def _grant(row: Row, redirect: str = "", challenge: str = "") -> Grant:
+    return Grant(row["client"], row["person"], frozenset(row["scopes"].split()), redirect, challenge)

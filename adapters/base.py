@@ -66,13 +66,15 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a back end said. `as_of` is an ISO date or time when the back end itself states one (a file's business date), `build` its own
-    word for which build of it answered, '' where it says none; `pages` is in how many pieces the answer came."""
+    word for which build of it answered, '' where it says none; `pages` is in how many pieces the answer came; `by` is the back end's own
+    user who asked, and from which terminal, '' where that is not known."""
 
     records: tuple[Record, ...] = field(repr=False)
     backend: str
     as_of: str | None = None
     build: str = ""
     pages: int = 1
+    by: str = ""
 
 
 class Adapter(Protocol):

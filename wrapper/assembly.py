@@ -12,6 +12,7 @@ from scoring.store import Store as Models
 from wrapper import access, catalogue, log
 from wrapper.access import Access
 from wrapper.admission import RESERVED
+from wrapper.audit.trail import Audit
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
@@ -85,5 +86,6 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None
     telemetry = Telemetry(metrics, tracing)
     waiters = max(1, (given.threads - RESERVED) // 2)
-    service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry)
+    audit = Audit(given.audit or store.folder / "audit", store, loaded.hash, metrics)
+    service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry, audit)
     return Figway(loaded, service, systems, store, leases, scorer, telemetry, access.read(loaded.access, given.environ))

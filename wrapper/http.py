@@ -25,7 +25,7 @@ from wrapper.operation import Operation, Side
 from wrapper.policy import proxied
 from wrapper.policy.keys import Caller
 from wrapper.policy.known import Known
-from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, problem
+from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, Unauthenticated, problem
 from wrapper.request import Answer, Given, Request
 from wrapper.service import Service
 from wrapper.state.store import Store
@@ -45,7 +45,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
     app.after_request(partial(_end, telemetry))
-    app.register_error_handler(Exception, _failed)
+    app.register_error_handler(Exception, partial(_failed, service.audit.stranger))
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
         app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, known)), methods=[operation.method])
@@ -190,11 +190,13 @@ def _end(telemetry: Telemetry, response: Response) -> Response:
     return response
 
 
-def _failed(error: Exception) -> Response:
+def _failed(stranger: Callable[[str, str | None, str], None], error: Exception) -> Response:
     """Every error as a problem; only what is not a RequestError, an AdapterError or Flask's own leaves a stack trace in the log."""
     if isinstance(error, HTTPException):
         error = _from_flask(error)
     trace = _seen().trace
+    if isinstance(error, Unauthenticated):
+        stranger(request.environ.get("figway.address", request.remote_addr or ""), request.endpoint, trace)
     shown = problem(error, trace)
     if shown.status == 500:
         log.get().error("failed", endpoint=request.endpoint, request_id=trace, exc_info=error)

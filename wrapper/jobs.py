@@ -121,7 +121,7 @@ class Runner:
             outcome = "lease lost"
         except NotReady:
             outcome = "store not ready"  # when the lease ends, whoever takes the job goes on from the step on record
-        log.get().info("job", id=job.id, operation=job.operation, outcome=outcome, request_id=job.trace)
+        self._tell(job.id, job.operation, outcome, job.trace)
 
     def _submit(self, job: Job) -> str:
         try:
@@ -195,7 +195,14 @@ class Runner:
             outcome = "failed"
             self._store.unusable(ticket.id, _problem(error, ticket.call.trace))
         self._service.cache.changed(operation)
-        log.get().info("job", id=ticket.id, operation=operation.name, outcome=outcome, request_id=ticket.call.trace)
+        by = {} if isinstance(reply, AdapterError) else {"by": reply.by}
+        self._tell(ticket.id, operation.name, outcome, ticket.call.trace, **by)
+
+    def _tell(self, id: str, operation: str, outcome: str, trace: str, **by: str) -> None:
+        """The log how a job fares, and the audit trail what was done at the back end."""
+        log.get().info("job", id=id, operation=operation, outcome=outcome, request_id=trace)
+        if outcome in ("published", "replied", "failed", "unknown"):
+            self._service.audit.note("job", job=id, op=operation, outcome=outcome, request=trace, **by)
 
     def _archive(self) -> None:
         for job in self._store.unarchived():

@@ -18,6 +18,7 @@ from adapters import template
 from adapters.base import Reply
 from adapters.errors import AdapterError, DeadlineExceeded, Missing
 from scoring import features
+from wrapper.leaving import origin
 from wrapper.operation import Operation, Part
 from wrapper.problems import NotReady, RequestError
 from wrapper.quality import gate, too_old
@@ -116,11 +117,6 @@ class Join:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def origin(rows: Rows) -> dict[str, Any]:
-    """What an answer's `meta.sources` says of rows, beside where they are from."""
-    return {**({"as_of": rows.as_of} if rows.as_of else {}), **({"stale": True} if rows.stale else {})}
 
 
 def _settle(running: dict[Future[Asked], Part], gathered: Gathered, deadline: float) -> None:

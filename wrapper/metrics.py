@@ -51,6 +51,9 @@ HAPPENED: Mapping[str, str] = {
     "rolled_back": "Moves of endpoints back from this system, made by themselves",
     "rollback_refused": "Times that an endpoint had to go back and could not, since legacy lacks writes",
     "store_failed": "Times that the state store could not be used",
+    "audit_records": "Records that are on the audit trail",
+    "audit_refused": "Requests and acts refused, because they could not be recorded",
+    "audit_lost": "Records of what has happened that could not be kept",
     "log_dropped": "Log lines dropped, because whoever reads the log stalls",
     "spans_lost": "Batches of spans that the collector did not take",
 }
@@ -69,13 +72,15 @@ TOOK: Mapping[str, str] = {
     "connect": "Time that connecting took",
     "store_read": "Time of a read of the state store",
     "store_write": "Time of a transaction of the state store that writes",
+    "audit_write": "Time of a write to the audit trail, of one record or of many that waited together",
 }
 OPEN: Mapping[str, str] = {
     "jobs_overdue": "Open jobs past the time in which their endpoint expects a reply",
     "job_oldest_seconds": "Age of the oldest open job",
     "writes_unknown": "Writes whose outcome is unknown",
 }
-_ELSEWHERE = {"store_failed": "store", "log_dropped": "figway", "spans_lost": "figway"}  # the rest happens to systems
+_FIGWAY = ("log_dropped", "spans_lost", "audit_records", "audit_refused", "audit_lost")
+_ELSEWHERE = {"store_failed": "store"} | dict.fromkeys(_FIGWAY, "figway")  # the rest happens to systems
 LEGS = ("pending", "owed", "failed", "unknown")
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
 Tell = Callable[[float], None]

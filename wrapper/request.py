@@ -41,7 +41,8 @@ class Request:
 class Terms:
     """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, what is to
     be called before a write's one act, and under which key a back end knows the write again (see adapters.base.Call); for whom, and which
-    side a tester wants. What was asked is noted in `asked` (migration.asked.Asked)."""
+    side a tester wants. What was asked is noted in `asked` (migration.asked.Asked), and
+    what the answer was made of in `served` (the side and its Rows)."""
 
     deadline: float
     trace: str
@@ -51,6 +52,7 @@ class Terms:
     consumer: str = ""
     wanted: Side | None = None
     asked: list[Any] = field(default_factory=list, repr=False)
+    served: list[Any] = field(default_factory=list, repr=False)
 
     def within(self, seconds: float) -> Terms:
         """The same, and no longer than so many seconds from now."""

@@ -29,7 +29,7 @@ class BadRow:
 class Rows:
     """Canonical rows. A `good` row has every field of the contract; None is a value that the back end does not have.
 
-    `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down. `build`, `pages`: see Reply.
+    `age` is in seconds for rows that were kept; `stale` ones are served because the back end is down. `build`, `pages`, `by`: see Reply.
     """
 
     good: tuple[Mapping[str, Any], ...] = field(repr=False)
@@ -40,6 +40,7 @@ class Rows:
     stale: bool = False
     build: str = ""
     pages: int = 1
+    by: str = ""
 
 
 class Reader:
@@ -61,7 +62,7 @@ class Reader:
                 good.append(self._load(record))
             except Exception:  # noqa: BLE001 - whatever its doubt is, the schema knows
                 self._read_slowly(n, record, good, bad)
-        return Rows(tuple(good), tuple(bad), reply.backend, reply.as_of, build=reply.build, pages=reply.pages)
+        return Rows(tuple(good), tuple(bad), reply.backend, reply.as_of, build=reply.build, pages=reply.pages, by=reply.by)
 
     def _read_slowly(self, n: int, record: Record, good: list[Mapping[str, Any]], bad: list[BadRow]) -> None:
         try:

@@ -2,8 +2,8 @@
 
     authorise -> [410 or a brown-out] -> load params -> authorise the object
         -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
-        -> decide the side -> fetch = cache ( adapter call -> read schema -> echo check -> quality gate )
-        -> score -> [write: keep the answer] -> mask -> Answer
+        -> decide the side -> [write: its intent on record] -> fetch = cache ( adapter call -> read schema -> echo check -> quality gate )
+        -> score -> [write: keep the answer] -> mask -> on record (wrapper/audit) -> Answer
         (later, off the request: the other side is asked, and both answers are compared)
 
 One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -21,10 +22,12 @@ from typing import Any, Protocol
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, OutcomeUnknown
 from wrapper import functions, retiring
+from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
 from wrapper.dual import Dual
-from wrapper.join import Join, origin
+from wrapper.join import Join
 from wrapper.late import Late
+from wrapper.leaving import explained, meta, shown
 from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
 from wrapper.migration.compare import failure
@@ -32,7 +35,6 @@ from wrapper.migration.decide import Choice
 from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
-from wrapper.policy.mask import masked, sees_all
 from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import STALE, gate, too_old
 from wrapper.request import Answer, Given, Request, Side, Terms
@@ -70,15 +72,18 @@ class Service:
         packages: Sequence[str] = (),
         waiters: int = 16,
         telemetry: Telemetry | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        """Without an `audit` it has one of its own, beside the store."""
         self.catalogue = catalogue
-        self._adapters, self._scorer = adapters, scorer
+        self._adapters, self._scorer, self._store = adapters, scorer, store
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
         self._readers = {(op.name, side): Reader(op.fields, source.read, packages, source.transform_records) for op, side, source in sides}
         self._given = {(op.name, side): functions.of_params(source.transform_params, packages) for op, side, source in sides}
         self._echoed = {op.name: echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
+        self.audit = audit or Audit(store.folder / "audit", store, catalogue.hash, told.metrics)
         self._asking = {(op.name, side): told.asking(op, side, source) for op, side, source in sides}
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
@@ -93,32 +98,49 @@ class Service:
 
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
-        authorise(operation.auth, request.caller, request.purpose)
-        stage = self.standings.of(operation.name).stage if operation.migration is not None else "legacy"
-        if operation.migration is not None:
-            retiring.refuse(operation, stage, time.time())
-        params = self._params[operation.name].load(request.given)
-        authorise_object(operation.auth, request.caller, params)
-        fresh = request.fresh and BYPASS in request.caller.scopes
-        terms = Terms(
-            time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request)
-        )
-        try:
-            answer = (
-                self._write(operation, request, params, terms) if operation.effect == "write" else self._answer(operation, params, terms)
-            )
-        finally:
-            self.shadow.after(terms.asked)
-        shown = _shown(answer, operation, request.caller)
-        return _explained("" if operation.parts else stage, shown) if request.explained else shown
+        with self.audit.entry(operation, request) as entry:
+            entry.purpose = authorise(operation.auth, request.caller, request.purpose)
+            stage = self.standings.of(operation.name).stage if operation.migration is not None else "legacy"
+            if operation.migration is not None:
+                retiring.refuse(operation, stage, time.time())
+            params = self._params[operation.name].load(request.given)
+            entry.concerns(params)
+            authorise_object(operation.auth, request.caller, params)
+            fresh = request.fresh and BYPASS in request.caller.scopes
+            terms = Terms(
+                time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request),
+                served=entry.served,
+            )  # fmt: skip
+            try:
+                match operation.effect:
+                    case "read":
+                        answer = self._answer(operation, params, terms)
+                    case "idempotent":
+                        choice = self.traffic.choose(operation, params, terms)
+                        entry.intend(choice.side, terms.deadline)
+                        answer = self._answer(operation, params, terms, choice)
+                    case "write":
+                        answer = self._write(operation, request, params, terms, entry)
+            finally:
+                self.shadow.after(terms.asked)
+            answer = entry.answered(shown(answer, operation, request.caller), terms.deadline)
+        return explained("" if operation.parts else stage, answer) if request.explained else answer
 
     def job(self, id: str, caller: Caller) -> Answer | None:
         """A deferred request's answer, or how far it is; None when there is no such job of this caller."""
         if (answer := self.writes.job(id, caller)) is None:
             return None
-        return _shown(answer, self.catalogue.operations.get(answer.body["meta"]["job"]["operation"]), caller)
+        operation = self.catalogue.operations.get(answer.body["meta"]["job"]["operation"])
+        told = shown(answer, operation, caller)
+        if operation is None or told.body["data"] is None:
+            return told
+        given = Given(**self._store.params(id))
+        with self.audit.entry(operation, Request(caller, given, id)) as entry:
+            with suppress(Invalid):  # by the rules of today's catalogue
+                entry.concerns(self.load(operation, given))
+            return entry.answered(told, time.monotonic() + operation.deadline)
 
-    def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms) -> Answer:
+    def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms, entry: Entry) -> Answer:
         """A write is reserved under its idempotency key first, and never done twice."""
         choice = self.traffic.choose(operation, params, terms)
         source = _source(operation, choice.side)
@@ -126,11 +148,14 @@ class Service:
         if isinstance(write, Answer):
             return write
         if source.deferred:
+            with write:
+                entry.intend(choice.side, terms.deadline)
             self.ledger.served(operation, terms.consumer, choice.side, 0.0, failed=False, tracked=False)
             return self.writes.defer(write, source, request)
         with write:
             key = self.dual.begin(write.id, operation, choice.side, request, params)
             intent = self.settling.intent(operation, choice.side, request.given, params, terms)
+            entry.intend(choice.side, terms.deadline)
             terms = replace(terms, acting=partial(write.act, intent), key=key)
             return write.done(self._answer(operation, params, terms, choice))
 
@@ -141,17 +166,17 @@ class Service:
             gathered = self._join.gather(operation, params, terms)
             facts: Mapping[str, Any] = gathered.facts
             data: Any = self._join.data(operation, params, facts)
-            meta, age, stale = gathered.meta(operation), gathered.age, gathered.stale
+            about, age, stale = gathered.meta(operation), gathered.age, gathered.stale
         else:
             choice, rows = self._chosen(operation, params, terms, choice)
             facts = {"": fact(operation, rows)}
             data = self._dumped(operation, choice.side, rows)
-            meta, age, stale = _meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
+            about, age, stale = meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
         score, notes = (None, {"not_scored": STALE}) if stale and operation.scoring else self._scorer.score(operation, facts)
         if operation.scoring is not None and not stale:
             for met in terms.asked:
                 met.score = partial(self._scored, operation, facts, met.operation)
-        return Answer(200, {"data": data, "score": score, "meta": {**meta, **notes}}, {} if age is None else {"Age": f"{age:.0f}"})
+        return Answer(200, {"data": data, "score": score, "meta": {**about, **notes}}, {} if age is None else {"Age": f"{age:.0f}"})
 
     def _chosen(self, operation: Operation, params: Mapping[str, Any], terms: Terms, choice: Choice | None = None) -> tuple[Choice, Rows]:
         """What the side says to which this request goes."""
@@ -163,6 +188,7 @@ class Service:
             answered(failure(error))
             raise
         answered(rows)
+        terms.served.append((choice.side, rows))
         return choice, rows
 
     def _aside(self, operation: Operation, side: Side, params: Mapping[str, Any], deadline: float) -> tuple[Rows, float]:
@@ -243,7 +269,7 @@ class Service:
         rows = self._readers[operation.name, "legacy"].read(reply)
         gate(rows, operation.quality)
         one(operation, rows)
-        return {"data": self._dumped(operation, "legacy", rows), "score": None, "meta": _meta(operation, "legacy", rows)}
+        return {"data": self._dumped(operation, "legacy", rows), "score": None, "meta": meta(operation, "legacy", rows)}
 
     def place(self, operation: Operation, values: Mapping[str, Any]) -> Given:
         """Values by name, put where the operation wants them (command line, examples)."""
@@ -262,7 +288,7 @@ class Service:
         return self._readers[operation.name, side].dump([row])[0]
 
     def close(self) -> None:
-        for end in (self._join.close, self._late.close, self.standings.close, self.shadow.close, self.ledger.close):
+        for end in (self._join.close, self._late.close, self.standings.close, self.shadow.close, self.ledger.close, self.audit.close):
             end()
 
 
@@ -271,30 +297,3 @@ def _source(operation: Operation, side: Side) -> Source:
     if source is None:
         raise NoSuchThing(f"{operation.name} has no {side} side")
     return source
-
-
-def _explained(stage: str, answer: Answer) -> Answer:
-    """With the endpoint's stage and who served it."""
-    sides = {str(source["side"]) for source in answer.body["meta"].get("sources", ()) if "side" in source}
-    said = {"Figway-Stage": stage, "Figway-Served-By": ", ".join(sorted(sides))}
-    return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
-
-
-def _shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:
-    """The answer as this caller may see it. Without the endpoint nobody can tell what is to be masked: then no data are shown."""
-    data = answer.body["data"]
-    if data is None or (operation is not None and sees_all(operation.fields, caller)):
-        return answer
-    shown: Any = None
-    if operation is not None:
-        rows = masked(data if isinstance(data, list) else [data], operation.fields, caller)
-        shown = rows if isinstance(data, list) else rows[0]
-    return Answer(answer.status, {**answer.body, "data": shown}, answer.headers)
-
-
-def _meta(operation: Operation, side: Side, rows: Rows) -> dict[str, Any]:
-    source: dict[str, Any] = {"system": rows.backend, "side": side, **origin(rows)}
-    counts: dict[str, Any] = {"count": len(rows.good)} if operation.shape == "items" else {}
-    if rows.bad:
-        counts["rejected"] = [{"row": bad.index, "reasons": list(bad.reasons)} for bad in rows.bad]
-    return {"sources": [source], **counts}

@@ -15,7 +15,7 @@ from typing import Any
 
 NAMES = (
     "catalogue", "state", "state_key", "models", "threads", "server", "workers", "replicas", "bind", "admin_bind",
-    "drain", "patience", "log_level", "otlp_endpoint",
+    "drain", "patience", "log_level", "otlp_endpoint", "audit", "audit_key", "audit_anchor",
 )  # fmt: skip
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime keeps a data base in the home folder, to report to its maker
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
@@ -44,6 +44,9 @@ class Settings:
     otlp_endpoint: str = ""
     packages: tuple[str, ...] = ()
     state_key: Path | None = None  # beside the store, where that is a file; else .figway/state.key
+    audit: Path | None = None  # beside the store
+    audit_key: Path | None = None  # what anchors are signed with
+    audit_anchor: Path | None = None  # a file elsewhere, append-only
     metrics: Path | None = None  # shared by the processes of one `figway serve`
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -59,7 +62,10 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
     return Settings(
         catalogue=folder,
         state=_state(resolve(str(said.get("state", f"sqlite:///{Path.cwd() / '.figway' / 'state.sqlite'}")), env, "state")),
-        state_key=Path(said["state_key"]).absolute() if "state_key" in said else None,
+        state_key=_file(said, "state_key"),
+        audit=_file(said, "audit"),
+        audit_key=_file(said, "audit_key"),
+        audit_anchor=_file(said, "audit_anchor"),
         models=Path(said["models"]).resolve() if "models" in said else models_beside(folder),
         threads=_number("threads", said.get("threads", 32), 10, 256),
         server=_one_of("server", str(said.get("server", "gunicorn")), "gunicorn", "granian"),
@@ -122,6 +128,10 @@ def _secret_file(name: str, where: str) -> str:
         return Path(name).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{where}: the file {name} can't be read ({type(error).__name__})") from None
+
+
+def _file(said: Mapping[str, Any], name: str) -> Path | None:
+    return Path(said[name]).absolute() if name in said else None
 
 
 def _bind(name: str, value: str) -> str:

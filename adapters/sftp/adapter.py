@@ -28,7 +28,7 @@ class SftpAdapter:
     """One SFTP system; an Adapter for extracts and a Deferred for drops."""
 
     def __init__(self, access: Access, channels: int) -> None:
-        self.name = access.name
+        self.name, self._user = access.name, access.user
         self._link = Link(access, channels)
         self._extracts: dict[ExtractTarget, Extract] = {}
 
@@ -45,7 +45,7 @@ class SftpAdapter:
             raise Missing(f"the extract has no record with this {target.key}", backend=self.name)
         record = decoded(target.codec, version.data, at // target.codec.length + 1, at)
         self._refuse(target.errors, (record,))
-        return Reply((record,), self.name, version.as_of)
+        return Reply((record,), self.name, version.as_of, by=self._user)
 
     def _key(self, target: ExtractTarget, params: Mapping[str, Any]) -> bytes:
         try:
@@ -111,7 +111,7 @@ class SftpAdapter:
                 raise
             error.backend = self.name
             return [(ticket, error)]
-        return [(ticket, Reply(records, self.name))]
+        return [(ticket, Reply(records, self.name, by=self._user))]
 
     def _echoes(self, ticket: Ticket, records: Sequence[Record]) -> None:
         for name, template in self._drop(ticket).reply.echo.items():

@@ -87,15 +87,15 @@ class Tn3270:
         try:
             asked = question(call.target, call.params, self._place.codepage)
             call.left()
-            outcome = None
+            outcome, by = None, ""
             while outcome is None:
                 with self._pool.lease(call.deadline, background=call.background) as session:
                     if self._ours(session, call.deadline + MARGIN):
-                        outcome = self._asked(session.terminal, call, asked)
+                        outcome, by = self._asked(session.terminal, call, asked), f"{session.seat.user} at {session.seat.lu}"
         except AdapterError as error:
             error.backend = self.name
             raise
-        return Reply(outcome.records, self.name, pages=outcome.pages)
+        return Reply(outcome.records, self.name, pages=outcome.pages, by=by)
 
     def _asked(self, terminal: Terminal, call: Call, asked: Question) -> Outcome:
         outcome = terminal.run(use(call.target, asked, terminal.screen, call.acting), call.deadline)

@@ -73,12 +73,12 @@ def authenticate(authorization: str | None, keys: Keys) -> Caller:
     return row.caller
 
 
-def authorise(auth: Auth, caller: Caller, purpose: str | None) -> None:
-    """Scope and purpose. Raises Forbidden with what would be needed."""
+def authorise(auth: Auth, caller: Caller, purpose: str | None) -> str:
+    """Scope and purpose: the one that holds, '' where none is asked for. Raises Forbidden with what would be needed."""
     if auth.scope is not None and auth.scope not in caller.scopes:
         raise Forbidden(f"this needs the scope {auth.scope}")
     if not auth.purposes:
-        return
+        return ""
     if not caller.purposes:
         raise Forbidden(f"this needs a key that was given a purpose: {' or '.join(auth.purposes)}")
     stated = purpose or (next(iter(caller.purposes)) if len(caller.purposes) == 1 else None)
@@ -88,6 +88,7 @@ def authorise(auth: Auth, caller: Caller, purpose: str | None) -> None:
         raise Forbidden(f"this key is not for the purpose stated; it is for: {', '.join(sorted(caller.purposes))}")
     if stated not in auth.purposes:
         raise Forbidden(f"this is not to be had for the purpose {stated}, only for: {', '.join(auth.purposes)}")
+    return stated
 
 
 def authorise_object(auth: Auth, caller: Caller, params: Mapping[str, Any]) -> None:

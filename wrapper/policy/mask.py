@@ -27,6 +27,19 @@ def masked(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field], caller: C
     return [{f.name: _masked(row.get(f.name), f, caller) for f in fields} for row in rows]
 
 
+def left(fields: Sequence[Field], caller: Caller) -> tuple[list[str], list[str]]:
+    """Names of the fields that this caller gets clear, and of those that leave masked; of nested ones as `outer.inner`."""
+    clear, hidden, all = list[str](), list[str](), sees_all(fields, caller)
+    for f in fields:
+        if f.of:
+            inner = left(f.of, caller)
+            clear += [f"{f.name}.{name}" for name in inner[0]]
+            hidden += [f"{f.name}.{name}" for name in inner[1]]
+        else:
+            (hidden if f.mask and not all else clear).append(f.name)
+    return clear, hidden
+
+
 def _masked(value: Any, field: Field, caller: Caller) -> Any:
     if value is None:
         return None

@@ -90,7 +90,7 @@ def test_a_writes_intent_is_on_record_before_the_back_end_is_asked(tmp_path: Pat
 @pytest.mark.parametrize("effect", ["read", "idempotent", "write"])
 def test_what_cannot_be_recorded_is_refused_and_a_write_not_even_begun(tmp_path: Path, effect: Any) -> None:
     op, back_end = replace(PUT, effect=effect), Scripted()
-    made, store = service(tmp_path, back_end, op)
+    made, _ = service(tmp_path, back_end, op)
     blocked(tmp_path)
     with pytest.raises(NotReady, match="audit trail can't be written"):
         made.serve(op, request(idempotency_key="k1"))
@@ -178,8 +178,9 @@ def test_a_flood_of_denials_is_counted_and_not_recorded_one_by_one() -> None:
 
 def test_an_act_is_on_record_before_it_is_done_and_how_it_ended(tmp_path: Path) -> None:
     made, _ = service(tmp_path, Scripted(), operation())
-    with pytest.raises(ZeroDivisionError), made.audit.act("carol", "key revoke", name="claims-ui"):
-        (begun,) = records(tmp_path / "audit", "act")
+    act = made.audit.act("carol", "key revoke", name="claims-ui")
+    (begun,) = records(tmp_path / "audit", "act")
+    with pytest.raises(ZeroDivisionError), act:
         raise ZeroDivisionError
     (done,) = records(tmp_path / "audit", "done")
     assert (begun["who"], begun["what"], begun["name"]) == ("carol", "key revoke", "claims-ui")

@@ -9,6 +9,7 @@ unasked; once a byte is out, whatever goes wrong is the caller's to hear.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -20,7 +21,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters import http1, tcp, watchdog
+from adapters import clear, http1, tcp, watchdog
 from adapters.base import Call, Events
 from adapters.blocks import strict
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Failed, Misconfigured, Misread, OutcomeUnknown, Unavailable
@@ -32,10 +33,10 @@ _SENDABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*").fullmatch
 IDLE = 50.0  # seconds a connection is kept; servers and firewalls commonly forget one after 60
 
 SYSTEM_KEYS: Mapping[str, Any] = {
-    "tls": strict("ca", ca={"type": "string"}),
+    "tls": {**strict("", ca={"type": "string"}, cert={"type": "string"}, key={"type": "string"}), "minProperties": 1},
     "pool": strict("max", max={"type": "integer", "minimum": 1}),
 }
-"""JSON Schema of what every HTTP-speaking system may say: a private CA's file, and how many connections at most."""
+"""JSON Schema of what every HTTP-speaking system may say: a private CA, our own certificate and its key, how many connections at most."""
 
 
 def calls(system: Mapping[str, Any]) -> int:
@@ -69,7 +70,9 @@ class Wire:
         """`system` is the system's block (SYSTEM_KEYS). Raises Misconfigured for a URL that is not plain http(s)://host[:port][/path]."""
         self.name = name
         self._host, self._port, self.path, secure = _parts(name, url)
-        self._tls = _tls(name, system.get("tls", {}).get("ca")) if secure else None
+        if not secure:
+            clear.refuse(name, self._host, system, "use an https URL")
+        self._tls = _tls(name, system.get("tls", {})) if secure else None
         self._authority = urlsplit(url).netloc
         self._events = events
         self._fired = partial(events.happened, "watchdog_fired", name)
@@ -205,8 +208,10 @@ def _parts(name: str, url: str) -> tuple[str, int, str, bool]:
     return host, port or (443 if secure else 80), parts.path.rstrip("/"), secure
 
 
-def _tls(name: str, ca: str | None) -> ssl.SSLContext:
-    """Verification is always on: by `ca` alone (PEM text, or the path of its file) when it is given, else by the machine's authorities."""
+def _tls(name: str, block: Mapping[str, str]) -> ssl.SSLContext:
+    """Verification is always on: by `ca` alone (PEM text, or the path of its file) when it is given, else by the machine's authorities.
+    Who must show a certificate of ours has it, and its key, as PEM text. Raises Misconfigured."""
+    ca = block.get("ca")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -216,7 +221,22 @@ def _tls(name: str, ca: str | None) -> ssl.SSLContext:
             context.load_verify_locations(**{"cadata" if "-----BEGIN" in ca else "cafile": ca})
     except OSError:  # SSLError too
         raise Misconfigured(f"tls.ca of {name} is neither PEM certificates nor a file of them", backend=name) from None
+    if "cert" in block or "key" in block:
+        _show(name, context, block.get("cert", ""), block.get("key", ""))
     return context
+
+
+def _show(name: str, context: ssl.SSLContext, cert: str, key: str) -> None:
+    """OpenSSL reads a key from a file only: it gets one in memory, so that no disk ever has it."""
+    held = os.memfd_create("figway-tls")
+    try:
+        with open(held, "w", encoding="ascii", closefd=False) as file:
+            file.write(f"{cert}\n{key}\n")
+        context.load_cert_chain(f"/proc/self/fd/{held}", password=lambda: "")  # or it asks at the terminal
+    except (OSError, ValueError):
+        raise Misconfigured(f"tls.cert and tls.key of {name} are not a certificate and its key, as PEM text", backend=name) from None
+    finally:
+        os.close(held)
 
 
 def _quiet(line: Line, _idle: float) -> bool:

@@ -43,8 +43,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Start one (about two seconds), and stop it by its process id at the end."""
+def cluster(certificate: str = "") -> Iterator[Cluster]:
+    """Start one (about two seconds), and stop it by its pid at the end; with a `certificate` and its key, as PEM, it speaks TLS too."""
     initdb, server = needs.program("initdb"), needs.program("postgres")
     driver = needs.file("/usr/lib/*/odbc/psqlodbcw.so", "/usr/lib/*/psqlodbcw.so")
     folder = Path(tempfile.mkdtemp(prefix="figway-postgres-"))
@@ -56,7 +56,8 @@ def cluster() -> Iterator[Cluster]:
             check=True, capture_output=True, timeout=60, user=user, cwd=folder, extra_groups=[] if user else None,
         )  # fmt: skip
         port = free_port()
-        options = [word for setting in (*FAST, *PRIVATE, f"port={port}") for word in ("-c", setting)]
+        secure = _certified(data, certificate, user) if certificate else ()
+        options = [word for setting in (*FAST, *PRIVATE, *secure, f"port={port}") for word in ("-c", setting)]
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [server, "-D", data, *options], stdout=out, stderr=out, user=user, cwd=folder, extra_groups=[] if user else None
@@ -69,6 +70,15 @@ def cluster() -> Iterator[Cluster]:
             process.wait(15)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _certified(data: Path, certificate: str, user: int | None) -> tuple[str, ...]:
+    file = data / "server.pem"
+    file.write_text(certificate)
+    file.chmod(0o600)
+    if user is not None:
+        os.chown(file, user, -1)
+    return "ssl=on", "ssl_cert_file=server.pem", "ssl_key_file=server.pem"
 
 
 def _user(folder: Path) -> int | None:

@@ -1,8 +1,8 @@
 """`py:package.module.function`: the way out of YAML when a conversion needs an `if`, a side has records of its own design, or a
 credential is made for each sign-on.
 
-A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure or @credential: the
-catalogue can't call just anything.
+A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure, @credential or @vault:
+the catalogue can't call just anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from adapters.errors import Misread
 
 F = TypeVar("F", bound=Callable[..., Any])
-PURE, CREDENTIAL = "pure", "credential"
+PURE, CREDENTIAL, VAULT = "pure", "credential", "vault"
 
 
 def pure(function: F) -> F:
@@ -31,6 +31,15 @@ def credential(function: F) -> F:
     if len(inspect.signature(function).parameters) != 2:
         raise TypeError(f"@credential {function.__qualname__} must take a system's name and an LU's")
     function.__figway__ = CREDENTIAL  # type: ignore[attr-defined]
+    return function
+
+
+def vault(function: F) -> F:
+    """Marks a function name -> secret that asks a vault: what `vault:NAME` in the catalogue refers to, through FIGWAY_VAULT. It is asked
+    anew whenever the secret is looked at; it may raise anything, and none of its words is shown."""
+    if len(inspect.signature(function).parameters) != 1:
+        raise TypeError(f"@vault {function.__qualname__} must take the name of a secret")
+    function.__figway__ = VAULT  # type: ignore[attr-defined]
     return function
 
 

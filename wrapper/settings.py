@@ -1,18 +1,23 @@
 """The environment, read once: the only module that looks at os.environ.
 
-Catalogue files hold references (`env:NAME`, `file:/run/secrets/name`), never hosts or secrets; `resolve` turns a system's block into
-plain strings for its adapter. A value that came from a reference never appears in an error: only its reference does.
+Catalogue files hold references (`env:NAME`, `file:/run/secrets/name`, `vault:name`), never hosts or secrets; `resolve` turns a system's
+block into plain strings for its adapter. A value that came from a reference never appears in an error: only its reference does.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wrapper import functions
+
+VAULT_WAIT = 5.0
 NAMES = (
     "catalogue", "state", "state_key", "models", "threads", "server", "workers", "replicas", "bind", "admin_bind",
     "drain", "patience", "log_level", "otlp_endpoint", "audit", "audit_key", "audit_anchor",
@@ -77,7 +82,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         patience=_number("patience", said.get("patience", 10), 1, 300),
         log_level=_one_of("log_level", str(said.get("log_level", "info")).lower(), "debug", "info", "warning", "error"),
         otlp_endpoint=_collector(str(said.get("otlp_endpoint", env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")))),
-        packages=tuple(p for p in env.get("FIGWAY_PACKAGES", "").split(",") if p),
+        packages=_packages(env),
         metrics=Path(env[METRICS]) if env.get(METRICS) else None,
         environ=env,
     )
@@ -107,7 +112,7 @@ def address(bind: str, name: str = "bind") -> tuple[str, int]:
 
 
 def resolve(value: Any, environ: Mapping[str, str], where: str) -> Any:
-    """A block with every `env:` and `file:` reference replaced by what it refers to. Raises BadSettings with the reference's name."""
+    """A block with every `env:`, `file:` and `vault:` reference replaced by what it refers to now. Raises BadSettings with its name."""
     match value:
         case str() if value.startswith("env:"):
             name = value[4:]
@@ -116,6 +121,8 @@ def resolve(value: Any, environ: Mapping[str, str], where: str) -> Any:
             return environ[name]
         case str() if value.startswith("file:"):
             return _secret_file(value[5:], where)
+        case str() if value.startswith("vault:"):
+            return from_vault(value[6:], environ, where)
         case Mapping():
             return {k: resolve(v, environ, f"{where}.{k}") for k, v in value.items()}
         case list() | tuple():
@@ -132,6 +139,34 @@ def _secret_file(name: str, where: str) -> str:
 
 def _file(said: Mapping[str, Any], name: str) -> Path | None:
     return Path(said[name]).absolute() if name in said else None
+
+
+def from_vault(name: str, environ: Mapping[str, str], where: str, within: float = VAULT_WAIT) -> str:
+    """What FIGWAY_VAULT's function says. It may be slow: it is asked on a thread that is left behind. Raises BadSettings."""
+    answer: queue.SimpleQueue[str | Exception] = queue.SimpleQueue()
+    reference, packages = environ.get("FIGWAY_VAULT", ""), _packages(environ)
+
+    def ask() -> None:
+        try:
+            answer.put(str(functions.find(reference, packages, functions.VAULT)(name)))
+        except Exception as error:  # noqa: BLE001 - another's code
+            answer.put(error)
+
+    if not reference:
+        raise BadSettings(f"{where}: vault:{name} needs FIGWAY_VAULT, the function that reads it, like py:acme.vault.read")
+    threading.Thread(target=ask, name="figway-vault", daemon=True).start()
+    try:
+        told = answer.get(timeout=within)
+    except queue.Empty:
+        raise BadSettings(f"{where}: the vault did not give {name} within {within:g} s") from None
+    if isinstance(told, Exception):
+        why = str(told) if isinstance(told, ValueError) and reference in str(told) else type(told).__name__
+        raise BadSettings(f"{where}: the vault does not give {name} ({why})") from None
+    return told
+
+
+def _packages(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(p for p in environ.get("FIGWAY_PACKAGES", "").split(",") if p)
 
 
 def _bind(name: str, value: str) -> str:

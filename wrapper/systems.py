@@ -13,7 +13,7 @@ from adapters.base import Adapter, Credential, Events, Files, Leases
 from adapters.errors import Closed
 from adapters.events import SILENT
 from adapters.guard import Guarded, guarded
-from wrapper import functions, shares
+from wrapper import functions, log, shares
 from wrapper.catalogue.found import CatalogueError, Found, spoken, texts
 from wrapper.credentials import credential
 from wrapper.operation import Catalogue, System
@@ -21,16 +21,22 @@ from wrapper.settings import BadSettings, Settings, resolve
 
 LOGINS = ("credentials", "basic", "username_token")
 """What must be user:password."""
+RENEWED = 5.0
+"""Seconds after which a secret that has changed is taken over, at most."""
 
 
 class Systems:
     """Adapters by system name."""
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, files: Files, leases: Leases, events: Events = SILENT) -> None:
+    def __init__(
+        self, catalogue: Catalogue, settings: Settings, files: Files, leases: Leases, events: Events = SILENT, renew: float = RENEWED
+    ) -> None:
         self._catalogue, self._systems = catalogue, catalogue.systems
         self._settings, self._files, self._leases, self._events = settings, files, leases, events
         self._open: dict[str, Guarded] = {}
+        self._blocks: dict[str, Mapping[str, Any]] = {}  # as they were when they were opened
         self._lock = threading.Lock()
+        self._every, self._ended = renew, threading.Event()
 
     def __getitem__(self, name: str) -> Guarded:
         """Raises BadSettings when a reference of the system's block can't be resolved."""
@@ -42,8 +48,9 @@ class Systems:
 
     def _make(self, system: System) -> Guarded:
         """The adapter with this worker's share of it, guarded."""
-        where = f"systems.yaml:{system.line}: {system.name}"
-        block: Mapping[str, Any] = resolve(system.block, self._settings.environ, where)
+        where = _where(system)
+        resolved = self._resolved(system)
+        block: Mapping[str, Any] = resolved
         if "users" in block:
             try:
                 block = {**block, "users": [{**user, "credentials": self._credential(system, user)} for user in system.block["users"]]}
@@ -51,6 +58,7 @@ class Systems:
                 raise BadSettings(f"{where}: {error}") from None
         block = shares.block(system, block, self._settings)
         opened: Adapter = registry.adapter(system.kind).open(system.name, block, self._files, self._leases, self._events)
+        self._blocks[system.name] = resolved
         return guarded(opened, shares.limits(system, self._catalogue, self._settings), self._events)
 
     def _credential(self, system: System, user: Mapping[str, str]) -> Credential:
@@ -74,9 +82,44 @@ class Systems:
             raise CatalogueError(missing)
 
     def open_all(self) -> None:
-        """Fail at start, not at the first call."""
+        """Fail at start, not at the first call; from then on secrets that change are taken over."""
         for name in self._systems:
             self[name]
+        threading.Thread(target=self._renew, name="figway-secrets", daemon=True).start()
+
+    def _renew(self) -> None:
+        """A system whose secrets have changed is opened anew beside the old one, which is closed a turn later: what it does is finished.
+        What can't be read just now changes nothing."""
+        replaced: list[Guarded] = []
+        while not self._ended.wait(self._every):
+            for old in replaced:
+                old.close()
+            replaced = list(filter(None, map(self._renewed, self._systems.values())))
+
+    def _renewed(self, system: System) -> Guarded | None:
+        """The adapter that was replaced, if it had to be."""
+        try:
+            if self._resolved(system) == self._blocks[system.name]:
+                return None
+            fresh = self._make(system)
+        except Exception as error:  # noqa: BLE001 - the old one serves on
+            said = {"fault": str(error)} if isinstance(error, BadSettings) else {}
+            log.get().warning("secrets", system=system.name, outcome="not renewed", error=type(error).__name__, **said)
+            return None
+        with self._lock:
+            if self._ended.is_set():
+                return fresh
+            replaced = self._open[system.name]
+            self._open[system.name] = fresh
+        log.get().info("secrets", system=system.name, outcome="renewed")
+        return replaced
+
+    def _resolved(self, system: System) -> dict[str, Any]:
+        """Its block with what its references lead to now; a user's credentials are left out, they are read at each sign-on."""
+        block = dict(system.block)
+        users = block.pop("users", None)
+        made: dict[str, Any] = resolve(block, self._settings.environ, _where(system))
+        return made if users is None else {**made, "users": users}
 
     def probe(self, timeout: float) -> dict[str, str]:
         """Every system's state, asked side by side: `up`, `closed` (its hours), or what is wrong: an error's title, a breaker."""
@@ -84,9 +127,14 @@ class Systems:
 
     def close(self) -> None:
         """Sign off everywhere, side by side; returns within 6 seconds."""
+        self._ended.set()
         with self._lock:
             closing, self._open = list(self._open.items()), {}
         _side_by_side([(name, adapter.close) for name, adapter in closing], 6)
+
+
+def _where(system: System) -> str:
+    return f"systems.yaml:{system.line}: {system.name}"
 
 
 def _probe(systems: Systems, name: str, timeout: float) -> str:

@@ -26,7 +26,7 @@ _BARRED = 60.0  # seconds without a logon after a refused one: a credential must
 def open(name: str, system: Mapping[str, Any], files: Files, leases: Leases, events: Events = SILENT) -> Odbc:
     """From a system's block. Raises Misconfigured; connects to nothing yet."""
     read_only, lock_timeout = system.get("read_only", True), seconds(system.get("lock_timeout", "2s"))
-    where = database(name, system["dsn"], read_only=read_only, lock_timeout=lock_timeout, events=events)
+    where = database(name, system["dsn"], read_only=read_only, lock_timeout=lock_timeout, system=system, events=events)
     pool = system.get("pool", {})
     return Odbc(where, pool.get("max", 4), seconds(pool.get("idle", "10m")), seconds(pool.get("recycle", "30m")))
 

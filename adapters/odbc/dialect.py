@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -114,6 +115,20 @@ class SQLite(Standard):
 
     def select(self, statement: Statement, most: int) -> str:
         return statement.text if statement.limited else f"{statement.text}\nLIMIT {most}"
+
+
+def verified(keys: Mapping[str, str]) -> bool | None:
+    """Whether a connection string (its keys in capitals) asks for TLS and for a verified certificate; None where it is psqlODBC's and says
+    nothing. A driver that we do not know does not."""
+    driver = keys.get("DRIVER", "").lower()
+    if "psql" in driver or "postgres" in driver:
+        options = keys.get("PQOPT", "").lower()
+        stated = [keys[key].lower() for key in ("SSLMODE", "CA") if key in keys] + re.findall(r"sslmode\s*=\s*'?([a-z-]*)", options)
+        return all(mode == "verify-full" for mode in stated) if stated else None
+    if "sql server" in driver or "msodbcsql" in driver:
+        trusts = keys.get("TRUSTSERVERCERTIFICATE", "no").lower() in ("yes", "true", "1")
+        return keys.get("ENCRYPT", "").lower() in ("yes", "true", "mandatory", "strict") and not trusts
+    return "db2" in driver and keys.get("SECURITY", "").lower() == "ssl"
 
 
 def of(product: str) -> Dialect:

@@ -6,14 +6,14 @@ import math
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyodbc
 
-from adapters import tcp, watchdog
+from adapters import clear, tcp, watchdog
 from adapters.base import Events
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown
 from adapters.events import SILENT
@@ -27,6 +27,7 @@ from adapters.odbc.values import reported
 pyodbc.pooling = False  # unixODBC's own pool would keep sessions that we have closed
 
 Rows = Sequence[Sequence[Any]]
+NOTHING: Mapping[str, Any] = {}
 _PREPARED = 32  # cursors kept per session, each with its prepared statement
 _CLOSE = 1.0
 _BUSY = 50  # milliseconds that SQLite's driver waits for a lock, twice, whatever happens; more of it is waited for in _execute
@@ -50,8 +51,11 @@ class Database:
         self.events.happened("watchdog_fired", self.name)
 
 
-def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float, events: Events = SILENT) -> Database:
-    """From an ODBC connection string. Raises Misconfigured when it does not tell where a networked driver connects to."""
+def database(
+    name: str, dsn: str, *, read_only: bool, lock_timeout: float, system: Mapping[str, Any] = NOTHING, events: Events = SILENT
+) -> Database:
+    """From an ODBC connection string. Raises Misconfigured when it does not tell where a networked driver connects to, or would go there
+    without verified TLS."""
     keys = {key.upper(): value.strip("{}") for key, value in _KEY.findall(dsn)}
     if "sqlite" in keys.get("DRIVER", "").lower():
         kept = ";".join(f"{k}={v}" for k, v in _KEY.findall(dsn) if k.upper() not in ("TIMEOUT", "NOCREAT"))
@@ -61,6 +65,11 @@ def database(name: str, dsn: str, *, read_only: bool, lock_timeout: float, event
         raise Misconfigured(
             f"{name}: its connection string must name Server and Port, so that a stalled connection can be ended", backend=name
         )
+    safe = dialect.verified(keys)
+    if safe is None and not clear.is_loopback(host) and not system.get("clear"):
+        dsn, safe = f"{dsn.rstrip('; ')};SSLmode=verify-full", True
+    if not safe:
+        clear.refuse(name, host, system, "have its connection string ask for it (SSLmode=verify-full; Encrypt=yes)")
     return Database(name, dsn, (host, int(port)), read_only, lock_timeout, events)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from adapters import clear
 from adapters.base import Adapter, Call, Events, Files, Leases, Reply
 from adapters.blocks import seconds
 from adapters.errors import AdapterError, BadLogon, DeadlineExceeded, Misconfigured, Refused, Unavailable
@@ -275,6 +276,8 @@ class Tn3270:
 def _place(name: str, system: Mapping[str, Any]) -> tuple[Any, Place]:
     """Where to connect, and the file that holds the authorities when the system's block has their text. Raises Misconfigured."""
     tls, file = system.get("tls"), None
+    if tls is None or not tls.get("verify", True):
+        clear.refuse(name, system["host"], system, "give it `tls: {verify: true}`")
     port = str(system.get("port", 992 if tls is not None else 23))
     if not port.isdecimal():
         raise Misconfigured("the port is not a number", backend=name)

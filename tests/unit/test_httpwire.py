@@ -305,7 +305,7 @@ def test_a_write_that_was_sent_and_not_answered_has_an_unknown_outcome(web: Coun
 
 
 def test_a_name_that_does_not_resolve_is_unavailable_or_late() -> None:
-    error = refused(Wire("none", "http://no-such-host.invalid", {}), 1.0)
+    error = refused(Wire("none", "https://no-such-host.invalid", {}), 1.0)
     assert isinstance(error, Unavailable | DeadlineExceeded)
 
 
@@ -415,6 +415,25 @@ def test_tls_with_an_unknown_ca_or_a_wrong_name_is_our_misconfiguration(secure: 
 def test_a_tls_handshake_that_never_comes_is_late(ca: Path) -> None:
     with peer(lambda line: time.sleep(2), {"tls": {"ca": str(ca)}}, "https") as wire:
         assert type(refused(wire, SHORT)) is DeadlineExceeded
+
+
+def test_a_peer_that_asks_for_our_certificate_gets_it_and_no_other_way_leads_in(secure: Counting, ca: Path) -> None:
+    assert secure.tls is not None
+    secure.tls.verify_mode = ssl.CERT_REQUIRED
+    secure.tls.load_verify_locations(ca)
+    secure.tls.maximum_version = ssl.TLSVersion.TLSv1_2  # it tells who has none in the handshake
+    cert, _, key = ca.read_text().partition("-----BEGIN PRIVATE KEY-----")
+    shown = {"ca": str(ca), "cert": cert, "key": f"-----BEGIN PRIVATE KEY-----{key}"}
+    wire = Wire("web", f"https://127.0.0.1:{secure.port}", {"tls": shown})  # type: ignore[attr-defined]
+    assert get(wire).body == b"ok"
+    wire.close()
+    assert type(refused(Wire("web", f"https://127.0.0.1:{secure.port}", {"tls": {"ca": str(ca)}}))) is Unavailable  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("own", [{"cert": "x"}, {"cert": "", "key": ""}, {"key": "-----BEGIN PRIVATE KEY-----"}])
+def test_a_certificate_of_ours_that_is_none_is_said_at_once(own: dict[str, str]) -> None:
+    with pytest.raises(Misconfigured, match=r"tls\.cert and tls\.key of web"):
+        Wire("web", "https://127.0.0.1", {"tls": own})
 
 
 def test_a_ca_file_that_is_not_there_is_said_at_once() -> None:

@@ -19,7 +19,7 @@ _SECRETS = {
     "host", "url", "endpoint", "dsn", "user", "username_token", "credentials", "basic", "bearer", "password", "passphrase", "key",
     "secret", "token", "host_key", "ca", "cert", "login",
 }  # fmt: skip
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+", re.ASCII)
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|vault:[!-~]+", re.ASCII)
 
 
 def name(endpoint: Endpoint, _: Estate) -> Told:
@@ -88,7 +88,7 @@ def system(one: System) -> Told:
         last = next(step for step in reversed(path) if isinstance(step, str))
         made = last == "credentials" and "users" in path and value.startswith("py:")
         if (last in _SECRETS or "://" in value) and not _REFERENCE.fullmatch(value) and not made:
-            yield path, f"'{last}' must be a reference, env:NAME or file:/path: hosts and secrets are not kept in the catalogue"
+            yield path, f"'{last}' must be a reference, env:NAME, file:/path or vault:name: hosts and secrets are not kept in the catalogue"
     units = [user["lu"] for user in one.block.get("users", []) if "lu" in user]
     for n, unit in enumerate(units):
         if unit in units[:n]:

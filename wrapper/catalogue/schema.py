@@ -161,6 +161,7 @@ _HOURS = strict(
     timezone=WORD,
     cutover=text("when its next business day begins (not used)", "^([01][0-9]|2[0-3]):[0-5][0-9]$", "a time like 18:00"),
 )
+_CLEAR = text("the reason why it may be spoken to without verified TLS")
 _SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system", "^[a-z][a-z0-9_-]{0,63}$"))
 
 
@@ -177,7 +178,7 @@ def definitions(kinds: Sequence[str]) -> dict[str, Schema]:
     made["block"] = {"type": "object", "required": ["system"], "properties": {"system": _BLOCK["system"]}}
     for kind in kinds:
         module = registry.target(kind)
-        made[f"{kind}.system"] = _with(module.SYSTEM, {"kind": {"const": kind}, "hours": _HOURS}, "kind")
+        made[f"{kind}.system"] = _with(module.SYSTEM, {"kind": {"const": kind}, "hours": _HOURS, "clear": _CLEAR}, "kind")
         made[f"{kind}.block"] = _with(module.TARGET, _BLOCK, "system")
     return made
 

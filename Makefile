@@ -1,5 +1,5 @@
 # One-line targets for developers. What they need is set up by ./figway.
-.PHONY: setup check test demo bench chaos soak kills lus dual lock
+.PHONY: setup check test demo bench chaos soak kills lus dual audit sbom lock
 LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --no-cache --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 setup: ; ./figway setup test
@@ -12,5 +12,8 @@ soak: setup ; .venv/bin/python -m tests.chaos.soak $(ARGS)
 kills: setup ; .venv/bin/python -m tests.chaos.kills $(ARGS)
 lus: setup ; .venv/bin/python -m tests.chaos.lus $(ARGS)
 dual: setup ; .venv/bin/python -m tests.chaos.dual $(ARGS)
+# Known weaknesses of what is locked, by the advisories of PyPI: it has to reach them, and what could not be looked up fails it.
+audit: setup ; .venv/bin/pip-audit -r requirements.lock --disable-pip --no-deps --strict --progress-spinner off $(ARGS)
+sbom: ; @./figway setup test >&2 && .venv/bin/python deploy/sbom.py
 # Keeps every version that still fits; `make lock ARGS=--upgrade` takes the newest.
 lock: ; $(LOCK) --extra demo --extra granian --extra build -o requirements.lock && $(LOCK) --extra demo --extra granian --extra build --extra dev -c requirements.lock -o tests/requirements.lock

@@ -18,6 +18,8 @@ from scoring.card import Card, OnMissing, Value, encode
 from scoring.errors import BadModel, BadOutput
 
 GOLDEN_TOLERANCE = 1e-6
+EXTERNAL = b"location"
+"""The key without which no tensor of a graph can lead to another file (onnx.proto, TensorProto.external_data)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Model:
             graph = self._graph.read_bytes()
             if hashlib.sha256(graph).hexdigest() != self.card.sha256:
                 raise BadModel(f"{self._name} is not the file that its card was made with: the SHA-256 differs")
+            if EXTERNAL in graph:
+                raise BadModel(
+                    f"{self._name} has weights in other files, or a name with 'location' in it: only weights in the graph are read"
+                )
             session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             self._check(session)
         except BadModel:

@@ -91,10 +91,12 @@ class Systems:
         """A system whose secrets have changed is opened anew beside the old one, which is closed a turn later: what it does is finished.
         What can't be read just now changes nothing."""
         replaced: list[Guarded] = []
-        while not self._ended.wait(self._every):
+        ended = False
+        while not ended:
+            ended = self._ended.wait(self._every)
             for old in replaced:
                 old.close()
-            replaced = list(filter(None, map(self._renewed, self._systems.values())))
+            replaced = [] if ended else list(filter(None, map(self._renewed, self._systems.values())))
 
     def _renewed(self, system: System) -> Guarded | None:
         """The adapter that was replaced, if it had to be."""

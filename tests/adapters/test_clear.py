@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,17 @@ def test_a_database_is_believed_by_its_authority_and_name_only(tmp_path: Path) -
     with cluster(pem) as postgres:
         file = _written(pem, tmp_path)
         dsn = f"{postgres.odbc()}SSLmode=verify-full;"
-        door(f"{dsn}pqopt={{sslrootcert={file}}}").probe(5)
+        asked = f"{dsn}pqopt={{sslrootcert={file}}}"
+        probe(asked)
         with pytest.raises(AdapterError):
-            door(f"{dsn}pqopt={{sslrootcert={_written(_certificate(), tmp_path)}}}").probe(5)
+            probe(asked.replace(str(file), str(_written(_certificate(), tmp_path))))
         with pytest.raises(AdapterError):
-            door(f"{dsn}pqopt={{sslrootcert={file}}}".replace("Server=127.0.0.1", "Server=localhost")).probe(5)
+            probe(asked.replace("Server=127.0.0.1", "Server=localhost"))
+
+
+def probe(dsn: str) -> None:
+    with closing(door(dsn)) as adapter:
+        adapter.probe(5)
 
 
 def _written(pem: str, folder: Path) -> Path:

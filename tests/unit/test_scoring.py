@@ -1,5 +1,6 @@
 """A row in, a score out: guards before and after the model, threads, forks, broken models."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -178,6 +179,19 @@ def test_a_card_of_fewer_features_than_the_graph_is_refused(folder: Path) -> Non
 def test_a_graph_that_can_not_be_read_is_a_bad_model(folder: Path) -> None:
     (folder / "default-risk" / "1" / "model.onnx").unlink()
     with pytest.raises(errors.BadModel, match="FileNotFoundError"):
+        Store(folder).model("default-risk@1").warm()
+
+
+def test_a_graph_whose_weights_lie_in_another_file_is_refused(folder: Path) -> None:
+    """A second `graph` is merged into the first (protobuf): with a tensor W whose data are at the location /etc/passwd."""
+    path = folder / "default-risk" / "1"
+    tensor = bytes.fromhex("0802100142015770016a170a086c6f636174696f6e120b") + b"/etc/passwd"
+    graph = (path / "model.onnx").read_bytes() + bytes([0x3A, len(tensor) + 2, 0x2A, len(tensor)]) + tensor
+    card = json.loads((path / "card.json").read_text())
+    card["graph"]["sha256"] = hashlib.sha256(graph).hexdigest()
+    (path / "card.json").write_text(json.dumps(card))
+    (path / "model.onnx").write_bytes(graph)
+    with pytest.raises(errors.BadModel, match="weights in other files"):
         Store(folder).model("default-risk@1").warm()
 
 

@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from adapters import tcp
+from adapters import clear, tcp
 from adapters.watchdog import limit
 from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BOUND as LONGEST
@@ -88,6 +88,8 @@ class Postgres:
             raise BadStore("the state store's URL can't be read; it must be like postgresql://user:password@host:5432/database") from None
         self.where = f"postgresql://{said.get('host', '')}/{said.get('dbname', '')}"
         kept = {"application_name": "figway", "target_session_attrs": "read-write", "gssencmode": "disable", **said}
+        if "sslmode" not in said and not all(map(clear.is_loopback, said.get("host", "localhost").split(","))):
+            kept["sslmode"] = "verify-full"  # less is for who says so in the URL
         self._settings = {**kept, **OURS, "options": f"{said.get('options', '')} {SESSION}".strip()}
         self._forget()
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from adapters.blocks import seconds
 from wrapper.settings import BadSettings, resolve
@@ -17,7 +18,7 @@ from wrapper.settings import BadSettings, resolve
 Network: TypeAlias = IPv4Network | IPv6Network
 
 DAY = 86400.0
-ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 """Of tokens that are believed, unless an issuer says fewer."""
 OWN = "figway"
 """The embedded issuer's name among the issuers: its callers are named `figway:<sub>`. Its tokens are ES256, their `aud` is its own URL;
@@ -41,7 +42,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Who makes access tokens that are believed: `issuer` is their `iss` to the letter, `jwks` a URL or a file. `claims` says which of
-    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate."""
+    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate.
+    `own`: the embedded one, whose tokens are as OWN says."""
 
     name: str
     issuer: str
@@ -53,6 +55,7 @@ class Issuer:
     tenant: str = ""
     bound: bool = False
     ca: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,12 @@ class Access:
 def read(block: Mapping[str, Any], environ: Mapping[str, str]) -> Access:
     """The file's checked content. Raises BadSettings for a reference that leads nowhere."""
     raw = resolve(block, environ, "access.yaml")
+    own = [raw["issuer"]["url"]] if "issuer" in raw else []
+    issued = [one["issuer"] for one in raw.get("issuers", {}).values()] + own
+    if len(issued) != len(set(issued)):
+        raise BadSettings("access.yaml.issuers: two of them are one issuer; each has an `issuer` of its own")
     return Access(
-        issuers={name: _issuer(name, one) for name, one in raw.get("issuers", {}).items()},
+        issuers={name: _issuer(name, one, block["issuers"][name]["jwks"]) for name, one in raw.get("issuers", {}).items()},
         issuer=_own(raw["issuer"]) if "issuer" in raw else None,
         certificates=tuple(_certificate(name, one) for name, one in raw.get("certificates", {}).items()),
         proxy=_proxy(raw["proxy"]) if "proxy" in raw else None,
@@ -117,9 +124,26 @@ def rate(text: str, burst: int | None = None, priority: str = "normal") -> Rate:
     return Rate(float(amount), period, float(burst if burst is not None else max(1.0, float(amount) / period)), priority)
 
 
-def _issuer(name: str, raw: Mapping[str, Any]) -> Issuer:
-    given = {key: raw[key] for key in ("issuer", "jwks", "audience", "purposes", "tenant", "bound", "ca") if key in raw}
-    return Issuer(name, algorithms=tuple(raw.get("algorithms", ALGORITHMS)), claims=raw.get("claims", {}), **given)
+def _issuer(name: str, raw: Mapping[str, Any], said: str) -> Issuer:
+    """A `file:` of keys stays a file, for it is read again when the keys change."""
+    given = {key: raw[key] for key in ("issuer", "audience", "purposes", "tenant", "bound", "ca") if key in raw}
+    jwks = said.removeprefix("file:") if said.startswith("file:") else raw["jwks"]
+    if unfit := unsafe(jwks):
+        raise BadSettings(f"access.yaml.issuers.{name}.jwks: {unfit}")
+    return Issuer(name, jwks=jwks, algorithms=tuple(raw.get("algorithms", ALGORITHMS)), claims=raw.get("claims", {}), **given)
+
+
+def unsafe(jwks: str) -> str:
+    """Why keys must not be fetched from there; empty when they may."""
+    try:
+        parts = urlsplit(jwks)
+    except ValueError:
+        return "the URL of the keys can't be read"
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        return "keys come over https, but for this machine's own http://127.0.0.1"
+    if parts.scheme in ("http", "https") and (not parts.hostname or parts.username is not None or parts.fragment):
+        return "the URL of the keys must look like https://host:port/path, without user or fragment"
+    return "" if parts.scheme in ("http", "https", "") else "write an https URL, or file: and the path of a file"
 
 
 def _own(raw: Mapping[str, Any]) -> OwnIssuer:

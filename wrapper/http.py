@@ -23,9 +23,11 @@ from wrapper.access import Access
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation, Side
 from wrapper.policy import proxied
-from wrapper.policy.keys import Caller
+from wrapper.policy.keys import Caller, need
 from wrapper.policy.known import Known
-from wrapper.problems import Forbidden, NoSuchThing, NotReady, RequestError, Unauthenticated, problem
+from wrapper.policy.peers import Certificates
+from wrapper.policy.tokens import Tokens, trusted
+from wrapper.problems import NoSuchThing, NotReady, RequestError, Unauthenticated, problem
 from wrapper.request import Answer, Given, Request
 from wrapper.service import Service
 from wrapper.state.store import Store
@@ -40,7 +42,9 @@ _BODYLESS = (None, "", "0")
 def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry, access: Access) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    known = Known(store)
+    tokens = Tokens(trusted(access))
+    tokens.warm()
+    known = Known(store, tokens, Certificates(access.certificates))
     app.before_request(lambda: proxied.place(access.proxy, request.environ))
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
@@ -64,7 +68,7 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
     def view(**path: str) -> Response:
         environ = request.environ  # its headers are read from here: request.headers looks at each of them anew
         seen: Seen = environ[SEEN]
-        caller = known.caller(environ.get("HTTP_AUTHORIZATION"))
+        caller = known.caller(environ.get("HTTP_AUTHORIZATION"), environ.get("figway.peer"))
         seen.caller = caller.principal
         bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
         body = {} if bare else json_body.parse(request.get_data(), request.mimetype)
@@ -128,8 +132,7 @@ def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
 
     @health.get("/systems")
     def all_systems() -> Response:
-        if "health:read" not in _caller(known).scopes:
-            raise Forbidden("this needs the scope health:read")
+        need(_caller(known), "health:read")
         states = systems.probe(2.0)
         return _json({"systems": states}, 200 if all(s in ("up", "closed") for s in states.values()) else 503)
 
@@ -137,7 +140,7 @@ def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
 
 
 def _caller(known: Known) -> Caller:
-    caller = known.caller(request.headers.get("Authorization"))
+    caller = known.caller(request.environ.get("HTTP_AUTHORIZATION"), request.environ.get("figway.peer"))
     _seen().caller = caller.principal
     return caller
 

@@ -15,8 +15,8 @@ from wrapper import json_body, killing, migrating, overview
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
-from wrapper.policy.keys import Caller, authorise, authorise_object
-from wrapper.problems import Forbidden, Invalid
+from wrapper.policy.keys import Caller, authorise, authorise_object, need
+from wrapper.problems import Invalid
 from wrapper.service import Service
 from wrapper.state.store import Store
 
@@ -127,8 +127,7 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
 
 
 def _may(caller: Caller, scope: str) -> Caller:
-    if scope not in caller.scopes:
-        raise Forbidden(f"this needs the scope {scope}")
+    need(caller, scope)
     return caller
 
 

@@ -19,7 +19,8 @@ from wrapper.migration.asked import Asked, comparable
 from wrapper.migration.compare import Failure, Said
 from wrapper.migration.decide import Choice, decide, key_of
 from wrapper.operation import Catalogue, Operation, Side, other
-from wrapper.problems import Forbidden, NoSuchThing, NotReady
+from wrapper.policy.keys import need
+from wrapper.problems import NoSuchThing, NotReady
 from wrapper.request import Request, Terms
 from wrapper.rows import Rows
 from wrapper.standings import Standings
@@ -104,6 +105,6 @@ def written(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
 
 def wanted(request: Request) -> Side | None:
     """The side that a tester wants. Raises Forbidden."""
-    if request.wanted is not None and TESTER not in request.caller.scopes:
-        raise Forbidden(f"Figway-Side needs the scope {TESTER}")
+    if request.wanted is not None:
+        need(request.caller, TESTER)
     return request.wanted

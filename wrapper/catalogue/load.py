@@ -13,7 +13,7 @@ from adapters.base import BadTarget
 from scoring import card
 from scoring.card import Card
 from scoring.errors import BadModel
-from wrapper.catalogue import build, check_contract, check_estate, check_joins, check_migration, check_sources, notes, shape
+from wrapper.catalogue import build, check_access, check_contract, check_estate, check_joins, check_migration, check_sources, notes, shape
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Check, Estate
 from wrapper.catalogue.folder import Folder
@@ -59,6 +59,8 @@ class _Reading:
         told = self._read_systems()
         access = self._read(ACCESS, "access") if folder.has(ACCESS) else None
         self.access = {} if access is None else access.value
+        for path, message in check_access.faults(self.access):
+            self._report(ACCESS, path, message)
         documents = self._documents()
         if not told:
             return

@@ -6,7 +6,7 @@ from adapters.blocks import strict
 from wrapper.access import ALGORITHMS, KEPT
 from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, named, said, text, whole
 
-CONSUMER = r"^(\*|([a-z0-9][a-z0-9-]*/)?[A-Za-z0-9][A-Za-z0-9:._@-]{0,127})$"
+CONSUMER = r"^(\*|([a-z0-9][a-z0-9-]*/)?[A-Za-z0-9][A-Za-z0-9:._@|~+=-]{0,199})$"
 TENANT = text("", r"^[a-z0-9][a-z0-9-]{0,63}$", "a tenant like retail-uk")
 NETWORK = text("", r"^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(env|file):.+)$", "a network like 10.0.0.0/24")
 SCOPE = text("", r"^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read")
@@ -15,7 +15,7 @@ PURPOSE = text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk")
 _ISSUER = strict(
     "issuer jwks audience",
     issuer=text("the tokens' `iss`, to the letter"),
-    jwks=text("where its keys are: an https URL, or a file"),
+    jwks=text("where its keys are: an https URL, or file: and a path; read anew when they change"),
     audience=text("what the tokens' `aud` must name"),
     algorithms=listed({"enum": list(ALGORITHMS)}, "those that are believed; left out, all of these"),
     claims=named(WORD, "a claim of ours"),

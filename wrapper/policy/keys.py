@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from wrapper.operation import Auth
-from wrapper.problems import Forbidden, Unauthenticated
+from wrapper.policy import bearer
+from wrapper.problems import Forbidden
 
 _KEY = re.compile(r"fw_([0-9a-f]{12})_([0-9A-Za-z_-]{43})", re.ASCII)
 ANY = "*"
@@ -22,13 +24,16 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `claims` bind parameters: {"customer": {"0000012345"}}; `*` is every value. `tenant` is empty where there is only one."""
+    """Who asks. `claims` bind parameters: {"customer": {"0000012345"}}; `*` is every value. `tenant` is empty where there is only one.
+    `bound` is the thumbprint (x5t#S256) of the client certificate that a token is bound to, if it is."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     purposes: frozenset[str] = frozenset()
     claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tenant: str = ""
+    via: Literal["key", "token", "certificate"] = "key"
+    bound: str = ""
 
     @property
     def principal(self) -> str:
@@ -48,6 +53,14 @@ class KeyRow:
     created: float = field(default=0.0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A caller whose credential is good, and the time of the day at which it ends."""
+
+    caller: Caller
+    ends: float = math.inf
+
+
 class Keys(Protocol):
     """Where keys are kept (the state store)."""
 
@@ -60,32 +73,40 @@ def new(caller: Caller) -> tuple[str, KeyRow]:
     return f"fw_{id}_{secret}", KeyRow(id, _digest(secret), caller)
 
 
-def authenticate(authorization: str | None, keys: Keys) -> Caller:
-    """The caller behind an `Authorization: Bearer fw_...` header. Raises Unauthenticated, which tells no guesser what was wrong."""
-    challenge = {"WWW-Authenticate": 'Bearer realm="figway"'}
-    if not authorization:
-        raise Unauthenticated("send an API key as `Authorization: Bearer fw_...`", headers=challenge)
-    scheme, _, token = authorization.partition(" ")
-    found = _KEY.fullmatch(token.strip()) if scheme.lower() == "bearer" else None
+def authenticate(sent: str, keys: Keys, now: float) -> Vouched:
+    """The caller behind an API key. Raises Unauthenticated, NotReady."""
+    found = _KEY.fullmatch(sent)
     row = keys.key(found[1]) if found else None
-    if not found or row is None or row.revoked or not hmac.compare_digest(row.digest, _digest(found[2])):
-        raise Unauthenticated("this API key is not valid", headers=challenge)
-    return row.caller
+    if not found or row is None:
+        raise bearer.invalid()
+    if not hmac.compare_digest(row.digest, _digest(found[2])):
+        raise bearer.invalid()
+    if row.revoked:
+        raise bearer.invalid()
+    if row.expires is not None and row.expires <= now:
+        raise bearer.invalid()
+    return Vouched(row.caller, math.inf if row.expires is None else row.expires)
+
+
+def need(caller: Caller, scope: str) -> None:
+    """Raises Forbidden."""
+    if scope not in caller.scopes:
+        raise bearer.lacking(scope)
 
 
 def authorise(auth: Auth, caller: Caller, purpose: str | None) -> str:
     """Scope and purpose: the one that holds, '' where none is asked for. Raises Forbidden with what would be needed."""
-    if auth.scope is not None and auth.scope not in caller.scopes:
-        raise Forbidden(f"this needs the scope {auth.scope}")
+    if auth.scope is not None:
+        need(caller, auth.scope)
     if not auth.purposes:
         return ""
     if not caller.purposes:
-        raise Forbidden(f"this needs a key that was given a purpose: {' or '.join(auth.purposes)}")
+        raise Forbidden(f"this needs a caller that was given a purpose: {' or '.join(auth.purposes)}")
     stated = purpose or (next(iter(caller.purposes)) if len(caller.purposes) == 1 else None)
     if stated is None:
         raise Forbidden(f"state a purpose in the header Figway-Purpose: {' or '.join(auth.purposes)}")
     if stated not in caller.purposes:
-        raise Forbidden(f"this key is not for the purpose stated; it is for: {', '.join(sorted(caller.purposes))}")
+        raise Forbidden(f"you are not here for the purpose stated, only for: {', '.join(sorted(caller.purposes))}")
     if stated not in auth.purposes:
         raise Forbidden(f"this is not to be had for the purpose {stated}, only for: {', '.join(auth.purposes)}")
     return stated

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from wrapper.edge import headers
 from wrapper.problems import NoSuchThing, problem
 
 App: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -26,7 +27,9 @@ def create(facade: App, pages: Mapping[str, Page]) -> App:
             return facade(environ, start_response)
         status, page = ("200 OK", pages[path]) if path in pages else ("404 Not Found", _nothing)
         body, kind = page()
-        start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")])
+        start_response(
+            status, [("Content-Type", kind), ("Content-Length", str(len(body))), *headers(environ["wsgi.url_scheme"] == "https")]
+        )
         return [body]
 
     return admin

@@ -10,6 +10,7 @@ import errno
 import math
 import selectors
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 
 from wrapper import log
 from wrapper.intake import CHUNK, RATE, Line, Refused, State
+from wrapper.tls import Certificates
 
 LINGER = 2.0  # seconds for a caller to read an answer that came before the whole request, and for a kept connection of a worker that ends
 MAX_HELD = 64 * 1024 * 1024  # of all requests that are not whole
@@ -37,16 +39,19 @@ class Server(Protocol):
 
 
 class Callers:
-    """`patience`: see Settings. `kept`: seconds that a connection without a request stays open."""
+    """`patience`: see Settings. `kept`: seconds that a connection without a request stays open. `covers`: with TLS, if there is any."""
 
-    def __init__(self, cfg: Any, poller: selectors.BaseSelector, server: Server, patience: float, most: int) -> None:
+    def __init__(
+        self, cfg: Any, poller: selectors.BaseSelector, server: Server, patience: float, most: int, covers: Certificates | None = None
+    ) -> None:
         self._cfg, self._poller, self._server = cfg, poller, server
         self._patience, self._most, self._kept = patience, most, float(cfg.keepalive)
         self._lines: set[Line] = set()
         self._piece = memoryview(bytearray(CHUNK))  # recv(n) allocates n, keeps the head and leaves a hole
         self._held = 0
+        self._covers = covers
 
-    def accept(self, listener: Any, admin: bool) -> bool:
+    def accept(self, listener: Any, admin: bool, plain: bool = True) -> bool:
         """Whether there was a next caller. Raises OSError when there is, and no descriptor for it."""
         try:
             wire, client = listener.accept()
@@ -58,7 +63,8 @@ class Callers:
         wire.setblocking(False)
         if len(self._lines) >= self._most:  # before it counts: it would be the first to go
             self._make_room()
-        line = Line(self._cfg, wire, client, wire.getsockname(), admin, time.monotonic() + self._patience / 2)
+        covered = wire if plain or self._covers is None else self._covers.cover(wire)
+        line = Line(self._cfg, covered, client, wire.getsockname(), admin, time.monotonic() + self._patience / 2)
         self._lines.add(line)
         self._read(line)
         return True
@@ -107,6 +113,9 @@ class Callers:
             size = line.wire.recv_into(self._piece)
         except BlockingIOError:
             self._watch(line, selectors.EVENT_READ)
+        except ssl.SSLError as error:
+            log.get().warning("tls", outcome="no connection", reason=error.reason)
+            self._end(line)  # and it can read why
         except OSError:
             self._close(line)
         else:

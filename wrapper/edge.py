@@ -27,7 +27,13 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'",
 }
-_BY_NAME = [(name.lower(), (name, value)) for name, value in _HEADERS.items()]
+_PLAIN = [*_HEADERS.items()]
+_SECURE = [*_PLAIN, ("Strict-Transport-Security", "max-age=31536000")]
+
+
+def headers(secure: bool) -> list[tuple[str, str]]:
+    """What every answer has, whoever makes it; `secure`: over TLS that ends here."""
+    return _SECURE if secure else _PLAIN
 
 
 @dataclass(slots=True)
@@ -50,8 +56,8 @@ class Reply(Response):
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         own = list(self.headers)
-        has = {name.lower() for name, _ in own}
-        ours = [header for name, header in _BY_NAME if name not in has] + environ[SEEN].headers()
+        has = {name.title() for name, _ in own}
+        ours = [header for header in headers(environ["wsgi.url_scheme"] == "https") if header[0] not in has] + environ[SEEN].headers()
         body = self.response
         if not isinstance(body, list) or self.direct_passthrough or self.status_code in (204, 304):
             self.headers.extend(ours)

@@ -27,6 +27,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 
 from wrapper.http import MAX_BODY
+from wrapper.tls import Wire
 
 MAX_HEAD = 32 * 1024
 MAX_CHUNK_LINE = 1024
@@ -51,9 +52,9 @@ class Refused(Exception):
 class Outgoing:
     """The face of a connection that gunicorn writes an answer to: collected, then sent as far as the caller takes it."""
 
-    def __init__(self, wire: socket.socket, admin: bool) -> None:
+    def __init__(self, wire: socket.socket | Wire, admin: bool) -> None:
         self.admin, self.cut, self.sent = admin, False, 0
-        self._wire = wire
+        self.wire = wire
         self._parts: list[bytes | memoryview] = []
         self._size = 0
 
@@ -72,7 +73,7 @@ class Outgoing:
         while self._parts and not self.cut:
             data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             try:
-                sent = self._wire.send(data)
+                sent = self.wire.send(data)
             except BlockingIOError:
                 self._parts = [data]
                 return False
@@ -86,7 +87,7 @@ class Outgoing:
 
     def taken(self) -> int:
         """Bytes of it that have reached the caller's machine."""
-        waiting = fcntl.ioctl(self._wire, termios.TIOCOUTQ, bytes(4))
+        waiting = fcntl.ioctl(self.wire, termios.TIOCOUTQ, bytes(4))
         return self.sent - int.from_bytes(waiting, sys.byteorder)
 
     def shutdown(self, how: int) -> None:
@@ -101,7 +102,7 @@ class Outgoing:
 class Line:
     """One caller's connection. `sock`, `client` and `server` are named as gunicorn reads them."""
 
-    def __init__(self, cfg: Any, wire: socket.socket, client: Any, server: Any, admin: bool, deadline: float) -> None:
+    def __init__(self, cfg: Any, wire: socket.socket | Wire, client: Any, server: Any, admin: bool, deadline: float) -> None:
         self.wire, self.client, self.server = wire, client, server
         self.sock = Outgoing(wire, admin)
         self.parser = RequestParser(cfg, (), client)
@@ -168,7 +169,8 @@ class Line:
         """The caller waits for this word before it sends the body."""
         if not self._whole(self._held):
             with suppress(OSError):
-                self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.sock.flush()
 
     def read_body(self) -> None:
         """The body as a file in memory, decoded. Raises what gunicorn's parser raises."""

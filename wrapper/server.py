@@ -32,12 +32,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
 
 from wrapper import log
 from wrapper.admission import GRACEFUL, LEAVING, UNFIT
+from wrapper.ready import is_ready
 from wrapper.settings import BadSettings, Settings, address, as_environment
 from wrapper.snapshot import Snapshots, own_place, shared_folder
 from wrapper.state.store import Store
@@ -52,6 +54,9 @@ def serve(settings: Settings) -> int:
     """Runs until told to stop; returns the exit code. Raises what keeps it from starting: assembly.FAULTS."""
     if settings.server == "granian" and find_spec("granian") is None:
         raise BadSettings("granian is not installed: it is an extra (pip install granian); without --server, gunicorn serves")
+    if settings.server == "granian" and settings.tls_cert is not None:
+        raise BadSettings("tls_cert: under granian there is no TLS; gunicorn has it, or a proxy in front")
+    _check_certificates(settings)
     with ExitStack() as held:
         listeners = [held.enter_context(_listening(bind)) for bind in (settings.bind, settings.admin_bind) if bind]
         place = _place(settings)
@@ -73,6 +78,13 @@ def _listening(bind: str) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = str(getattr(error, "strerror", "no such name")).partition(" (")[0]  # Python adds the address, which was said
         raise BadSettings(f"can't listen on {bind}: {reason}") from None
+
+
+def _check_certificates(settings: Settings) -> None:
+    if settings.tls_cert is not None:
+        from wrapper import tls  # late: it takes its time
+
+        tls.context(settings)
 
 
 def _place(settings: Settings) -> Path:
@@ -102,6 +114,7 @@ class _Supervisor:
         try:
             from wrapper import assembly  # late: gunicorn imports the same meanwhile
 
+            _check_certificates(self._settings)
             with closing(assembly.assemble(replace(self._settings, catalogue=copy, metrics=None, otlp_endpoint=""), patient=True)) as parts:
                 parts.store.ping()  # it is there since the start: one that is away is not made anew
                 parts.systems.check_references()
@@ -200,20 +213,13 @@ class _Supervisor:
 
     def _announce(self, callers: tuple[str, int], admin: tuple[str, int] | None = None) -> None:
         """One log line when the first request can be served, and one for the person at the terminal, if there is one."""
-        import http.client  # while the server starts
-
-        host, port = callers
-        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        connection = http.client.HTTPConnection(reached, port, timeout=60)
-        ready = False
-        with closing(connection), suppress(OSError, http.client.HTTPException):
-            connection.request("GET", "/health/ready")
-            ready = connection.getresponse().status == http.HTTPStatus.OK
+        secure = self._settings.tls_cert is not None
+        ready = is_ready(*callers, secure)
         self._answered.set()
         if not ready:
             return
-        base, endpoints = f"http://{_joined(host, port)}", self._endpoints()
-        more = {"admin": f"http://{_joined(*admin)}"} if admin else {}
+        base, endpoints = f"http{'s' * secure}://{_joined(*callers)}", self._endpoints()
+        more = {"admin": f"http{'s' * (secure and not ip_address(admin[0]).is_loopback)}://{_joined(*admin)}"} if admin else {}
         log.get().info("ready", address=base, endpoints=endpoints, docs=f"{base}/docs/", **more)
         if os.isatty(1):
             click.echo(f"figway: ready at {base} with {endpoints} endpoint(s), described at {base}/docs/; Ctrl-C stops")

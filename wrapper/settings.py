@@ -21,6 +21,7 @@ VAULT_WAIT = 5.0
 NAMES = (
     "catalogue", "state", "state_key", "models", "threads", "server", "workers", "replicas", "bind", "admin_bind",
     "drain", "patience", "log_level", "otlp_endpoint", "audit", "audit_key", "audit_anchor",
+    "tls_cert", "tls_key", "tls_client_ca", "tls_client",
 )  # fmt: skip
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime keeps a data base in the home folder, to report to its maker
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name: it reads it when it is imported
@@ -47,6 +48,10 @@ class Settings:
     patience: int = 10  # seconds that a caller has for a body or for taking an answer; half of it for a head
     log_level: str = "info"
     otlp_endpoint: str = ""
+    tls_cert: Path | None = None  # with those below it in its chain; TLS is spoken when there is one
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None  # then callers are asked for a certificate
+    tls_client: str = "optional"
     packages: tuple[str, ...] = ()
     state_key: Path | None = None  # beside the store, where that is a file; else .figway/state.key
     audit: Path | None = None  # beside the store
@@ -63,6 +68,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
     said = {k: v for k, v in {**read, **{k: v for k, v in given.items() if v is not None}}.items() if v not in (None, "")}
     if "catalogue" not in said:
         raise BadSettings("no catalogue: give --catalogue DIR or set FIGWAY_CATALOGUE")
+    _check_tls(said)
     folder = Path(os.path.abspath(said["catalogue"]))  # a link stays one: at HUP it may lead elsewhere
     return Settings(
         catalogue=folder,
@@ -83,6 +89,10 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: Any) -> 
         log_level=_one_of("log_level", str(said.get("log_level", "info")).lower(), "debug", "info", "warning", "error"),
         otlp_endpoint=_collector(str(said.get("otlp_endpoint", env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")))),
         packages=_packages(env),
+        tls_cert=_file(said, "tls_cert"),
+        tls_key=_file(said, "tls_key"),
+        tls_client_ca=_file(said, "tls_client_ca"),
+        tls_client=_one_of("tls_client", str(said.get("tls_client", "optional")), "optional", "required"),
         metrics=Path(env[METRICS]) if env.get(METRICS) else None,
         environ=env,
     )
@@ -137,10 +147,6 @@ def _secret_file(name: str, where: str) -> str:
         raise BadSettings(f"{where}: the file {name} can't be read ({type(error).__name__})") from None
 
 
-def _file(said: Mapping[str, Any], name: str) -> Path | None:
-    return Path(said[name]).absolute() if name in said else None
-
-
 def from_vault(name: str, environ: Mapping[str, str], where: str, within: float = VAULT_WAIT) -> str:
     """What FIGWAY_VAULT's function says. It may be slow: it is asked on a thread that is left behind. Raises BadSettings."""
     answer: queue.SimpleQueue[str | Exception] = queue.SimpleQueue()
@@ -172,6 +178,19 @@ def _packages(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _bind(name: str, value: str) -> str:
     address(value, name)
     return value
+
+
+def _file(said: Mapping[str, Any], name: str) -> Path | None:
+    return Path(said[name]).absolute() if name in said else None
+
+
+def _check_tls(said: Mapping[str, Any]) -> None:
+    """Half of it would be none of it, unnoticed."""
+    for name, needed in (
+        ("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert"), ("tls_client", "tls_client_ca"),
+    ):  # fmt: skip
+        if name in said and needed not in said and said[name] != "optional":
+            raise BadSettings(f"{name} needs {needed}: set FIGWAY_{needed.upper()}")
 
 
 def _state(value: str) -> str:

@@ -24,7 +24,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import orjson
 
-from wrapper import admin, app, log, settings
+from wrapper import admin, app, edge, log, settings
 from wrapper.admission import FULL, GRACEFUL, LEAVING, Admission, class_of, classes
 from wrapper.http import MAX_BODY
 from wrapper.problems import NotReady, problem
@@ -106,7 +106,7 @@ def _turned_away(parts: Any, start_response: Any) -> list[bytes]:
     shed = problem(NotReady(FULL, headers={"Retry-After": "1"}), trace)
     log.get().warning("shed", status=shed.status, request_id=trace)
     parts.telemetry.metrics.request(NOWHERE, "", shed.status, 0.0)
-    headers = [("Content-Type", "application/problem+json"), ("X-Request-Id", trace), *shed.headers.items()]
+    headers = [("Content-Type", "application/problem+json"), ("X-Request-Id", trace), *shed.headers.items(), *edge.headers(False)]
     start_response(f"{shed.status} {HTTPStatus(shed.status).phrase}", headers)
     return [orjson.dumps(shed.body)]
 

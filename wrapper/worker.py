@@ -12,7 +12,6 @@ request line may hold an API key.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import queue
@@ -22,23 +21,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from ipaddress import ip_address
 from types import FrameType
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from wrapper import log, settings
-from wrapper.admission import FULL, GRACEFUL, LEAVING, UNFIT, Admission, Class, class_of, classes
+from wrapper import log, refusal, settings
+from wrapper.admission import GRACEFUL, LEAVING, UNFIT, Admission, Class, class_of, classes
 from wrapper.assembly import FAULTS
 from wrapper.callers import Callers
-from wrapper.intake import Line, Refused
-from wrapper.problems import NotReady, RequestError, problem
+from wrapper.intake import Line, Outgoing
+from wrapper.policy.proxied import PEER
 from wrapper.telemetry import NOWHERE
+from wrapper.tls import SHAKES, Certificates, Wire
 
 GLANCE = 0.1  # seconds between two looks for callers who have run out of time, and two signs of life: each costs all requests
 HELD = (signal.SIGTERM, signal.SIGUSR1)  # until a worker can take them
@@ -58,22 +58,6 @@ forwarded_allow_ips = proxy_allow_ips = forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
 header_map = "drop"
 
-_REFUSED = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
-    errors.ParseException: HTTPStatus.BAD_REQUEST,
-    errors.NoMoreData: HTTPStatus.BAD_REQUEST,
-}
-_SAID = {
-    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the request's body is too large",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request's head is too large",
-    HTTPStatus.SERVICE_UNAVAILABLE: FULL,
-    HTTPStatus.INTERNAL_SERVER_ERROR: "the facade failed",
-}
-
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Loads the facade after the fork, serves, and signs off from every system at its end.
@@ -84,6 +68,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     wsgi: Any
     told = False
     _parts: Any = None
+    _certificates: Certificates | None
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -104,6 +89,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         while True:
             try:
                 super().load_wsgi()
+                self._certificates = Certificates(given) if given.tls_cert is not None else None
                 if first:
                     self.wsgi.extensions["figway"].systems.check_references()
                 break
@@ -124,10 +110,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if (given.catalogue.parent / LEAVING).exists():
             self.handle_usr1(signal.SIGUSR1, None)  # it was said before we could hear it
         self.wsgi = self._apps
-        self._callers = Callers(self.cfg, self.poller, self, given.patience, self.worker_connections)
+        self._callers = Callers(self.cfg, self.poller, self, given.patience, self.worker_connections, self._certificates)
+        self._plain = {listener for listener in self.sockets[1:] if ip_address(listener.getsockname()[0]).is_loopback}
 
-    def _apps(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        app = self._facade.extensions["figway.admin"] if environ["gunicorn.socket"].admin else self._facade
+    def _apps(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        sock: Outgoing = environ["gunicorn.socket"]
+        if isinstance(sock.wire, Wire):
+            environ["wsgi.url_scheme"] = "https"
+            if sock.wire.peer is not None:
+                environ[PEER] = sock.wire.peer
+        app = self._facade.extensions["figway.admin"] if sock.admin else self._facade
         answer: Iterable[bytes] = app(environ, start_response)
         return answer
 
@@ -167,6 +159,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _turn(self) -> None:
         """What callers and threads have for us within half a second; a look at the clock now and then."""
         now = time.monotonic()
+        if self._certificates is not None:
+            self._certificates.left = SHAKES
         if now >= self._looks:
             self._looks = now + GLANCE
             self.notify()
@@ -186,7 +180,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def accept(self, listener: Any) -> bool:
         """The next caller of a listener; the second listener, if there is one, is that for health, metrics and admin."""
         try:
-            return self._callers.accept(listener, listener is not self.sockets[0])
+            return self._callers.accept(listener, listener is not self.sockets[0], listener in self._plain)
         except OSError:  # no descriptor is left
             self.set_accept_enabled(False)  # for a turn
             time.sleep(0.01)  # or it goes round and round until one comes free
@@ -223,15 +217,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def explain(self, line: Line, error: Exception) -> None:
         """A problem for what could not be read or let in, or what failed outside of the facade."""
-        kinds = (status for kind, status in _REFUSED.items() if isinstance(error, kind))
-        status = error.status if isinstance(error, Refused) else next(kinds, HTTPStatus.INTERNAL_SERVER_ERROR)
-        trace = secrets.token_hex(8)
+        status, trace = refusal.status(error), secrets.token_hex(8)
         event = "shed" if status == HTTPStatus.SERVICE_UNAVAILABLE else "unreadable"
         log.get().warning(event, status=int(status), error=type(error).__name__, request_id=trace)
         if self._parts is not None:
             self._parts.telemetry.metrics.request(NOWHERE, "", status.value, 0.0)
         with suppress(OSError):  # it has gone
-            line.sock.sendall(_problem(status, trace, line.request is not None and line.request.method == "HEAD"))
+            head_only = line.request is not None and line.request.method == "HEAD"
+            line.sock.sendall(refusal.answer(status, trace, isinstance(line.wire, Wire), head_only))
 
 
 class Crew:
@@ -266,19 +259,6 @@ class Crew:
 class _NoPool:
     def shutdown(self, wait: bool = True) -> None:
         pass
-
-
-def _problem(status: HTTPStatus, trace: str, head_only: bool) -> bytes:
-    said = _SAID.get(status, "this can't be read as an HTTP request")
-    error = NotReady(said) if status == HTTPStatus.SERVICE_UNAVAILABLE else RequestError(said)
-    error.status, error.title = status.value, status.phrase
-    body = json.dumps(problem(error, trace).body).encode()
-    again = ("Retry-After: 1",) if status == HTTPStatus.SERVICE_UNAVAILABLE else ()
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}", "Connection: close", "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}", "Cache-Control: no-store", f"X-Request-Id: {trace}", *again, "", "",
-    )  # fmt: skip
-    return "\r\n".join(head).encode() + (b"" if head_only else body)
 
 
 class Lines(Logger):  # type: ignore[misc]

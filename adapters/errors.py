@@ -3,6 +3,7 @@
     AdapterError
     |-- Unavailable 503           nothing was done; asking again may help
     |   |-- PoolExhausted         every session, or place in the queue for one, is in use
+    |   |   `-- Overused          it was asked as often as it may be; 429 when it is the caller who has had its share
     |   |-- CircuitOpen           it failed too often a moment ago and is left alone for a while
     |   `-- Closed                outside the system's hours, or its region is closed
     |-- DeadlineExceeded 504      our time ran out; for a read nothing is lost
@@ -55,6 +56,10 @@ class Unavailable(AdapterError):
 
 class PoolExhausted(Unavailable):
     title = "Every session of the back end is in use"
+
+
+class Overused(PoolExhausted):
+    title = "The back end is asked as often as it may be"
 
 
 class CircuitOpen(Unavailable):

@@ -118,10 +118,10 @@ def read(block: Mapping[str, Any], environ: Mapping[str, str]) -> Access:
 
 
 def rate(text: str, burst: int | None = None, priority: str = "normal") -> Rate:
-    """`5/s`, `100/m`, `1000/h`; a burst that is not said is what comes in within a second, and one at least."""
+    """`5/s`, `100/m`, `1000/h`; a burst that is not said is what comes in within a second, or a tenth of a minute's or hour's amount."""
     amount, _, unit = text.partition("/")
     period = {"s": 1.0, "m": 60.0, "h": 3600.0}[unit]
-    return Rate(float(amount), period, float(burst if burst is not None else max(1.0, float(amount) / period)), priority)
+    return Rate(float(amount), period, float(burst or max(1.0, float(amount) / min(period, 10.0))), priority)
 
 
 def _issuer(name: str, raw: Mapping[str, Any], said: str) -> Issuer:

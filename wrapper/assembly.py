@@ -17,6 +17,7 @@ from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
 from wrapper.pilot import Pilot
+from wrapper.policy.quotas import Quotas
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import BadSettings, Settings
@@ -87,5 +88,7 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     telemetry = Telemetry(metrics, tracing)
     waiters = max(1, (given.threads - RESERVED) // 2)
     audit = Audit(given.audit or store.folder / "audit", store, loaded.hash, metrics)
-    service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry, audit)
-    return Figway(loaded, service, systems, store, leases, scorer, telemetry, access.read(loaded.access, given.environ))
+    granted = access.read(loaded.access, given.environ)
+    quotas = Quotas(granted, loaded.systems, store, given.workers * given.replicas, metrics)
+    service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry, audit, quotas)
+    return Figway(loaded, service, systems, store, leases, scorer, telemetry, granted)

@@ -45,10 +45,15 @@ class Seen:
     caller: str | None = None
     side: str = ""
     span: Served | None = None
+    told: dict[str, str] = field(default_factory=dict)
 
     def headers(self) -> list[tuple[str, str]]:
         """Of its answer."""
-        return [("X-Request-Id", self.trace), ("Server-Timing", f"total;dur={(time.monotonic() - self.began) * 1000:.1f}")]
+        return [
+            *self.told.items(),
+            ("X-Request-Id", self.trace),
+            ("Server-Timing", f"total;dur={(time.monotonic() - self.began) * 1000:.1f}"),
+        ]
 
 
 class Reply(Response):

@@ -25,6 +25,7 @@ from wrapper.operation import Operation, Side
 from wrapper.policy import proxied
 from wrapper.policy.keys import Caller, need
 from wrapper.policy.known import Known
+from wrapper.policy.logins import LoginLimit
 from wrapper.policy.peers import Certificates
 from wrapper.policy.tokens import Tokens, trusted
 from wrapper.problems import NoSuchThing, NotReady, RequestError, Unauthenticated, problem
@@ -37,6 +38,8 @@ from wrapper.telemetry import Telemetry
 MAX_BODY = 1024 * 1024
 MAX_WAIT = 30.0
 _BODYLESS = (None, "", "0")
+Login = Callable[[Mapping[str, Any]], Caller]
+"""A request's environ -> its caller."""
 
 
 def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry, access: Access) -> None:
@@ -44,7 +47,8 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     tokens = Tokens(trusted(access))
     tokens.warm()
-    known = Known(store, tokens, Certificates(access.certificates))
+    logins = LoginLimit(telemetry.metrics)
+    login = partial(_login, Known(store, tokens, Certificates(access.certificates)), logins)
     app.before_request(lambda: proxied.place(access.proxy, request.environ))
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
@@ -52,23 +56,23 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.register_error_handler(Exception, partial(_failed, service.audit.stranger))
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
-        app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, known)), methods=[operation.method])
-    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, known, id)))
-    app.register_blueprint(_health(systems, store, known))
-    app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, known)))
+        app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, login)), methods=[operation.method])
+    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, login, id)))
+    app.register_blueprint(_health(systems, store, login))
+    app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, login)))
     document = orjson.dumps(openapi.document(service.catalogue))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))
 
 
-def _view(service: Service, operation: Operation, known: Known) -> Callable[..., Response]:
+def _view(service: Service, operation: Operation, login: Login) -> Callable[..., Response]:
     body_names = {p.field.name for p in operation.params if p.where == "body"}
     header_names = {p.field.name: openapi.header(p.field.name) for p in operation.params if p.where == "header"}
 
     def view(**path: str) -> Response:
         environ = request.environ  # its headers are read from here: request.headers looks at each of them anew
         seen: Seen = environ[SEEN]
-        caller = known.caller(environ.get("HTTP_AUTHORIZATION"), environ.get("figway.peer"))
+        caller = login(environ)
         seen.caller = caller.principal
         bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
         body = {} if bare else json_body.parse(request.get_data(), request.mimetype)
@@ -83,6 +87,7 @@ def _view(service: Service, operation: Operation, known: Known) -> Callable[...,
             fresh="no-cache" in environ.get("HTTP_CACHE_CONTROL", ""),
             wanted=_wanted(environ["HTTP_FIGWAY_SIDE"]) if "HTTP_FIGWAY_SIDE" in environ else None,
             explained="HTTP_FIGWAY_EXPLAIN" in environ,
+            told=seen.told,
         )
         answer = service.serve(operation, asked)
         seen.side = _side(answer)
@@ -110,14 +115,16 @@ def _announcing(operation: Operation, view: Callable[..., Response]) -> Callable
     return announcing
 
 
-def _job(service: Service, known: Known, id: str) -> Answer:
-    found = service.job(id, _caller(known))
+def _job(service: Service, login: Login, id: str) -> Answer:
+    caller = _caller(login)
+    service.quotas.spend(None, caller, _seen().told)
+    found = service.job(id, caller)
     if found is None:
         raise NoSuchThing("there is no such job, or it is not yours")
     return found
 
 
-def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
+def _health(systems: Systems, store: Store, login: Login) -> Blueprint:
     """Liveness and readiness never ask a back end: a sick mainframe must not take the facade out of the balancer."""
     health = Blueprint("health", __name__, url_prefix="/health")
 
@@ -132,15 +139,26 @@ def _health(systems: Systems, store: Store, known: Known) -> Blueprint:
 
     @health.get("/systems")
     def all_systems() -> Response:
-        need(_caller(known), "health:read")
+        need(_caller(login), "health:read")
         states = systems.probe(2.0)
         return _json({"systems": states}, 200 if all(s in ("up", "closed") for s in states.values()) else 503)
 
     return health
 
 
-def _caller(known: Known) -> Caller:
-    caller = known.caller(request.environ.get("HTTP_AUTHORIZATION"), request.environ.get("figway.peer"))
+def _login(known: Known, logins: LoginLimit, environ: Mapping[str, Any]) -> Caller:
+    """Who calls. An address from which too many logins have failed is refused before another one is tried."""
+    authorization, address = environ.get("HTTP_AUTHORIZATION"), environ.get(proxied.ADDRESS) or environ.get("REMOTE_ADDR", "")
+    try:
+        return known.caller(authorization, environ.get(proxied.PEER), admit=partial(logins.check, address))
+    except Unauthenticated:
+        if authorization:
+            logins.failed(address)
+        raise
+
+
+def _caller(login: Login) -> Caller:
+    caller = login(request.environ)
     _seen().caller = caller.principal
     return caller
 

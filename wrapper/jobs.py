@@ -128,6 +128,7 @@ class Runner:
             operation, source = self._deferred(job)
             params = self._service.load(operation, Given(**self._store.params(job.id)))
             ticket = self._ticket(job, operation, source, params)
+            self._service.quotas.spend_system(source.system, job.caller)
             with self._service.cache.changing(operation):
                 self._adapter(source.system).submit(ticket, lambda step: self._store.step(job.id, self._name, step, LEASE))
         except NotReady:

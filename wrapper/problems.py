@@ -71,6 +71,16 @@ class Invalid(RequestError):
     title = "The request's values are not acceptable"
 
 
+class TooMany(RequestError):
+    status = 429
+    title = "You ask too often"
+
+
+class Crowded(RequestError):
+    status = 503
+    title = "This endpoint is asked as often as it may be"
+
+
 class NotReady(RequestError):
     status = 503
     title = "The facade can't take this now"
@@ -123,7 +133,7 @@ def problem(error: Exception, trace: str) -> Problem:
             shown = error
             told = {"outcome": "unknown" if isinstance(error, OutcomeUnknown) else "", "code": error.code, "backend": error.backend}
             more = {name: word for name, word in told.items() if word}
-            headers = {"Retry-After": str(max(math.ceil(error.retry_after or UNKNOWN), 1))} if error.status == 503 else {}
+            headers = {"Retry-After": str(max(math.ceil(error.retry_after or UNKNOWN), 1))} if error.status in (429, 503) else {}
         case ScoringError():
             shown = error
         case _:

@@ -24,7 +24,8 @@ class Given:
 @dataclass(frozen=True, slots=True)
 class Request:
     """`wait` is for how many seconds the caller would wait for a deferred answer; `fresh` asks for one that was not kept. `wanted` is the
-    side that a tester wants; `explained`: the answer's headers say the endpoint's stage and who served it."""
+    side that a tester wants; `explained`: the answer's headers say the endpoint's stage and who served it. `told` gets headers that the
+    answer has whatever becomes of the request."""
 
     caller: Caller
     given: Given
@@ -35,6 +36,7 @@ class Request:
     wanted: Side | None = None
     fresh: bool = False
     explained: bool = False
+    told: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Service.serve: one request, top to bottom. READ THIS FIRST.
 
-    authorise -> [410 or a brown-out] -> load params -> authorise the object
+    authorise -> spend the caller's quota -> [410 or a brown-out] -> load params -> authorise the object
         -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
-        -> decide the side -> [write: its intent on record] -> fetch = cache ( adapter call -> read schema -> echo check -> quality gate )
+        -> decide the side -> [write: its intent on record]
+        -> fetch = cache ( the system's rate -> adapter call -> read schema -> echo check -> quality gate )
         -> score -> [write: keep the answer] -> mask -> on record (wrapper/audit) -> Answer
         (later, off the request: the other side is asked, and both answers are compared)
 
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, OutcomeUnknown
 from wrapper import functions, retiring
+from wrapper.access import Access
 from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
 from wrapper.dual import Dual
@@ -35,6 +37,7 @@ from wrapper.migration.decide import Choice
 from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params
 from wrapper.policy.keys import Caller, authorise, authorise_object
+from wrapper.policy.quotas import Quotas
 from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import STALE, gate, too_old
 from wrapper.request import Answer, Given, Request, Side, Terms
@@ -73,9 +76,11 @@ class Service:
         waiters: int = 16,
         telemetry: Telemetry | None = None,
         audit: Audit | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         """Without an `audit` it has one of its own, beside the store."""
         self.catalogue = catalogue
+        self.quotas = quotas or Quotas(Access(), catalogue.systems, store)
         self._adapters, self._scorer, self._store = adapters, scorer, store
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
@@ -100,6 +105,7 @@ class Service:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
         with self.audit.entry(operation, request) as entry:
             entry.purpose = authorise(operation.auth, request.caller, request.purpose)
+            self.quotas.spend(operation, request.caller, request.told)
             stage = self.standings.of(operation.name).stage if operation.migration is not None else "legacy"
             if operation.migration is not None:
                 retiring.refuse(operation, stage, time.time())
@@ -212,6 +218,7 @@ class Service:
             operation.name, source.target, given, terms.deadline, terms.trace, operation.effect, source.repeat == "allowed", terms.acting,
             background=background, key=terms.key,
         )  # fmt: skip
+        self.quotas.spend_system(source.system, terms.consumer, background)
         return self._asking[operation.name, side](self._adapters[source.system], call)
 
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms) -> Rows:

@@ -9,8 +9,6 @@ from wrapper.operation import System
 
 def of_endpoint(endpoint: Endpoint, estate: Estate) -> Told:
     yield from _unsaid(endpoint, estate)
-    if "rate" in endpoint.operation.limits:
-        yield ("limits", "rate"), "limits.rate is checked, and not enforced by this version"
     if beyond(endpoint, "shadow") and "roll_back_when" not in terms(endpoint):
         yield ("migration",), "nothing takes it back by itself when modern fails: say roll_back_when"
 

@@ -94,7 +94,7 @@ _AUTH = strict(
 _LIMITS = strict(
     "deadline",
     deadline=duration("how long a caller waits at most"),
-    rate=strict("", per_consumer=RATIO, whole=RATIO),
+    rate=strict("", per_consumer=said(RATIO, "how often one consumer may ask"), whole=said(RATIO, "how often all of them together may")),
     concurrency=whole(1, 1000, "calls at once, of all workers; the system's own limit holds too"),
     cache=strict(
         "ttl",
@@ -162,6 +162,7 @@ _HOURS = strict(
     cutover=text("when its next business day begins (not used)", "^([01][0-9]|2[0-3]):[0-5][0-9]$", "a time like 18:00"),
 )
 _CLEAR = text("the reason why it may be spoken to without verified TLS")
+_SYSTEM_RATE = said(RATIO, "how often it may be asked, by all workers together")
 _SYSTEMS = strict("systems", systems=named({"$ref": "#/$defs/system"}, "a system", "^[a-z][a-z0-9_-]{0,63}$"))
 
 
@@ -178,7 +179,9 @@ def definitions(kinds: Sequence[str]) -> dict[str, Schema]:
     made["block"] = {"type": "object", "required": ["system"], "properties": {"system": _BLOCK["system"]}}
     for kind in kinds:
         module = registry.target(kind)
-        made[f"{kind}.system"] = _with(module.SYSTEM, {"kind": {"const": kind}, "hours": _HOURS, "clear": _CLEAR}, "kind")
+        made[f"{kind}.system"] = _with(
+            module.SYSTEM, {"kind": {"const": kind}, "hours": _HOURS, "clear": _CLEAR, "rate": _SYSTEM_RATE}, "kind"
+        )
         made[f"{kind}.block"] = _with(module.TARGET, _BLOCK, "system")
     return made
 

@@ -51,15 +51,18 @@ class Known:
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._lock = threading.Lock()
 
-    def caller(self, authorization: str | None, peer: bytes | None = None) -> Caller:
+    def caller(self, authorization: str | None, peer: bytes | None = None, *, admit: Callable[[], None] = lambda: None) -> Caller:
         """Who sends this Authorization header over a connection with this client certificate (DER). The certificate says who calls only
-        where there is no header. Raises Unauthenticated, NotReady, and RequestError for a header that can't be read."""
+        where there is no header. Who is not remembered is let in by `admit` first. Raises Unauthenticated, NotReady, and RequestError for a
+        header that can't be read."""
         if authorization is None and peer is not None:
             sent = hashlib.sha256(peer).digest()
         else:
             scheme, _, rest = (authorization or "").partition(" ")
             sent = hashlib.sha256(f"{scheme.lower()} {rest.strip(' ')}".encode()).digest()  # one for all spellings that are taken
         seen, now = self._seen.get(sent), self._clock()
+        if seen is None:
+            admit()
         if seen is None or now >= seen.until:
             seen = self._proven(sent, seen, now, authorization, peer)
         if seen.caller.bound and not peers.holds(peer, seen.caller.bound):

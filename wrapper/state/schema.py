@@ -89,6 +89,7 @@ CREATE INDEX legs_of ON legs (caller, operation, key)
     5: """
 CREATE TABLE subjects (fingerprint TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL, created REAL NOT NULL,
     PRIMARY KEY (fingerprint, number)) STRICT;
+CREATE TABLE buckets (name TEXT PRIMARY KEY, level REAL NOT NULL, at REAL NOT NULL, full_at REAL NOT NULL, told TEXT NOT NULL) STRICT;
 ALTER TABLE writes ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE samples ADD COLUMN subject TEXT NOT NULL DEFAULT '';

@@ -14,6 +14,7 @@ from adapters.events import SILENT
 from wrapper import log
 from wrapper.problems import NotReady
 from wrapper.state import backup
+from wrapper.state.buckets import Buckets
 from wrapper.state.census import Census
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
@@ -34,7 +35,7 @@ from wrapper.state.writes import Writes
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables):
+class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables, Buckets):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

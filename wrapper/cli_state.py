@@ -104,3 +104,16 @@ def restore_state(file: Path, state: str | None) -> None:
 
     settings = from_environment(catalogue=str(Path.cwd()), state=state)
     click.echo(f"{restored(settings.state, settings.state_key, file)} rows; what was under way at the backup counts as unknown")
+
+
+@state.command("rotate-key")
+@click.option(
+    "--after", default=0, show_default=True, metavar="SECONDS", help="When the new key begins to seal: by then every host must have it."
+)
+@STATE
+def rotate_state_key(after: int, state: str | None) -> None:
+    """Add a key to the store's key file: what is kept and what is tokenised from then on is sealed with it. Old values stay as they are
+    and open; fingerprints stay on the first key. Nothing needs a restart."""
+    store = opened(state)
+    number = store.rotate_key(max(after, 0))
+    click.echo(f"key {number} seals {f'in {after} seconds: copy the key file to every host before' if after > 0 else 'from now on'}")

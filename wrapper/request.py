@@ -9,6 +9,7 @@ from typing import Any
 
 from wrapper.operation import Side as Side
 from wrapper.policy.keys import Caller
+from wrapper.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,9 +43,9 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How back ends are asked: until when (monotonic seconds), under which request id, whether nothing that was kept will do, what is to
-    be called before a write's one act, and under which key a back end knows the write again (see adapters.base.Call); for whom, and which
-    side a tester wants. What was asked is noted in `asked` (migration.asked.Asked), and
-    what the answer was made of in `served` (the side and its Rows)."""
+    be called before a write's one act, and under which key a back end knows the write again (see adapters.base.Call); for whom, about
+    whom, and which side a tester wants. What was asked is noted in `asked` (migration.asked.Asked), and what the answer was made of in
+    `served` (the side and its Rows)."""
 
     deadline: float
     trace: str
@@ -52,6 +53,8 @@ class Terms:
     acting: Callable[[], None] = lambda: None
     key: str = field(default="", repr=False)
     consumer: str = ""
+    tenant: str = ""
+    subjects: tuple[Subject, ...] = ()
     wanted: Side | None = None
     asked: list[Any] = field(default_factory=list, repr=False)
     served: list[Any] = field(default_factory=list, repr=False)

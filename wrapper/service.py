@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, OutcomeUnknown
-from wrapper import functions, retiring
+from wrapper import functions, retiring, subjects
 from wrapper.access import Access
 from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
@@ -115,7 +115,7 @@ class Service:
             fresh = request.fresh and BYPASS in request.caller.scopes
             terms = Terms(
                 time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request),
-                served=entry.served,
+                tenant=request.caller.tenant, subjects=subjects.of(operation, params, request.caller.tenant), served=entry.served,
             )  # fmt: skip
             try:
                 match operation.effect:

@@ -21,7 +21,7 @@ from typing import Any
 
 from adapters.base import Events
 from adapters.events import SILENT
-from wrapper import log
+from wrapper import log, subjects
 from wrapper.judge import Ask, Judge, Lacking
 from wrapper.ledger import Ledger
 from wrapper.migration.asked import Asked, comparable
@@ -230,7 +230,8 @@ class Shadow:
         self._ledger.count(epoch, counts, events)
         for met in verdict.differences:
             told = shown(met, operation.shape, operation.fields) | {"request_id": asked.trace if asked else ""}
-            self._ledger.sample(Sample(epoch, kind_of(met), told))
+            about = (asked.subjects, asked.tenant) if asked else (subjects.of(operation, params), "")
+            self._ledger.sample(Sample(epoch, kind_of(met), told, *about))
 
     def _happened(self, event: str, operation: Operation, times: int = 1) -> None:
         assert operation.modern is not None

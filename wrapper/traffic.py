@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from wrapper import subjects
 from wrapper.ledger import Ledger
 from wrapper.migration.asked import Asked, comparable
 from wrapper.migration.compare import Failure, Said
@@ -69,7 +70,8 @@ class Traffic:
             counts = choice.evidence and (failed or not kept)  # what was kept says nothing of how the side does now
             self._ledger.served(operation, terms.consumer, choice.side, 0.0 if kept else seconds, failed, counts)
         if choice.evidence and not kept and comparable(operation) and not (choice.side == "legacy" and status in (503, 504)):
-            terms.asked.append(Asked(operation, choice.side, params, said, seconds, terms.trace))
+            about = tuple(dict.fromkeys((*terms.subjects, *subjects.of(operation, params, terms.tenant))))
+            terms.asked.append(Asked(operation, choice.side, params, said, seconds, terms.trace, about, terms.tenant))
 
     def _only(self, operation: Operation, terms: Terms) -> Choice:
         side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")

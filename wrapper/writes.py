@@ -126,7 +126,7 @@ class Writes:
         return Write(self._store, self._late, id)
 
     def _reserve(self, id: WriteId, request: Request, terms: Terms, noted: bool) -> Reservation:
-        return self._store.reserve(id, asdict(request.given), _seconds(terms), noted)
+        return self._store.reserve(id, asdict(request.given), _seconds(terms), noted, terms.subjects)
 
     def _settled(self, known: Reservation, terms: Terms) -> bool:
         """Whether more is known of it now. What keeps us from asking is not the caller's concern: for them the outcome is unknown."""

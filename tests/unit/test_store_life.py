@@ -34,8 +34,13 @@ EPOCH = Epoch("a", "build-1", "c0ffee", "")
 VERSION_1 = f"PRAGMA journal_mode=WAL; {STEPS[1]}; PRAGMA user_version=1"
 
 
+def old(value: object, key: bytes) -> bytes:
+    """A value as versions before sealed it."""
+    return Fernet(key).encrypt(json.dumps(value).encode())
+
+
 def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_path: Path) -> None:
-    place, key, seal = on_sqlite(tmp_path), Fernet.generate_key(), None
+    place, key = on_sqlite(tmp_path), Fernet.generate_key()
     place.key.write_bytes(key)
     seal = Seal(key)
     with closing(sqlite3.connect(place.file)) as db:
@@ -43,7 +48,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         db.execute("INSERT INTO keys VALUES ('0123456789ab', 'digest', 'alice', 'a:b', 'servicing', '{}', 1.0, 0)")
         db.execute(
             "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', ?, 'done', 5.0, ?, NULL, 1.0)",
-            (seal.fingerprint({"x": 1}), seal.close({"status": 200})),
+            (seal.fingerprint({"x": 1}), old({"status": 200}, key)),
         )
         db.execute(
             "INSERT INTO writes VALUES ('alice', 'payments.create', 'open', ?, 'reserved', 9e9, NULL, NULL, 1.0)", (seal.fingerprint({}),)
@@ -51,7 +56,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         db.execute(
             "INSERT INTO jobs (id, caller, operation, params, trace, state, next_at, created, updated, expect_by)"
             " VALUES ('JOB1', 'alice', 'payments.create', ?, '', 'accepted', 1.0, 1.0, 1.0, 9e9)",
-            (seal.close({"x": 1}),),
+            (old({"x": 1}, key),),
         )
         db.commit()
     with closing(place.open()) as store:
@@ -98,7 +103,7 @@ def test_a_store_of_the_first_version_with_a_strange_key_is_refused(tmp_path: Pa
         db.executescript(VERSION_1)
         db.execute(
             "INSERT INTO writes VALUES ('alice', 'payments.create', 'done', '', 'done', 5.0, ?, NULL, 1.0)",
-            (Seal(Fernet.generate_key()).close({"status": 200}),),
+            (old({"status": 200}, Fernet.generate_key()),),
         )
         db.commit()
     with pytest.raises(BadStore, match="another key"):

@@ -133,7 +133,7 @@ class Entry:
 
     def concerns(self, params: Mapping[str, Any]) -> None:
         """Whose data it is about, by its parameters."""
-        self._subjects = subjects.of(self._operation, params)
+        self._subjects = subjects.of(self._operation, params, self._caller.tenant)
 
     def intend(self, side: str, deadline: float) -> None:
         """A write is about to be done. Raises NotReady: then it must not be."""

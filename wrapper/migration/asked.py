@@ -9,12 +9,13 @@ from typing import Any
 from wrapper.migration.compare import Said
 from wrapper.operation import Operation, Side
 from wrapper.rows import Rows
+from wrapper.subjects import Subject
 
 
 @dataclass(slots=True)
 class Asked:
-    """It counts as evidence and may be asked again. `trace` is the request's id, by which its caller finds it; `score` gives the score that
-    an answer with these rows instead would have."""
+    """It counts as evidence and may be asked again. `trace` is the request's id, by which its caller finds it; `subjects` and `tenant` are
+    the request's; `score` gives the score that an answer with these rows instead would have."""
 
     operation: Operation
     side: Side
@@ -22,6 +23,8 @@ class Asked:
     said: Said = field(repr=False)
     seconds: float
     trace: str = ""
+    subjects: tuple[Subject, ...] = ()
+    tenant: str = ""
     score: Callable[[Rows], Any] | None = field(default=None, repr=False)
 
 

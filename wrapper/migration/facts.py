@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wrapper.migration.evidence import Seen
+from wrapper.subjects import Subject
 
 Feed = Literal["modern", "self"]
 """Which comparison a key was counted in: legacy with modern, or legacy with itself."""
@@ -39,11 +40,13 @@ class Epoch:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A difference for a person to look at. `kind` is its class, path and detail (`value items.balance rounding`); `shown` is JSON-ready
-    and masked already: where, control, candidate, rule."""
+    and masked already: where, control, candidate, rule. `subjects` are those of the request, `tenant` is its caller's."""
 
     epoch: Epoch
     kind: str
     shown: Mapping[str, Any] = field(repr=False)
+    subjects: tuple[Subject, ...] = ()
+    tenant: str = ""
 
 
 @dataclass(slots=True)

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wrapper.state.database import BadStore, Database, Transaction, prepare
+from wrapper.state.database import BadStore, Database, Transaction, note, prepare
 from wrapper.state.schema import VERSION
-from wrapper.state.seal import write_key
+from wrapper.state.seal import Seal, write_key
 
 TABLES = (
     "keys", "writes", "jobs", "generations", "leases",
-    "clients", "people", "signing_keys",
+    "subjects", "clients", "people", "signing_keys",
     "moves", "proposals", "epochs", "epoch_keys", "epoch_hours", "epoch_counts", "samples", "recent", "consumers", "legs",
 )  # fmt: skip
 _LOST = json.dumps({"title": "The store was restored", "detail": "the job was under way when the backup was made; only its reply can tell"})
@@ -75,7 +75,8 @@ def backup(database: Database, key: Path, file: Path) -> int:
 def restore(database: Database, key: Path, file: Path) -> int:
     """Fill a store that does not exist yet; returns the number of rows. Raises BadStore, and then the store is not there."""
     sealed = _verified(file)
-    if key.exists() and key.read_text(encoding="ascii").strip() != sealed:
+    there = key.read_text(encoding="ascii").strip() if key.exists() else sealed
+    if not f"{there}\n".startswith(f"{sealed}\n"):  # keys may have been added since
         raise BadStore(f"{key} is another key than the backup's: move it away, or restore into another place")
     database.folder.mkdir(parents=True, exist_ok=True)
     database.create(False)
@@ -83,6 +84,7 @@ def restore(database: Database, key: Path, file: Path) -> int:
         if database.version(tx):
             raise BadStore(f"{database.where} is a store already: a backup is restored only where there is none")
         prepare(database, tx, lambda: write_key(key, sealed.encode()))
+        note(tx, "seal", Seal(sealed.encode()).fingerprint("figway"))
         count = 0
         for table, row in _rows(file):
             marks = ", ".join("?" * len(row))
@@ -112,6 +114,7 @@ def _verified(file: Path) -> str:
                 last = line
         whole = head["figway"] == "backup" and json.loads(last) == {"rows": count, "sha256": digest.hexdigest()}
         version, key = int(head["version"]), str(head["key"])
+        Seal(key.encode())  # it is one
     except FileNotFoundError:
         raise BadStore(f"there is no file {file}") from None
     except (OSError, EOFError, StopIteration, ValueError, KeyError, TypeError, zlib.error):

@@ -15,6 +15,7 @@ from wrapper.migration.consumption import Consumption
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import SLICE, Batch, Epoch, Facts, Feed, Sample
 from wrapper.state.database import BOUND, Row, Transaction
+from wrapper.state.subjects import fingerprints
 from wrapper.state.table import Table
 from wrapper.units import HOUR
 
@@ -102,8 +103,9 @@ class Evidence(Table):
         if facts is None:
             return []
         with self._db.reading() as tx:
-            rows = tx.all("SELECT at, class, sealed FROM samples WHERE epoch = ? ORDER BY class, number", (facts.epoch.id,))
-        return [(row["at"], Sample(facts.epoch, row["class"], self._seal.open(row["sealed"]))) for row in rows]
+            rows = tx.all("SELECT at, class, number, sealed FROM samples WHERE epoch = ? ORDER BY class, number", (facts.epoch.id,))
+        opened = ((row, self._seal.open(row["sealed"], "samples", facts.epoch.id, row["class"], row["number"])) for row in rows)
+        return [(row["at"], Sample(facts.epoch, row["class"], shown)) for row, shown in opened]
 
     def consumers(self, endpoint: str | None = None) -> list[Consumption]:
         """Who called, of one endpoint or of all, by endpoint, consumer, day and side."""
@@ -119,15 +121,16 @@ class Evidence(Table):
         for sample in samples:
             id = sample.epoch.id
             if id not in have:
-                counted = tx.all("SELECT class, COUNT(*) AS many FROM samples WHERE epoch = ? GROUP BY class", (id,))
-                have[id] = {row["class"]: int(row["many"]) for row in counted}
+                counted = tx.all("SELECT class, MAX(number) AS last FROM samples WHERE epoch = ? GROUP BY class", (id,))
+                have[id] = {row["class"]: 1 + int(row["last"]) for row in counted}
             kinds = have[id]
             number = kinds.get(sample.kind, 0)
             if number < SAMPLES and (number or len(kinds) < KINDS):
                 kinds[sample.kind] = number + 1
-                rows.append((id, sample.kind, number, now, self._seal.close(sample.shown)))
+                sealed = self._seal.close(sample.shown, "samples", id, sample.kind, number)
+                rows.append((id, sample.kind, number, now, sealed, fingerprints(self._seal, sample.subjects), sample.tenant))
         for marks, values in _parts(rows):
-            tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed) VALUES {marks}", values)
+            tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed, subject, tenant) VALUES {marks}", values)
 
 
 def _touch(tx: Transaction, batch: Batch, new: Mapping[tuple[str, Feed], Seen], now: float) -> None:

@@ -6,7 +6,6 @@ and noted in one transaction, so of two who come at once one is told no; what is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,17 +58,17 @@ class IssuerTables(Table):
             own = (client.proof, client.material, " ".join(client.redirects))
             tx.execute(
                 f"INSERT INTO clients ({_RIGHTS}, proof, material, redirects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_rights(client.caller, tx), *own),
+                (*self._rights("clients", client.caller, tx), *own),
             )
 
     def client(self, name: str) -> Client | None:
         with self._db.reading() as tx:
             row = tx.one("SELECT * FROM clients WHERE name = ?", (name,))
-        return None if row is None else _client(row)
+        return None if row is None else self._client(row)
 
     def clients(self) -> list[Client]:
         with self._db.reading() as tx:
-            return [_client(row) for row in tx.all("SELECT * FROM clients ORDER BY name")]
+            return [self._client(row) for row in tx.all("SELECT * FROM clients ORDER BY name")]
 
     def remove_client(self, name: str) -> bool:
         """With all that it was given and is not over. False: there was none."""
@@ -80,17 +79,18 @@ class IssuerTables(Table):
         with self._db.transaction(alone="issuer") as tx:
             _free(tx, person.caller.name)
             tx.execute(
-                f"INSERT INTO people ({_RIGHTS}, password) VALUES (?, ?, ?, ?, ?, ?, ?)", (*_rights(person.caller, tx), person.password)
+                f"INSERT INTO people ({_RIGHTS}, password) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*self._rights("people", person.caller, tx), person.password),
             )
 
     def person(self, name: str) -> Person | None:
         with self._db.reading() as tx:
             row = tx.one("SELECT * FROM people WHERE name = ?", (name,))
-        return None if row is None else Person(_caller(row), row["password"])
+        return None if row is None else Person(self._caller("people", row), row["password"])
 
     def people(self) -> list[Person]:
         with self._db.reading() as tx:
-            return [Person(_caller(row), row["password"]) for row in tx.all("SELECT * FROM people ORDER BY name")]
+            return [Person(self._caller("people", row), row["password"]) for row in tx.all("SELECT * FROM people ORDER BY name")]
 
     def remove_person(self, name: str) -> bool:
         """Signs the person out everywhere, too. False: there was none."""
@@ -171,7 +171,7 @@ class IssuerTables(Table):
     def add_signing_key(self, jwk: Mapping[str, Any], *, first: bool = False, retired: float = RETIRED) -> bool:
         """A private key, with which is signed from now on; the others are published for `retired` seconds more. The `first` is only
         taken where there is none."""
-        sealed = self._seal.close(dict(jwk))
+        sealed = self._seal.close(dict(jwk), "signing_keys", jwk["kid"])
         with self._db.transaction(alone="signing") as tx:
             now = tx.now()
             if first and tx.one("SELECT kid FROM signing_keys WHERE until IS NULL") is not None:
@@ -184,14 +184,28 @@ class IssuerTables(Table):
     def signing_key(self) -> dict[str, Any] | None:
         """The private JWK with which is signed now."""
         with self._db.reading() as tx:
-            row = tx.one("SELECT sealed FROM signing_keys WHERE until IS NULL")
-        return None if row is None else dict(self._seal.open(row["sealed"]))
+            row = tx.one("SELECT kid, sealed FROM signing_keys WHERE until IS NULL")
+        return None if row is None else self._private(row)
 
     def public_keys(self) -> dict[str, Any]:
         """The JWK set by which tokens of the embedded issuer are known."""
         with self._db.reading() as tx:
-            rows = tx.all("SELECT sealed FROM signing_keys WHERE until IS NULL OR until > ? ORDER BY created DESC", (tx.now(),))
-        return {"keys": [{name: value for name, value in self._seal.open(row["sealed"]).items() if name != "d"} for row in rows]}
+            rows = tx.all("SELECT kid, sealed FROM signing_keys WHERE until IS NULL OR until > ? ORDER BY created DESC", (tx.now(),))
+        return {"keys": [{name: value for name, value in self._private(row).items() if name != "d"} for row in rows]}
+
+    def _rights(self, table: str, caller: Caller, tx: Transaction) -> tuple[Any, ...]:
+        claims = self._closed_claims(caller.claims, table, caller.name)
+        return caller.name, " ".join(sorted(caller.scopes)), " ".join(sorted(caller.purposes)), claims, caller.tenant, tx.wall()
+
+    def _caller(self, table: str, row: Row) -> Caller:
+        claims = self._open_claims(row["claims"], table, row["name"])
+        return Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
+
+    def _client(self, row: Row) -> Client:
+        return Client(self._caller("clients", row), row["proof"], row["material"], tuple(row["redirects"].split()))
+
+    def _private(self, row: Row) -> dict[str, Any]:
+        return dict(self._seal.open(row["sealed"], "signing_keys", row["kid"]))
 
 
 def _free(tx: Transaction, name: str) -> None:
@@ -199,20 +213,6 @@ def _free(tx: Transaction, name: str) -> None:
     for table, kind in (("clients", "client"), ("people", "person")):
         if tx.one(f"SELECT name FROM {table} WHERE name = ?", (name,)) is not None:
             raise NotPossible(f"there is a {kind} named {name}; remove it first, or take another name")
-
-
-def _rights(caller: Caller, tx: Transaction) -> tuple[Any, ...]:
-    claims = json.dumps({name: sorted(values) for name, values in caller.claims.items()})
-    return caller.name, " ".join(sorted(caller.scopes)), " ".join(sorted(caller.purposes)), claims, caller.tenant, tx.wall()
-
-
-def _caller(row: Row) -> Caller:
-    claims = {name: frozenset(values) for name, values in json.loads(row["claims"]).items()}
-    return Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
-
-
-def _client(row: Row) -> Client:
-    return Client(_caller(row), row["proof"], row["material"], tuple(row["redirects"].split()))
 
 
 def _grant(row: Row, redirect: str = "", challenge: str = "") -> Grant:

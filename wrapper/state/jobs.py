@@ -29,13 +29,14 @@ class Jobs(Table):
         None when there is a job of this id already: nothing is changed then. Raises NotReady when the write is not this one's any more:
         it was thought dead, and somebody else may be making its job.
         """
-        sealed = self._seal.close(params)
+        sealed = self._seal.close(params, "jobs.params", id)
         with self._db.transaction() as tx:
             wall = tx.wall()
             row = tx.one(
-                "INSERT INTO jobs (id, caller, operation, params, trace, state, next_at, created, updated, expect_by)"
-                f" VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING {_JOB}",
-                (id, write.caller, write.operation, sealed, trace, tx.now(), wall, wall, wall + expect_within),
+                "INSERT INTO jobs (id, caller, operation, params, trace, state, next_at, created, updated, expect_by, subject)"
+                f" VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?, COALESCE((SELECT subject FROM writes WHERE {MINE}), ''))"
+                f" ON CONFLICT (id) DO NOTHING RETURNING {_JOB}",
+                (id, write.caller, write.operation, sealed, trace, tx.now(), wall, wall, wall + expect_within, *mine(write)),
             )
             made = f"UPDATE writes SET state = 'done', job = ? WHERE {MINE} AND state = 'reserved'"
             if row is not None and not tx.execute(made, (id, *mine(write))).rowcount:
@@ -110,7 +111,7 @@ class Jobs(Table):
 
     def replied(self, id: str, answer: Any) -> None:
         """The first that is said about a reply stays."""
-        self._settle_job(id, "replied", answer=self._seal.close(answer))
+        self._settle_job(id, "replied", answer=self._seal.close(answer, "jobs.answer", id))
 
     def unusable(self, id: str, error: Mapping[str, Any]) -> None:
         """The reply came, and it is a refusal or can't be read."""
@@ -148,7 +149,7 @@ class Jobs(Table):
     def _opened(self, column: str, id: str) -> Any:
         with self._db.reading() as tx:
             row = tx.one(f"SELECT {column} AS sealed FROM jobs WHERE id = ?", (id,))
-        return None if row is None or row["sealed"] is None else self._seal.open(row["sealed"])
+        return None if row is None or row["sealed"] is None else self._seal.open(row["sealed"], f"jobs.{column}", id)
 
 
 def _park(tx: Transaction, job: Job, crashes: int) -> None:

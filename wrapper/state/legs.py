@@ -69,7 +69,8 @@ class Legs(Table):
     def add_leg(self, write: WriteId, family: str, key: str, side: Side, state: LegState, given: Mapping[str, Any]) -> Hindrance:
         """Note what `side` will lack once the write has happened; or that this write can't begin now, because another one of this key is
         under way, or because the side where it would happen is itself behind."""
-        subject, sealed = self.subject(family, key), self._seal.close(given)
+        subject, id = self.subject(family, key), secrets.token_hex(8)
+        sealed = self._seal.close(given, "legs.given", id)
         with self._db.transaction(alone=f"legs {subject}") as tx:
             there = self._open_of(tx, family, subject)
             if any(row["owner"] == write.owner and row["key"] == write.key for row in there):
@@ -84,7 +85,7 @@ class Legs(Table):
                 " (id, family, subject, operation, side, caller, key, owner, given, state, next_at, number, created)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
                 (
-                    secrets.token_hex(8), family, subject, write.operation, side, write.caller, write.key, write.owner, sealed, state,
+                    id, family, subject, write.operation, side, write.caller, write.key, write.owner, sealed, state,
                     1 + max((row["number"] for row in there), default=0), tx.wall(),
                 ),
             )  # fmt: skip
@@ -126,7 +127,7 @@ class Legs(Table):
         """What was given for it when its write began, as long as it is open."""
         with self._db.reading() as tx:
             row = tx.one("SELECT given FROM legs WHERE id = ?", (id,))
-        given: dict[str, Any] = self._seal.open(row["given"]) if row is not None and row["given"] else {}
+        given: dict[str, Any] = self._seal.open(row["given"], "legs.given", id) if row is not None and row["given"] else {}
         return given
 
     def idempotency(self, write: WriteId) -> str:

@@ -6,6 +6,7 @@ Each table is a module; the engine is SQLite or PostgreSQL by the store's URL. W
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +26,7 @@ from wrapper.state.jobs import Jobs
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
 from wrapper.state.legs import Legs
-from wrapper.state.seal import Seal, seal_in, write_key
+from wrapper.state.seal import Seal, add_key, seal_in, write_key
 from wrapper.state.sqlite import Sqlite
 from wrapper.state.stages import Stages
 from wrapper.state.subjects import SubjectKeys
@@ -123,9 +124,19 @@ class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, E
         if known is None:
             note(tx, "seal", mark)
 
-    def derived(self, purpose: str) -> bytes:
+    def derived(self, purpose: str, number: int = 1) -> bytes:
         """See Seal.derived: the same for all who share the store."""
-        return self._seal.derived(purpose)
+        return self._seal.derived(purpose, number)
+
+    def newest_key(self) -> int:
+        """The number of the key that seals now."""
+        return self._seal.newest()
+
+    def rotate_key(self, after: float = 0.0) -> int:
+        """Add a key to this host's file, which seals from `after` seconds from now on: until then every host must have it. Its number.
+        Raises BadStore."""
+        self._seal.newest()  # it opens
+        return add_key(self._key_file, time.time() + after)
 
     def close(self) -> None:
         self._engine.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from wrapper.state.database import Database
 from wrapper.state.seal import Seal
@@ -18,3 +21,13 @@ class Table(ABC):
     @property
     @abstractmethod
     def _seal(self) -> Seal: ...
+
+    def _closed_claims(self, claims: Mapping[str, frozenset[str]], table: str, name: str) -> str:
+        """A caller's claims as a row keeps them: they name customers."""
+        plain = {claim: sorted(values) for claim, values in claims.items()}
+        return base64.b64encode(self._seal.close(plain, f"{table}.claims", name)).decode()
+
+    def _open_claims(self, kept: str, table: str, name: str) -> dict[str, frozenset[str]]:
+        """Those that a version before has kept are plain JSON."""
+        plain = json.loads(kept) if kept.startswith("{") else self._seal.open(base64.b64decode(kept), f"{table}.claims", name)
+        return {claim: frozenset(values) for claim, values in plain.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wrapper.problems import NotReady
@@ -9,23 +10,26 @@ from wrapper.state.clock import gone
 from wrapper.state.database import BOUND, Row, Transaction
 from wrapper.state.legs import Outcome, follow
 from wrapper.state.records import Reservation, Unsettled, WriteId
+from wrapper.state.subjects import fingerprints
 from wrapper.state.table import Table
+from wrapper.subjects import Subject
 
 _THIS = "(caller, operation, key) = (?, ?, ?)"
 MINE = f"{_THIS} AND owner = ?"
 
 
 class Writes(Table):
-    def reserve(self, write: WriteId, request: Any, seconds: float, noted: bool = True) -> Reservation:
+    def reserve(self, write: WriteId, request: Any, seconds: float, noted: bool = True, subjects: Sequence[Subject] = ()) -> Reservation:
         """Take the write, or say why not. A reservation whose process has ended, or that outlived `seconds`, has an unknown outcome; where
         its act will not be `noted` (intend, add_job), that is on record from here on: nobody can tell later whether it was begun."""
-        fingerprint, intent = self._seal.fingerprint(request), None if noted else self._seal.close({})
+        fingerprint, intent = self._seal.fingerprint(request), None if noted else self._seal.close({}, *_as("intent", write))
         with self._db.transaction() as tx:
             now = tx.now()
+            values = (*mine(write), fingerprint, now + seconds, tx.wall(), intent, fingerprints(self._seal, subjects))
             taken = tx.execute(
-                "INSERT INTO writes (caller, operation, key, fingerprint, state, until, created, owner, intent)"
-                " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?) ON CONFLICT (caller, operation, key) DO NOTHING",
-                (write.caller, write.operation, write.key, fingerprint, now + seconds, tx.wall(), write.owner, intent),
+                "INSERT INTO writes (caller, operation, key, owner, fingerprint, state, until, created, intent, subject)"
+                " VALUES (?, ?, ?, ?, ?, 'reserved', ?, ?, ?, ?) ON CONFLICT (caller, operation, key) DO NOTHING",
+                values,
             ).rowcount
             row = None if taken else _write(tx, write)
         if taken:
@@ -35,7 +39,7 @@ class Writes(Table):
         if row["fingerprint"] != fingerprint:
             return Reservation("mismatch")
         if row["state"] == "done":
-            return Reservation("done", self._seal.open(row["answer"]) if row["answer"] else None, row["job"])
+            return Reservation("done", self._seal.open(row["answer"], *_as("answer", write)) if row["answer"] else None, row["job"])
         if not _unseen(row, now):
             return Reservation("in_flight")
         return Reservation("unknown", unsettled=self._unsettled(row, now))
@@ -44,7 +48,7 @@ class Writes(Table):
         """What it will take to settle this write, should its end not be seen; before its first act. Raises NotReady, also when it is not
         this one's any more: it was thought dead."""
         with self._db.transaction() as tx:
-            sealed = self._seal.close(intent)
+            sealed = self._seal.close(intent, *_as("intent", write))
             if not tx.execute(f"UPDATE writes SET intent = ? WHERE {MINE}", (sealed, *mine(write))).rowcount:
                 raise NotReady("this write took too long to begin; send it again")
 
@@ -53,7 +57,7 @@ class Writes(Table):
     def settle(self, write: WriteId, answer: Any, within: float = BOUND) -> None:
         """The write happened and this is its answer."""
         with self._db.transaction(within=within) as tx:
-            values = (self._seal.close(answer), *mine(write))
+            values = (self._seal.close(answer, *_as("answer", write)), *mine(write))
             tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {MINE}", values)
             follow(tx, write, "done")
 
@@ -81,7 +85,8 @@ class Writes(Table):
 
     def found_done(self, write: Unsettled, answer: Any) -> None:
         """It has happened, and this is its answer."""
-        self._found(write, "done", "UPDATE writes SET state = 'done', answer = ?, intent = NULL", self._seal.close(answer))
+        sealed = self._seal.close(answer, *_as("answer", write.id))
+        self._found(write, "done", "UPDATE writes SET state = 'done', answer = ?, intent = NULL", sealed)
 
     def found_nothing(self, write: Unsettled) -> None:
         """It can't be told, and never will be."""
@@ -105,8 +110,8 @@ class Writes(Table):
                 follow(tx, write.id, outcome)
 
     def _unsettled(self, row: Row, now: float) -> Unsettled:
-        intent = None if row["intent"] is None else self._seal.open(row["intent"])
         id = WriteId(row["caller"], row["operation"], row["key"], row["owner"])
+        intent = None if row["intent"] is None else self._seal.open(row["intent"], *_as("intent", id))
         return Unsettled(id, row["created"], _open(row), gone(row["owner"]), row["until"] - now, intent)
 
 
@@ -123,6 +128,11 @@ def _open(row: Row) -> bool:
 def mine(write: WriteId) -> tuple[str, str, str, str]:
     """The values of MINE."""
     return write.caller, write.operation, write.key, write.owner
+
+
+def _as(column: str, write: WriteId) -> tuple[str, ...]:
+    """What a sealed value of it is bound to."""
+    return f"writes.{column}", *mine(write)[:3]
 
 
 def _write(tx: Transaction, write: WriteId) -> Row | None:

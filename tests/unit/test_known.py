@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fixtures.issuer import signer, token
+from wrapper.access import Issuer
 from wrapper.policy import keys
 from wrapper.policy.keys import Caller, KeyRow
 from wrapper.policy.known import FRESH, LAST, Known
+from wrapper.policy.roles import ROLES
+from wrapper.policy.tokens import Tokens
 from wrapper.problems import NotReady, RequestError, Unauthenticated
 
 
@@ -96,3 +101,60 @@ def test_all_spellings_of_a_key_are_one(made: tuple[Rows, Clock, Known, str]) ->
     assert store.asked == 1
     with pytest.raises(Unauthenticated):
         known.caller(f"Basic {key}")
+
+
+def test_a_key_is_refused_from_the_moment_it_expires_also_while_it_is_remembered() -> None:
+    key, row = keys.new(Caller("alice"))
+    store, clock, wall = Rows({row.id: replace(row, expires=5002.0)}), Clock(), Clock(5000.0)
+    known = Known(store, clock=clock, wall=wall)
+    assert known.caller(f"Bearer {key}").name == "alice"
+    for now in (clock, wall):
+        now.now += 2
+    with pytest.raises(Unauthenticated):
+        known.caller(f"Bearer {key}")
+    store.down = True  # nor is it taken for want of a store
+    with pytest.raises(NotReady):
+        known.caller(f"Bearer {key}")
+
+
+def test_a_token_is_not_remembered_past_its_end_and_is_good_until_then() -> None:
+    by, clock, wall = signer(), Clock(), Clock(5000.0)
+    shown = [by.jwk()]
+    tokens = Tokens([(Issuer("sso", "https://sso", "", "figway"), lambda: json.dumps({"keys": shown}).encode())], wall)
+    known = Known(Rows(), tokens, clock=clock, wall=wall)
+    claims = {"iss": "https://sso", "aud": "figway", "sub": "alice", "client_id": "ui"}
+    sent = f"Bearer {token(by, {**claims, 'exp': 5003})}"
+    assert known.caller(sent).name == "sso:alice"
+    for seconds in (2.9, 0.1):
+        assert known.caller(sent).name == "sso:alice"
+        for now in (clock, wall):
+            now.now += seconds
+    with pytest.raises(Unauthenticated):
+        known.caller(sent)
+
+
+def test_the_memory_is_bounded_and_forgets_who_was_vouched_for_longest_ago() -> None:
+    made = [keys.new(Caller(f"caller-{n}")) for n in range(4)]
+    store = Rows({row.id: row for _, row in made})
+    known = Known(store, clock=Clock(), most=3)
+    sent = [f"Bearer {key}" for key, _ in made]
+    for one in sent:
+        known.caller(one)
+    asked = store.asked
+    for one in reversed(sent[1:]):
+        known.caller(one)
+    assert store.asked == asked
+    known.caller(sent[0])
+    assert store.asked == asked + 1
+
+
+def test_roles_are_the_scopes_that_they_stand_for() -> None:
+    key, row = keys.new(Caller("alice", frozenset({"role:viewer", "role:nobody", "a:read"})))
+    caller = Known(Rows({row.id: row})).caller(f"Bearer {key}")
+    assert caller.scopes == {"role:viewer", "role:nobody", "a:read", "health:read", "migration:read", "quotas:read"}
+
+
+def test_no_role_both_changes_a_stage_and_approves_it_or_sees_personal_values() -> None:
+    for name, scopes in ROLES.items():
+        assert not {"migration:change", "migration:approve"} <= scopes, name
+        assert not {"pii:read", "pii:reveal"} & scopes, name

@@ -150,20 +150,20 @@ def _fits(key: Key, algorithm: str) -> bool:
     return key.key_type == type and (not curve or key.get("crv") == curve) and key.alg in (None, algorithm)
 
 
-def source(issuer: Issuer) -> Fetch:
+def source(issuer: Issuer, deadline: float = DEADLINE) -> Fetch:
     """Where an issuer's keys come from: its URL or its file."""
     if issuer.jwks.startswith(("https://", "http://")):
-        return partial(_over_http, issuer)
+        return partial(_over_http, issuer, deadline)
     return partial(_of_file, Path(issuer.jwks))
 
 
-def _over_http(issuer: Issuer) -> bytes:
+def _over_http(issuer: Issuer, deadline: float) -> bytes:
     """One exchange over a connection of its own: no redirect, proxy or cookie, and all of it within the deadline."""
     parts = urlsplit(issuer.jwks)
     wire = Wire(issuer.name, f"{parts.scheme}://{parts.netloc}", {"tls": {"ca": issuer.ca}} if issuer.ca else {})
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        answer = wire.send(Call("jwks", None, {}, time.monotonic() + DEADLINE), "GET", path, {"Accept": "application/json"})
+        answer = wire.send(Call("jwks", None, {}, time.monotonic() + deadline), "GET", path, {"Accept": "application/json"})
     finally:
         wire.close()
     if answer.status != 200:

@@ -43,13 +43,14 @@ class Known:
         tokens: Tokens | None = None,
         certificates: Certificates | None = None,
         *,
+        most: int = MOST,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys, self._clock, self._wall = store, clock, wall
         self._tokens, self._certificates = tokens or Tokens(), certificates or Certificates()
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._most = threading.Lock(), most
 
     def caller(self, authorization: str | None, peer: bytes | None = None, *, admit: Callable[[], None] = lambda: None) -> Caller:
         """Who sends this Authorization header over a connection with this client certificate (DER). The certificate says who calls only
@@ -87,7 +88,7 @@ class Known:
         with self._lock:
             self._seen[sent] = fresh
             self._seen.move_to_end(sent)
-            if len(self._seen) > MOST:
+            if len(self._seen) > self._most:
                 self._seen.popitem(last=False)
         return fresh
 

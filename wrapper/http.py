@@ -151,8 +151,8 @@ def _login(known: Known, logins: LoginLimit, environ: Mapping[str, Any]) -> Call
     authorization, address = environ.get("HTTP_AUTHORIZATION"), environ.get(proxied.ADDRESS) or environ.get("REMOTE_ADDR", "")
     try:
         return known.caller(authorization, environ.get(proxied.PEER), admit=partial(logins.check, address))
-    except Unauthenticated:
-        if authorization:
+    except Unauthenticated as error:
+        if authorization and error.guess:
             logins.failed(address)
         raise
 

@@ -33,6 +33,8 @@ class RequestError(Exception):
 class Unauthenticated(RequestError):
     status = 401
     title = "Who are you?"
+    guess = True
+    """It may have been a guess, unlike a credential that was good and has come to its end."""
 
 
 class Forbidden(RequestError):

@@ -18,6 +18,7 @@ from wrapper.catalogue import Folder
 from wrapper.edge import Facade
 from wrapper.metrics import Metrics
 from wrapper.operation import Auth, Catalogue
+from wrapper.policy.logins import FAILURES
 from wrapper.policy.peers import thumbprint
 from wrapper.settings import Settings
 from wrapper.state.holder import Holder
@@ -50,7 +51,9 @@ def ask(web: IssuerWeb, tmp_path: Path) -> Ask:
 
     def ask(sent: str | None, path: str = "/things/7", peer: bytes | None = None, **more: Any) -> TestResponse:
         headers = {**more.pop("headers", {}), **({"Authorization": sent} if sent is not None else {})}
-        return client.get(path, headers=headers, environ_overrides={"REMOTE_ADDR": "127.0.0.1", **({} if peer is None else {"figway.peer": peer})}, **more)
+        return client.get(
+            path, headers=headers, environ_overrides={"REMOTE_ADDR": "127.0.0.1", **({} if peer is None else {"figway.peer": peer})}, **more
+        )
 
     return ask
 
@@ -119,6 +122,18 @@ def test_a_bound_token_is_refused_to_whoever_stole_it(ask: Ask, web: IssuerWeb) 
     for peer in (None, THEIRS):
         status, challenge = told(ask(sent, peer=peer))
         assert (status, 'error="invalid_token"' in challenge) == (401, True)
+
+
+def test_tokens_that_expire_shut_nobody_out_as_guesses_do(ask: Ask, web: IssuerWeb, good: str) -> None:
+    past = token(SIGNER, web.claims(exp=5, iat=0))
+    for _ in range(FAILURES + 1):
+        assert ask(f"Bearer {past}").status_code == 401
+    assert told(ask(f"Bearer {good}")) == (200, "")
+    another = token(SIGNER, web.claims(things="7", purpose="servicing", jti="2"))
+    for _ in range(FAILURES):
+        assert ask(f"Bearer {past}x").status_code == 401
+    assert ask(f"Bearer {another}").status_code == 429
+    assert told(ask(f"Bearer {good}")) == (200, "")
 
 
 def test_an_error_says_the_same_in_its_body(ask: Ask) -> None:

@@ -105,13 +105,13 @@ NOW = time.time()
 
 @pytest.mark.parametrize("claims", [
     {"iss": None}, {"iss": "https://sso.bank.example"}, {"iss": ["https://sso.bank.example/"]}, {"aud": None}, {"aud": "figway2"},
-    {"aud": ["x"]}, {"aud": ["figway", 1]}, {"aud": "x figway"}, {"exp": None}, {"exp": NOW - 1}, {"exp": str(NOW + 99)}, {"exp": True},
+    {"aud": ["x"]}, {"aud": ["figway", 1]}, {"aud": "x figway"}, {"exp": None}, {"exp": -1}, {"exp": str(NOW + 99)}, {"exp": True},
     {"exp": 10**400}, {"nbf": NOW + 120}, {"nbf": "soon"}, {"iat": NOW + 120}, {"iat": NOW + 20, "exp": NOW + 15}, {"sub": None},
     {"sub": 7}, {"sub": ""}, {"sub": "a/b"}, {"sub": "a b"}, {"sub": "a\nb"}, {"sub": "é"}, {"sub": "x" * 129}, {"sub": "alice\n"},
     {"sub": "a,b"},
     {"client_id": None}, {"client_id": 1}, {"scope": 1}, {"scope": ["a", 1]}, {"scope": {"a": 1}}, {"customers": 5}, {"customers": [5]},
     {"purpose": {}}, {"roles": "x", "cnf": {}}, {"cnf": {"jkt": "x"}}, {"cnf": "x"}, {"cnf": {"x5t#S256": 1}}, {"cnf": None, "roles": 1},
-    {"cnf": {"x5t#S256": "short"}}, {"cnf": {"x5t#S256": "A" * 43, "jkt": "x"}},
+    {"cnf": {"x5t#S256": "short"}}, {"cnf": {"x5t#S256": ""}}, {"cnf": {"x5t#S256": "A" * 43, "jkt": "x"}},
 ])  # fmt: skip
 def test_claims_that_are_not_what_they_must_be_are_refused(web: IssuerWeb, known: Known, claims: dict[str, Any]) -> None:
     refused(known, token(EC, web.claims(**claims)))
@@ -128,6 +128,15 @@ def test_claims_that_are_what_they_must_be_are_taken(web: IssuerWeb, known: Know
 @pytest.mark.parametrize("scopes", [{"scope": "a:b  c:d"}, {"scope": ["a:b", "c:d"]}, {"scope": None, "scp": "a:b c:d"}])
 def test_scopes_come_as_text_or_as_a_list(web: IssuerWeb, known: Known, scopes: dict[str, Any]) -> None:
     assert asks(known, token(EC, web.claims(**scopes))).scopes == {"a:b", "c:d"}
+
+
+def test_an_expired_token_is_told_to_be_so_to_who_had_it_and_to_nobody_else(web: IssuerWeb, known: Known) -> None:
+    past = {"exp": NOW - 1, "iat": NOW - 300}
+    with pytest.raises(Unauthenticated) as error:
+        asks(known, token(EC, web.claims(**past)))
+    assert (error.value.detail, error.value.guess) == ("the API key or access token has expired", False)
+    refused(known, token(OTHER, web.claims(**past)))
+    refused(known, token(EC, web.claims(**past, aud="another")))
 
 
 def test_the_tenant_is_the_one_that_the_token_names(web: IssuerWeb, issuer: Issuer) -> None:

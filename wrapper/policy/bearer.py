@@ -34,10 +34,16 @@ def unknown() -> Unauthenticated:
     return Unauthenticated(_HOW, headers={"WWW-Authenticate": _REALM})
 
 
-def invalid() -> Unauthenticated:
+def invalid(said: str = "the API key or access token is not valid") -> Unauthenticated:
     """What was sent is no valid credential, for whatever reason."""
-    said = "the API key or access token is not valid"
     return Unauthenticated(said, headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token", error_description="{said}"'})
+
+
+def expired() -> Unauthenticated:
+    """What was sent was good: its holder learns nothing but that it is time for another one."""
+    made = invalid("the API key or access token has expired")
+    made.guess = False
+    return made
 
 
 def lacking(scope: str) -> Forbidden:

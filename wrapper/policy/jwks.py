@@ -34,7 +34,7 @@ DEADLINE = 3.0
 FRESH = 300.0
 KEPT = 3600.0
 PAUSE = 10.0
-PLACES = 8
+PLACES = 4
 MOST = 256 * 1024  # bytes of a key set
 FITS: Mapping[str, tuple[str, str]] = {
     "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519"), "PS256": ("RSA", ""), "RS256": ("RSA", ""),

@@ -84,7 +84,7 @@ def authenticate(sent: str, keys: Keys, now: float) -> Vouched:
     if row.revoked:
         raise bearer.invalid()
     if row.expires is not None and row.expires <= now:
-        raise bearer.invalid()
+        raise bearer.expired()
     return Vouched(row.caller, math.inf if row.expires is None else row.expires)
 
 

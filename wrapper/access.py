@@ -6,6 +6,7 @@ What it says is checked with the catalogue (`catalogue/schema_access.py`); hosts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -20,6 +21,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 DAY = 86400.0
 ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 """Of tokens that are believed, unless an issuer says fewer."""
+_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?|http://(127\.0\.0\.1|localhost)(:\d{1,5})?", re.ASCII)
 OWN = "figway"
 """The embedded issuer's name among the issuers: its callers are named `figway:<sub>`. Its tokens are ES256, their `aud` is its own URL;
 beside `scope` they have `purpose` (a list), `tenant` (if any) and `claims`, like {"customer": ["0000012345"]}."""
@@ -147,6 +149,8 @@ def unsafe(jwks: str) -> str:
 
 
 def _own(raw: Mapping[str, Any]) -> OwnIssuer:
+    if not _ADDRESS.fullmatch(raw["url"]):
+        raise BadSettings("access.yaml: issuer.url must be like https://figway.example, without a path; http is for this machine alone")
     return OwnIssuer(raw["url"], **{name: seconds(raw[name]) for name in ("tokens", "refresh") if name in raw})
 
 

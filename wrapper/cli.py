@@ -18,6 +18,7 @@ import click
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import cli_migrate_evidence, cli_migrate_kill
+from wrapper.cli_issuer import client, issuer, person
 from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
 from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, state, writes
@@ -258,7 +259,7 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
 
 for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
     migrate.add_command(command)
-for group in (key, lease, migrate, state, writes):
+for group in (client, issuer, key, lease, migrate, person, state, writes):
     figway.add_command(group)
 
 

@@ -12,12 +12,12 @@ import click
 
 from adapters.blocks import seconds
 from wrapper.cli_state import STATE, listed, opened
+from wrapper.policy.roles import ROLES
 from wrapper.units import DAY, iso
 
 if TYPE_CHECKING:
     from wrapper.policy.keys import Caller, KeyRow
 
-ROLES = ("viewer", "migrator", "operator", "security")
 _FORMS = {
     "NAME": (r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", "claims-ui"),
     "--scope": (r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*", "customers:read"),
@@ -29,7 +29,7 @@ _FORMS = {
 _OPTIONS = (
     click.option("--scope", "scopes", multiple=True, help="May be given more than once."),
     click.option(
-        "--role", "roles", multiple=True, type=click.Choice(ROLES), help="What one may do in the admin API; as --scope role:ROLE."
+        "--role", "roles", multiple=True, type=click.Choice(list(ROLES)), help="What one may do in the admin API; as --scope role:ROLE."
     ),
     click.option("--purpose", "purposes", multiple=True),
     click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="customer=0000012345, or customer=* for every one."),

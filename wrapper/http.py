@@ -45,7 +45,7 @@ Login = Callable[[Mapping[str, Any]], Caller]
 def install(app: Flask, service: Service, systems: Systems, store: Store, telemetry: Telemetry, access: Access) -> None:
     """All routes and hooks of one catalogue on a fresh Flask app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    tokens = Tokens(trusted(access))
+    tokens = Tokens(trusted(access, store.public_keys))
     tokens.warm()
     logins = LoginLimit(telemetry.metrics)
     login = partial(_login, Known(store, tokens, Certificates(access.certificates)), logins)
@@ -60,7 +60,11 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, login, id)))
     app.register_blueprint(_health(systems, store, login))
     app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, login)))
-    document = orjson.dumps(openapi.document(service.catalogue))
+    if access.issuer is not None:
+        from wrapper.issuer import routes  # who has another issuer needs none of it
+
+        app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger))
+    document = orjson.dumps(openapi.document(service.catalogue, access))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from wrapper.access import Access
 from wrapper.operation import Catalogue, Field, Migration, Operation
 
 _PROBLEM = {
@@ -35,19 +36,22 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
 }
 _REFUSALS = {
     "400": "not understood",
-    "401": "no valid API key",
+    "401": "no valid credential",
     "403": "not allowed",
     "404": "no such thing",
     "422": "values not acceptable",
+    "429": "too many requests, or too many failed logins; Retry-After says when to come again",
 }
 _FAILURES = {"500": "Figway failed", "502": "the back end failed or was misread", "503": "unavailable, ask later", "504": "not in time"}
 
 
-def document(catalogue: Catalogue) -> dict[str, Any]:
+def document(catalogue: Catalogue, access: Access) -> dict[str, Any]:
     """The whole description, JSON-ready."""
+    schemes = _schemes(catalogue, access)
     paths: dict[str, dict[str, Any]] = {}
     for operation in catalogue.operations.values():
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        told = {**_operation(operation), "security": _security(schemes, [operation.auth.scope] if operation.auth.scope else [])}
+        paths.setdefault(operation.path, {})[operation.method.lower()] = told
     paths["/jobs/{id}"] = {"get": _jobs()}
     paths["/health/systems"] = {"get": _systems()}
     paths["/health/live"] = {"get": _health("live", "The process runs")}
@@ -58,10 +62,36 @@ def document(catalogue: Catalogue) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM, "Score": _SCORE},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "an API key, fw_..."}},
+            "securitySchemes": schemes,
         },
-        "security": [{"key": []}],
+        "security": _security(schemes, []),
     }
+
+
+def _schemes(catalogue: Catalogue, access: Access) -> dict[str, Any]:
+    """How a caller may show who it is: any one of these."""
+    schemes: dict[str, Any] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key, fw_..."}}
+    if access.issuers:
+        named = ", ".join(issuer.issuer for issuer in access.issuers.values())
+        schemes["token"] = {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": f"an access token (RFC 9068) of {named}",
+        }
+    if access.issuer is not None:
+        at = f"{access.issuer.url}/oauth"
+        scopes = {operation.auth.scope: "" for operation in catalogue.operations.values() if operation.auth.scope}
+        code = {"authorizationUrl": f"{at}/authorize", "tokenUrl": f"{at}/token", "refreshUrl": f"{at}/token", "scopes": scopes}
+        flows = {"clientCredentials": {"tokenUrl": f"{at}/token", "scopes": scopes}, "authorizationCode": code}
+        schemes["oauth"] = {"type": "oauth2", "flows": flows, "description": "an access token of the embedded issuer; PKCE is needed"}
+    if access.certificates:
+        schemes["certificate"] = {"type": "mutualTLS", "description": "a client certificate that is registered"}
+    return schemes
+
+
+def _security(schemes: Mapping[str, Any], scopes: list[str]) -> list[dict[str, list[str]]]:
+    return [{name: scopes if name == "oauth" else []} for name in schemes]
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -145,14 +175,15 @@ def _parameter(where: str, field: Field, operation: Operation) -> dict[str, Any]
 
 
 def _own_headers(operation: Operation) -> list[dict[str, Any]]:
-    headers = []
+    headers: list[tuple[str, bool, str, dict[str, Any]]] = []
     if operation.effect == "write":
-        headers.append(("Idempotency-Key", True, "a new value for each write, the same for a repeat"))
+        visible = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        headers.append(("Idempotency-Key", True, "a new value for each write, the same for a repeat", visible))
     if operation.legacy is not None and operation.legacy.deferred:
-        headers.append(("Prefer", False, "wait=5 waits up to 5 seconds for the answer"))
+        headers.append(("Prefer", False, "wait=5 waits up to 5 seconds for the answer", {"type": "string"}))
     if operation.auth.purposes:
-        headers.append(("Figway-Purpose", False, f"one of {', '.join(operation.auth.purposes)}"))
-    return [{"name": n, "in": "header", "required": r, "description": d, "schema": {"type": "string"}} for n, r, d in headers]
+        headers.append(("Figway-Purpose", False, "what the data is for", {"type": "string", "enum": list(operation.auth.purposes)}))
+    return [{"name": n, "in": "header", "required": r, "description": d, "schema": schema} for n, r, d, schema in headers]
 
 
 def _object(fields: Sequence[Field], sent: bool = False) -> dict[str, Any]:
@@ -211,8 +242,9 @@ def _jobs() -> dict[str, Any]:
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
         "responses": {
             "200": {"description": "the job", "content": {"application/json": {"schema": _envelope({})}}},
-            "401": _problem("no valid API key"),
+            **{code: _problem(_REFUSALS[code]) for code in ("401", "429")},
             "404": _problem("no such job of yours"),
+            "503": _problem(_FAILURES["503"]),
         },
     }
 
@@ -228,8 +260,7 @@ def _systems() -> dict[str, Any]:
         "responses": {
             "200": {"description": "all are up", "content": answer},
             "503": {"description": "at least one is not", "content": answer},
-            "401": _problem("no valid API key"),
-            "403": _problem("not allowed"),
+            **{code: _problem(_REFUSALS[code]) for code in ("401", "403", "429")},
         },
     }
 

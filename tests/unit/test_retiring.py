@@ -131,13 +131,13 @@ def test_a_refusal_is_a_problem_that_announces_the_end_and_asks_nothing(tmp_path
 
 
 def test_the_description_says_what_is_deprecated_and_what_it_will_answer() -> None:
-    paths = openapi.document(Catalogue({}, {"things.get": OLD}, "hash"))["paths"]
+    paths = openapi.document(Catalogue({}, {"things.get": OLD}, "hash"), Access())["paths"]
     told = paths["/things/{id}"]["get"]
     assert told["deprecated"] is True
     assert all(set(answer["headers"]) == set(ANNOUNCED) for answer in told["responses"].values())
     assert "410" in told["responses"]
     assert told["responses"]["503"]["description"].endswith("brown-outs on purpose: 2027-05-01T12:00Z/2027-05-01T13:00Z")
-    plain = openapi.document(Catalogue({}, {"things.get": operation()}, "hash"))["paths"]["/things/{id}"]["get"]
+    plain = openapi.document(Catalogue({}, {"things.get": operation()}, "hash"), Access())["paths"]["/things/{id}"]["get"]
     assert "deprecated" not in plain
     assert "410" not in plain["responses"]
     assert not any("headers" in answer for answer in plain["responses"].values())

@@ -12,6 +12,7 @@ NETWORK = text("", r"^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(env|file):.+)$", "a network
 SCOPE = text("", r"^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*$", "a scope like accounts:read")
 PURPOSE = text("", "^[a-z][a-z0-9-]*$", "a purpose like credit-risk")
 
+_MINUTES = "^([1-9][0-9]{1,2}s|([1-9]|[1-5][0-9]|60)m|1h)$"
 _ISSUER = strict(
     "issuer jwks audience",
     issuer=text("the tokens' `iss`, to the letter"),
@@ -46,7 +47,7 @@ ACCESS = {
         issuer=strict(
             "url",
             url=text("the embedded issuer's own address, as callers reach it"),
-            tokens=duration("how long an access token holds; left out, 5m"),
+            tokens=text("how long an access token holds; left out, 5m", _MINUTES, "a duration from 10s to 1h"),
             refresh=duration("how long a person stays signed in; left out, 8h"),
         ),
         certificates=named({**_CERTIFICATE, "minProperties": 1}, "a caller", "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"),

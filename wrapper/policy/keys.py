@@ -102,7 +102,8 @@ def authorise(auth: Auth, caller: Caller, purpose: str | None) -> str:
         return ""
     if not caller.purposes:
         raise Forbidden(f"this needs a caller that was given a purpose: {' or '.join(auth.purposes)}")
-    stated = purpose or (next(iter(caller.purposes)) if len(caller.purposes) == 1 else None)
+    only = next(iter(caller.purposes)) if len(caller.purposes) == 1 else None
+    stated = purpose if purpose is not None else only
     if stated is None:
         raise Forbidden(f"state a purpose in the header Figway-Purpose: {' or '.join(auth.purposes)}")
     if stated not in caller.purposes:

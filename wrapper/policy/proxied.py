@@ -25,7 +25,7 @@ _HOP = re.compile(r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<v4>[0-9.]+):\d{1
 
 def place(proxy: Proxy | None, environ: dict[str, Any]) -> None:
     """Put both into `environ`; there, PEER is what our own TLS has verified so far. Raises RequestError (400)."""
-    address = _plain(environ["REMOTE_ADDR"])
+    address = _plain(environ.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104 - of a server that does not say it
     if proxy is not None:
         if _within(proxy.networks, address):
             environ.pop(PEER, None)  # that of the proxy itself

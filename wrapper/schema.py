@@ -22,7 +22,7 @@ from wrapper.operation import Field, ReadRule
 
 NO_RULE = ReadRule("")
 _WIDE = Context(prec=2 * convert.DIGITS + 20)
-control = re.compile(r"[\x00-\x1f\x7f]").search
+control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 """A control character in a text, if there is one."""
 Matcher = Callable[[str], Any]
 _COUNTED = re.compile(r"(?:(?:[A-Za-z0-9]|\[(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9])+\])(?:\{[0-9]{1,3}\})?)+")

@@ -65,6 +65,8 @@ def parse(sql: str) -> Statement:
     first = solid[0].word() if solid else ""
     if first not in {"SELECT", "WITH", *_WRITES}:
         reasons.append("a statement starts with SELECT, WITH, INSERT, UPDATE or DELETE")
+    if first == "WITH" and any(t.word() in _WRITES for t in top):
+        reasons.append("a WITH that writes: begin with INSERT, UPDATE or DELETE, or ask in an endpoint of its own")
     text = "".join({"comment": " ", "param": "?"}.get(t.kind, t.text) for t in tokens).strip()
     params = tuple(t.text for t in solid if t.kind == "param")
     if reasons:

@@ -1,0 +1,1 @@
+"""Attacks on a facade of ours, each with a twin that is no attack, and each seen to succeed once its control is taken away."""

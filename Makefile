@@ -1,5 +1,5 @@
 # One-line targets for developers. What they need is set up by ./figway.
-.PHONY: setup check test demo bench chaos soak kills lus dual audit sbom lock
+.PHONY: setup check test demo bench attack chaos soak kills lus dual audit sbom lock
 LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --no-cache --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 setup: ; ./figway setup test
@@ -7,6 +7,7 @@ check: ; ./figway lint
 test: ; ./figway test $(ARGS)
 demo: ; ./figway demo $(ARGS)
 bench: setup ; .venv/bin/python -m tests.bench $(ARGS)
+attack: setup ; .venv/bin/python -m tests.attack $(ARGS)
 chaos: setup ; .venv/bin/python -m tests.chaos $(ARGS)
 soak: setup ; .venv/bin/python -m tests.chaos.soak $(ARGS)
 kills: setup ; .venv/bin/python -m tests.chaos.kills $(ARGS)

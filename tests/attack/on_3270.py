@@ -21,17 +21,26 @@ PRINTABLE = control("only what can be printed is typed", (DIALOGUE, "if not text
 LENGTH = control("the field's length", (DIALOGUE, "if len(text) > field.length:", "if False:"))
 DIGITS = control("numbers into numeric fields", (DIALOGUE, 'if field.numeric and text.strip("0123456789.-"):', "if False:"))
 PAGE = control("the host's code page", (DIALOGUE, "text.encode(codepage)", "pass"))
-QUOTES = control("quotes are escaped", (EMULATOR, r'''text.replace("\\", r"\u005c").replace('"', r"\u0022")''', "text"))
+QUOTES = control("quotes are escaped", (EMULATOR, r"""text.replace("\\", r"\u005c").replace('"', r"\u0022")""", "text"))
 ECHO = control("the answer shows what was asked", (PLAN, "if talk.screen.text(answer.fields[name]).strip() != text.strip():", "if False:"))
-BEFORE = control("no confirmation before the commit", (PLAN, "if _shows(talk, commit.confirmed):\n        raise", "if False:\n        raise"))
-EXPECTED = control("what the caller expects is there", (PLAN, "if talk.screen.text(talk.here.fields[name]).strip() != text.strip():", "if False:"))
-HIDDEN = control("hidden fields stay so", (SCREEN, "for name, f in definition.fields.items() if not f.hidden}", "for name, f in definition.fields.items()}"))
+BEFORE = control(
+    "no confirmation before the commit", (PLAN, "if _shows(talk, commit.confirmed):\n        raise", "if False:\n        raise")
+)
+EXPECTED = control(
+    "what the caller expects is there", (PLAN, "if talk.screen.text(talk.here.fields[name]).strip() != text.strip():", "if False:")
+)
+HIDDEN = control(
+    "hidden fields stay so",
+    (SCREEN, "for name, f in definition.fields.items() if not f.hidden}", "for name, f in definition.fields.items()}"),
+)
 SHAPES = control("errors show shapes", (SCREEN, "met if Place(place.row, place.column, met) in places else shape(met)", "met"))
 PAGES = control("a row comes once", (PLAN, "if len(set(keys)) != len(keys):", "if False:"))
 
 SCREENS = ENQUIRY.graph.screens
 LINE1, CUSTOMER = SCREENS["ADDRCHG"].fields["line1"], SCREENS["CUSTINQ"].fields["customer"]
-NO_RULES = target.compile({k: v for k, v in CATALOGUE.yaml("endpoints/customers.move.yaml")["legacy"].items() if k != "errors"}, SYSTEM, CATALOGUE)
+NO_RULES = target.compile(
+    {k: v for k, v in CATALOGUE.yaml("endpoints/customers.move.yaml")["legacy"].items() if k != "errors"}, SYSTEM, CATALOGUE
+)
 
 
 def types(text: str, field: Any = LINE1) -> Callable[[Any], Seen]:
@@ -178,6 +187,12 @@ ATTACKS = (
     Attack("3270.forged_confirmation", "3270", BEFORE, unconfirmed("ADDRESS UPDATED", 1), unconfirmed("1 NEW ROAD", 0)),
     Attack("3270.lost_update", "3270", EXPECTED, overwrites("9 OTHER ROAD"), overwrites(None)),
     Attack("3270.password_field", "3270", HIDDEN, password("password", "PASS0001"), password("user", "FIGW01")),
-    Attack("3270.error_quotes_the_screen", "3270", SHAPES, error_shows("SMITH, ANN 1986", "SMITH"), error_shows("CONFIRM ADDRESS", "CONFIRM ADDRESS")),
+    Attack(
+        "3270.error_quotes_the_screen",
+        "3270",
+        SHAPES,
+        error_shows("SMITH, ANN 1986", "SMITH"),
+        error_shows("CONFIRM ADDRESS", "CONFIRM ADDRESS"),
+    ),
     Attack("3270.moving_list", "3270", PAGES, listed(True, 1), listed(False, 0)),
-)  # fmt: skip
+)

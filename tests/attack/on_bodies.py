@@ -30,7 +30,7 @@ def reads(text: str | bytes, wanted: Any, mimetype: str = "application/json") ->
 def no_number(text: str) -> Any:
     def act(_: Any) -> Seen:
         met = parsed(text)["amount"]
-        return Seen(isinstance(met, float) and not met - met == 0, f"the amount is {met}")
+        return Seen(isinstance(met, float) and met - met != 0, f"the amount is {met}")
 
     return act
 
@@ -68,8 +68,13 @@ ATTACKS = (
     _number("body.nan", "NaN"),
     _number("body.infinity", "Infinity"),
     _number("body.minus_infinity", "-Infinity"),
-    Attack("body.digits", "bodies", DIGITS, lambda _: Seen(parsed(f'{{"n": {"9" * 3000}}}')["n"] > 10**2999, "a number of 3000 digits"),
-           lambda _: Seen(parsed(f'{{"n": {"9" * 900}}}')["n"] > 10**899, "")),
+    Attack(
+        "body.digits",
+        "bodies",
+        DIGITS,
+        lambda _: Seen(parsed(f'{{"n": {"9" * 3000}}}')["n"] > 10**2999, "a number of 3000 digits"),
+        lambda _: Seen(parsed(f'{{"n": {"9" * 900}}}')["n"] > 10**899, ""),
+    ),
     Attack("body.list", "bodies", OBJECT, reads("[1]", [1]), reads('{"a": [1]}', {"a": [1]})),
     Attack("body.text", "bodies", OBJECT, reads('"scope"', "scope"), reads('{"a": "scope"}', {"a": "scope"})),
     Attack("body.half_a_character", "bodies", WHOLE_TEXT, halved, reads('{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"})),
@@ -78,4 +83,4 @@ ATTACKS = (
     _media("body.as_form", "application/x-www-form-urlencoded"),
     _media("body.as_multipart", "multipart/form-data"),
     _media("body.as_json_of_sorts", "application/json-patch+json"),
-)  # fmt: skip
+)

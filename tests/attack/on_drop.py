@@ -21,18 +21,31 @@ from wrapper.operation import Field, Param
 from wrapper.params import Params
 from wrapper.request import Given
 
-DROP, DOOR, LINK, ADAPTER, EXTRACT, LEAF = (f"adapters.{n}" for n in ("sftp.drop", "sftp.door", "sftp.link", "sftp.adapter", "sftp.extract", "codec.leaf"))
+DROP, DOOR, LINK, ADAPTER, EXTRACT, LEAF = (
+    f"adapters.{n}" for n in ("sftp.drop", "sftp.door", "sftp.link", "sftp.adapter", "sftp.extract", "codec.leaf")
+)
 BATCH = control("a batch id is one", (DROP, "if not BATCH_ID.fullmatch(batch_id):", "if False:"))
 WHOLE = control("all of a batch id is one", (DROP, "BATCH_ID.fullmatch(batch_id)", "BATCH_ID.match(batch_id)"))
 PLAIN = control("a rename replaces nothing", (DOOR, "self.sftp.rename(old, new)", "self.sftp.posix_rename(old, new)"))
-PINNED = control("the host key is pinned", (LINK, "paramiko.RejectPolicy()", "paramiko.AutoAddPolicy()"),
-                 (LINK, "client.get_host_keys().add(name, access.host_key.get_name(), access.host_key)", "pass"))  # fmt: skip
-ECHO = control("a reply is the batch's", (ADAPTER, 'if any(str(record[name]) != template.render({"batch_id": ticket.id}) for record in records):', "if False:"))
+PINNED = control(
+    "the host key is pinned",
+    (LINK, "paramiko.RejectPolicy()", "paramiko.AutoAddPolicy()"),
+    (LINK, "client.get_host_keys().add(name, access.host_key.get_name(), access.host_key)", "pass"),
+)
+ECHO = control(
+    "a reply is the batch's",
+    (ADAPTER, 'if any(str(record[name]) != template.render({"batch_id": ticket.id}) for record in records):', "if False:"),
+)
 COUNTED = control("the trailer's count", (EXTRACT, "if count is not None and count != len(places):", "if False:"))
-BOTH = control("a key comes once, and as many as the trailer says", (EXTRACT, "if len(places) != len(offsets):", "if False:"),
-               (EXTRACT, "if count is not None and count != len(places):", "if False:"))  # fmt: skip
+BOTH = control(
+    "a key comes once, and as many as the trailer says",
+    (EXTRACT, "if len(places) != len(offsets):", "if False:"),
+    (EXTRACT, "if count is not None and count != len(places):", "if False:"),
+)
 WIDTH = control("a field's width", (LEAF, "if len(raw) > length:", "if False:"))
-NUMBERS = control("digits alone are a number", (LEAF, "if isinstance(value, str) and _NUMBER.fullmatch(value):", "if isinstance(value, str):"))
+NUMBERS = control(
+    "digits alone are a number", (LEAF, "if isinstance(value, str) and _NUMBER.fullmatch(value):", "if isinstance(value, str):")
+)
 FITS = control("amounts are not rounded", (LEAF, "if stored == stored.to_integral_value(context=_EXACT):", "if True:"))
 LINES = control("no control characters", ("wrapper.schema", "if control(value):", "if False:"))
 PATH = parse("/pay/in/PAY.{batch_id}.DAT")
@@ -145,8 +158,17 @@ def extract(change: Callable[[bytes, int], bytes]) -> Callable[[Path], Seen]:
 
 
 def record(**values: Any) -> bytes:
-    return FORM.record.codec.encode({"PAY-BATCH-ID": ID, "PAY-SEQUENCE": 1, "PAY-DEBTOR-ACCT": "000100010001", "PAY-CREDITOR-ACCT": "000123450001",
-                                     "PAY-AMT": Decimal("1.00"), "PAY-DUE": 20261201, **values})  # fmt: skip
+    return FORM.record.codec.encode(
+        {
+            "PAY-BATCH-ID": ID,
+            "PAY-SEQUENCE": 1,
+            "PAY-DEBTOR-ACCT": "000100010001",
+            "PAY-CREDITOR-ACCT": "000123450001",
+            "PAY-AMT": Decimal("1.00"),
+            "PAY-DUE": 20261201,
+            **values,
+        }
+    )
 
 
 def long(debtor: str) -> Callable[[Any], Seen]:
@@ -203,8 +225,7 @@ ATTACKS = (
     Attack("drop.reply_of_another_batch", "SFTP", ECHO, replied(response("ZZZZZZZZ9999")), replied(response(ID))),
     Attack("drop.mixed_reply", "SFTP", ECHO, replied(response(ID) + response("ZZZZZZZZ9999")), replied(response(ID))),
     Attack("drop.cut_extract", "SFTP", COUNTED, extract(lambda data, n: data[:n] + data[2 * n :]), extract(lambda data, n: data)),
-    Attack("drop.two_of_one_number", "SFTP", BOTH,
-           extract(_repeated), extract(lambda data, n: data)),
+    Attack("drop.two_of_one_number", "SFTP", BOTH, extract(_repeated), extract(lambda data, n: data)),
     Attack("ebcdic.record_that_hangs_over", "EBCDIC", WIDTH, long("000100010001P" + "9" * 67), fits("000100010001")),
     Attack("ebcdic.number_with_exponent", "EBCDIC", NUMBERS, amount("1E3", "1000.00"), amount("1000", "1000.00")),
     Attack("ebcdic.amount_rounded", "EBCDIC", FITS, amount(Decimal("1.006"), "1.00"), amount(Decimal("1.00"), "1.00")),
@@ -213,4 +234,4 @@ ATTACKS = (
     _control("ebcdic.end_of_transmission", "ANN\x04BOB", 0x37),
     _control("ebcdic.shift_out", "ANN\x0eBOB", 0x0E),
     _control("ebcdic.programme_operator", "ANN\x97BOB", 0x08),
-)  # fmt: skip
+)

@@ -13,7 +13,7 @@ from lxml import etree
 from adapters.httpwire import Answer
 from adapters.soap.document import parsed
 from adapters.soap.request import fill
-from adapters.soap.schema import Pinned
+from adapters.soap.schema import NotPinned, Pinned
 from fixtures.soap import Bureau, truth
 from fixtures.soap_signed import Identity, SignedBureau
 from fixtures.web import Page, Web
@@ -23,29 +23,56 @@ from tests.adapters.test_soap_signed import block
 from tests.adapters.test_soap_signed import opened as opened_signed
 from tests.attack.parts import Attack, Control, Seen, control, same
 
-DOCUMENT, REQUEST, SECURITY, SIGNATURE, SCHEMA, ADAPTER = (f"adapters.soap.{n}" for n in ("document", "request", "security", "signature", "schema", "adapter"))
+DOCUMENT, REQUEST, SECURITY, SIGNATURE, SCHEMA, ADAPTER = (
+    f"adapters.soap.{n}" for n in ("document", "request", "security", "signature", "schema", "adapter")
+)
 NO_DTD = (DOCUMENT, "if info.doctype:", "if False:")
 ENTITIES = control("no DTD, no entities", NO_DTD, (DOCUMENT, "resolve_entities=False", "resolve_entities=True"))
-OUTSIDE = control("no DTD, nothing is fetched", NO_DTD, (DOCUMENT, "resolve_entities=False, no_network=True, load_dtd=False",
-                                                          "resolve_entities=True, no_network=False, load_dtd=True"))  # fmt: skip
-LAUGHS = control("no DTD, no huge trees", NO_DTD, (DOCUMENT, "resolve_entities=False", "resolve_entities=True"), (DOCUMENT, "huge_tree=False", "huge_tree=True"))
+OUTSIDE = control(
+    "no DTD, nothing is fetched",
+    NO_DTD,
+    (DOCUMENT, "resolve_entities=False, no_network=True, load_dtd=False", "resolve_entities=True, no_network=False, load_dtd=True"),
+)
+LAUGHS = control(
+    "no DTD, no huge trees",
+    NO_DTD,
+    (DOCUMENT, "resolve_entities=False", "resolve_entities=True"),
+    (DOCUMENT, "huge_tree=False", "huge_tree=True"),
+)
 DEPTH = control("no huge trees", (DOCUMENT, "huge_tree=False", "huge_tree=True"))
-COMMENTS = control("no comments inside of values", (DOCUMENT, "remove_comments=True", "remove_comments=False"),
-                   (ADAPTER, "if misfit:\n            raise self._misread", "if False:\n            raise self._misread"))  # fmt: skip
+COMMENTS = control(
+    "no comments inside of values",
+    (DOCUMENT, "remove_comments=True", "remove_comments=False"),
+    (ADAPTER, "if misfit:\n            raise self._misread", "if False:\n            raise self._misread"),
+)
 PIS = control("no instructions inside of values", (DOCUMENT, "remove_pis=True", "remove_pis=False"))
 MEDIA = control("XML is XML", (DOCUMENT, "if answer.media not in XML:", "if False:"))
-SIGNED = control("answers are signed", (SECURITY, "return body if self._verify is None else self._verify(envelope, body, self._now())", "return body"))
+SIGNED = control(
+    "answers are signed", (SECURITY, "return body if self._verify is None else self._verify(envelope, body, self._now())", "return body")
+)
 COVERED = control("what is read is what was signed", (SIGNATURE, "return _covered(envelope, covered, body)", "return body"))
 LATELY = control("signed lately", (SIGNATURE, "_fresh(_covered(envelope, covered, timestamps[0]), now)", "pass"))
-TIMED = control("signed at a time", (SIGNATURE, "_fresh(_covered(envelope, covered, timestamps[0]), now)", "pass"), (SIGNATURE, "if len(timestamps) != 1 or sum(", "if sum("))
-DIGEST = control("SHA-256 or better", (SIGNATURE, "signature_methods=_METHODS,", "signature_methods=frozenset(SignatureMethod),"),
-                 (SIGNATURE, "digest_algorithms=_DIGESTS,", "digest_algorithms=frozenset(DigestAlgorithm),"))  # fmt: skip
-PASTE = """parent.extend(etree.fromstring(f'<x xmlns="{etree.QName(slot.tag).namespace}"><{slot.child.name}>{as_text(each)}</{slot.child.name}></x>'))"""
+TIMED = control(
+    "signed at a time",
+    (SIGNATURE, "_fresh(_covered(envelope, covered, timestamps[0]), now)", "pass"),
+    (SIGNATURE, "if len(timestamps) != 1 or sum(", "if sum("),
+)
+DIGEST = control(
+    "SHA-256 or better",
+    (SIGNATURE, "signature_methods=_METHODS,", "signature_methods=frozenset(SignatureMethod),"),
+    (SIGNATURE, "digest_algorithms=_DIGESTS,", "digest_algorithms=frozenset(DigestAlgorithm),"),
+)
+PASTE = """(lambda n: parent.extend(etree.fromstring(f'<x xmlns="{n[1:].split("}")[0]}"><{slot.child.name}>{as_text(each)}'
+                                                 f'</{slot.child.name}></x>')))(slot.tag)"""
 ESCAPED = control("a value is text", (REQUEST, "_element(parent, slot, types).text = as_text(each)", PASTE))
 FETCH = """self.contents[url] = __import__("urllib.request", fromlist=["x"]).urlopen(url).read()"""
-PINNED = control("nothing but the catalogue's documents", (SCHEMA, 'raise NotPinned(PurePosixPath(url).name if url.startswith("/") else url)', FETCH))
+PINNED = control(
+    "nothing but the catalogue's documents", (SCHEMA, 'raise NotPinned(PurePosixPath(url).name if url.startswith("/") else url)', FETCH)
+)
 ECHO = control("the answer is about what was asked", (ADAPTER, "if (shown is None and rule is None) or (", "if False and ("))
-FITS = control("answers fit the WSDL", (ADAPTER, "if misfit:\n            raise self._misread", "if False:\n            raise self._misread"))
+FITS = control(
+    "answers fit the WSDL", (ADAPTER, "if misfit:\n            raise self._misread", "if False:\n            raise self._misread")
+)
 
 DECLARED = '<?xml version="1.0"?><!DOCTYPE a [{}]><a>{}</a>'
 
@@ -159,7 +186,7 @@ def _signature(name: str, by: Control, how: str, forged: bool = True) -> Attack:
 
 
 def sends(value: str, element: str | None = None) -> Callable[[Any], Seen]:
-    """What is under the subject when this is the national id: got when there is an element of the attacker's, or, with None, the value itself."""
+    """What is sent when this is the national id: got when there is an element of the attacker's, or, with None, the value itself."""
 
     def act(_: Any) -> Seen:
         content = etree.Element("{urn:example:bureau:credit:1}assess")
@@ -171,23 +198,30 @@ def sends(value: str, element: str | None = None) -> Callable[[Any], Seen]:
     return act
 
 
+def pinned(url: str, wanted: bytes) -> Seen:
+    try:
+        return same(Pinned({"wsdl/a.xsd": b"<a/>"}).load(url), wanted)
+    except NotPinned as error:
+        return Seen(False, f"NotPinned: {error}")
+
+
 def imported(folder: Path) -> Seen:
     """A WSDL that imports from a server of the attacker's."""
     server = Web("evil", lambda _: Page(200, "text/xml", b"<evil/>"))
     host, port = server.start()
     try:
-        return same(Pinned({}).load(f"http://{host}:{port}/evil.xsd"), b"<evil/>")
+        return pinned(f"http://{host}:{port}/evil.xsd", b"<evil/>")
     finally:
         server.stop()
 
 
 def imported_file(folder: Path) -> Seen:
     (folder / "secret.xsd").write_text("<secret/>")
-    return same(Pinned({}).load(f"file://{folder}/secret.xsd"), b"<secret/>")
+    return pinned(f"file://{folder}/secret.xsd", b"<secret/>")
 
 
 def own_document(_: Any) -> Seen:
-    return same(Pinned({"wsdl/a.xsd": b"<a/>"}).load("wsdl/a.xsd"), b"<a/>")
+    return pinned("wsdl/a.xsd", b"<a/>")
 
 
 OTHER = "ZZ999999A"
@@ -201,7 +235,13 @@ ATTACKS = (
     Attack("soap.quadratic_blow_up", "SOAP/XML", LAUGHS, laughs(2, 100, 15_000), plain),
     Attack("soap.deep", "SOAP/XML", DEPTH, deep(1000), deep(100)),
     Attack("soap.html_for_xml", "SOAP/XML", MEDIA, as_html, plain),
-    Attack("soap.comment_in_a_value", "SOAP/XML", COMMENTS, answered(SAYS, f"NationalId>{FULL.national_id}<!----> OF MALLORY<", ("Result", "NationalId"), FULL.national_id), honest),
+    Attack(
+        "soap.comment_in_a_value",
+        "SOAP/XML",
+        COMMENTS,
+        answered(SAYS, f"NationalId>{FULL.national_id}<!----> OF MALLORY<", ("Result", "NationalId"), FULL.national_id),
+        honest,
+    ),
     Attack("soap.comment_cuts_an_amount", "SOAP/XML", COMMENTS, reads("<a>100<!-- -->000.00</a>", "100"), plain),
     Attack("soap.instruction_cuts_an_amount", "SOAP/XML", PIS, reads("<a>100<?x ?>000.00</a>", "100"), plain),
     Attack("soap.answer_about_another", "SOAP/XML", ECHO, answered(SAYS, f"NationalId>{OTHER}<", ("Result", "NationalId"), OTHER), honest),
@@ -221,8 +261,10 @@ ATTACKS = (
     _signature("of_the_future", LATELY, "future", False),
     _signature("without_a_time", TIMED, "no_timestamp", False),
     _signature("not_of_the_time", LATELY, "timestamp_not_covered", False),
-    Attack("soap.injected_element", "SOAP/XML", ESCAPED, sends("EJ100000A</NationalId><Admin>1</Admin><NationalId>", "Admin"), sends("<&>")),
+    Attack(
+        "soap.injected_element", "SOAP/XML", ESCAPED, sends("EJ100000A</NationalId><Admin>1</Admin><NationalId>", "Admin"), sends("<&>")
+    ),
     Attack("soap.injected_namespace", "SOAP/XML", ESCAPED, sends('EJ<Admin xmlns="urn:evil"/>', "Admin"), sends('"x"')),
     Attack("soap.import_from_a_server", "SOAP/XML", PINNED, imported, own_document),
     Attack("soap.import_of_a_file", "SOAP/XML", PINNED, imported_file, own_document),
-)  # fmt: skip
+)

@@ -155,10 +155,17 @@ ATTACKS = (
     _value("sql.block_comment", "x'/**/OR/**/'1'/**/LIKE/**/'1", "SECRET OF B"),
     _value("sql.concatenation", "x' OR OWNER = char(66) OR '", "SECRET OF B"),
     Attack("sql.nul_cuts_the_value", "SQL", NUL, note("SALARY\0 OF SOMEBODY ELSE", "10"), own),
-    Attack("sql.with_that_inserts", "SQL", READ_ONLY,
-           grows("WITH x AS (SELECT 1 AS n) INSERT INTO LEDGER SELECT OWNER AS owner, :owner AS amount, :note AS note FROM LEDGER"), own),
-    Attack("sql.read_that_deletes", "SQL", EFFECT, grows("DELETE FROM LEDGER WHERE OWNER <> :owner AND NOTE <> :note", read_only=False), own),
+    Attack(
+        "sql.with_that_inserts",
+        "SQL",
+        READ_ONLY,
+        grows("WITH x AS (SELECT 1 AS n) INSERT INTO LEDGER SELECT OWNER AS owner, :owner AS amount, :note AS note FROM LEDGER"),
+        own,
+    ),
+    Attack(
+        "sql.read_that_deletes", "SQL", EFFECT, grows("DELETE FROM LEDGER WHERE OWNER <> :owner AND NOTE <> :note", read_only=False), own
+    ),
     Attack("sql.drop_in_a_catalogue", "SQL", VERBS, ruins("DROP TABLE PEOPLE"), updates),
     Attack("sql.pragma_in_a_catalogue", "SQL", VERBS, pragma, updates),
     Attack("sql.all_rows", "SQL", ROWS, everything(1), everything(2)),
-)  # fmt: skip
+)

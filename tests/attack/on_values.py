@@ -1,4 +1,4 @@
-"""Parameters: members that nobody asked for, text that only begins as it should, digits that are none, patterns and numbers that take for ever."""
+"""Parameters: members that nobody asked for, text that only begins as it should, digits that are none, patterns that take for ever."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ EXACT = control("nothing is rounded", (SCHEMA, "if exact != value:", "if False:"
 EMPTY = control("not empty", (SCHEMA, "if not value and not field.optional and field.min_length is None:", "if False:"))
 TYPED = control(
     "a text is a text",
-    (CONVERT, 'if not isinstance(value, str):\n        raise ValueError(f"expected text', 'if not isinstance(value, str):\n        return value\n        raise ValueError(f"expected text'),
+    (
+        CONVERT,
+        'if not isinstance(value, str):\n        raise ValueError(f"expected text',
+        'if not isinstance(value, str):\n        return value\n        raise ValueError(f"expected text',
+    ),
     (SCHEMA, "if not ok:", "if False:"),
-)  # fmt: skip
+)
 
 NAME = Field("name", "string")
 PAYMENT = Field("payments", "list", most=3, of=(NAME, Field("amount", "decimal", scale=2, minimum=Decimal("0.01"), maximum=Decimal(1000))))
@@ -69,7 +73,9 @@ def _extra(name: str, act: Callable[[Any], Seen]) -> Attack:
 
 def _slow(name: str, pattern: str, text: str) -> Attack:
     field = Field("text", "string", pattern=pattern)
-    return Attack(name, "backtracking", RE2, lambda _: slow(lambda: loaded(field, text)), lambda _: quick(lambda: loaded(field, text[:8] + "b")))
+    return Attack(
+        name, "backtracking", RE2, lambda _: slow(lambda: loaded(field, text)), lambda _: quick(lambda: loaded(field, text[:8] + "b"))
+    )
 
 
 def _payments(count: int) -> list[dict[str, Any]]:
@@ -77,7 +83,10 @@ def _payments(count: int) -> list[dict[str, Any]]:
 
 
 def _nested(value: Any) -> Seen:
-    return Seen(loaded(PAYMENT, [{"name": "ANN", "amount": Decimal("1.00"), "approved": value}])["payments"][0]["approved"] is value, "approved came in")
+    return Seen(
+        loaded(PAYMENT, [{"name": "ANN", "amount": Decimal("1.00"), "approved": value}])["payments"][0]["approved"] is value,
+        "approved came in",
+    )
 
 
 ATTACKS = (
@@ -86,7 +95,9 @@ ATTACKS = (
     _extra("assign.internal_name", lambda _: same(loaded(NAME, "ANN", _sa_instance_state="x").get("_sa_instance_state"), "x")),
     _extra("assign.prototype", lambda _: same(loaded(NAME, "ANN", __proto__={"admin": True}).get("__proto__"), {"admin": True})),
     _extra("assign.nested", lambda _: _nested(True)),
-    _extra("assign.misspelt_filter", lambda _: same(Params(operation()).load(Given({"id": "7"}, {"custmer": "1"}, {}, {})).get("custmer"), "1")),
+    _extra(
+        "assign.misspelt_filter", lambda _: same(Params(operation()).load(Given({"id": "7"}, {"custmer": "1"}, {}, {})).get("custmer"), "1")
+    ),
     _text("pattern.more_at_the_end", PATTERN, CUSTOMER, f"{LATIN}6", LATIN),
     _text("pattern.sql_at_the_end", PATTERN, CUSTOMER, f"{LATIN}' OR '1'='1", LATIN),
     _text("pattern.path_at_the_end", PATTERN, CUSTOMER, f"{LATIN}/../9", LATIN),
@@ -115,12 +126,24 @@ ATTACKS = (
     Attack("number.trailing_newline", "values", NUMBER, takes(COUNT, "12\n", 12), takes(COUNT, "12", 12)),
     Attack("number.exponent_text", "values", NUMBER, takes(COUNT, "1e3", 1000), takes(COUNT, "1000", 1000)),
     Attack("number.true", "values", BOOLEAN, takes(COUNT, True, 1), takes(COUNT, 1)),
-    Attack("number.exponent_bomb", "values", EXPONENT, lambda _: slow(lambda: loaded(COUNT, Decimal("1e20000000"))),
-           lambda _: quick(lambda: loaded(COUNT, Decimal("1e20")))),
+    Attack(
+        "number.exponent_bomb",
+        "values",
+        EXPONENT,
+        lambda _: slow(lambda: loaded(COUNT, Decimal("1e20000000"))),
+        lambda _: quick(lambda: loaded(COUNT, Decimal("1e20"))),
+    ),
     Attack("amount.negative", "values", LEAST, takes(AMOUNT, Decimal("-5.00")), takes(AMOUNT, Decimal("5.00"))),
     Attack("amount.zero", "values", LEAST, takes(AMOUNT, Decimal("0.00")), takes(AMOUNT, Decimal("0.01"))),
     Attack("amount.over_the_limit", "values", GREATEST, takes(AMOUNT, Decimal("1000.01")), takes(AMOUNT, Decimal("1000.00"))),
-    Attack("amount.slices_of_a_penny", "values", EXACT, takes(AMOUNT, Decimal("10.006"), Decimal("10.01")), takes(AMOUNT, Decimal("10.01"))),
-    Attack("list.too_long", "values", MOST, lambda _: same(len(loaded(PAYMENT, _payments(4000))["payments"]), 4000),
-           lambda _: same(len(loaded(PAYMENT, _payments(3))["payments"]), 3)),
-)  # fmt: skip
+    Attack(
+        "amount.slices_of_a_penny", "values", EXACT, takes(AMOUNT, Decimal("10.006"), Decimal("10.01")), takes(AMOUNT, Decimal("10.01"))
+    ),
+    Attack(
+        "list.too_long",
+        "values",
+        MOST,
+        lambda _: same(len(loaded(PAYMENT, _payments(4000))["payments"]), 4000),
+        lambda _: same(len(loaded(PAYMENT, _payments(3))["payments"]), 3),
+    ),
+)

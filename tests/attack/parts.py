@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ from typing import Any
 from adapters.base import BadTarget
 from adapters.errors import AdapterError
 from adapters.odbc.sql import BadSql
-from adapters.soap.schema import NotPinned
 from scoring.errors import ScoringError
 from wrapper.catalogue.strict_yaml import BadYaml
 from wrapper.problems import RequestError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = Path(__file__).with_name("switched_off")
-REFUSALS: tuple[type[Exception], ...] = (RequestError, AdapterError, BadYaml, BadSql, BadTarget, NotPinned, ScoringError, ValueError)
+REFUSALS: tuple[type[Exception], ...] = (RequestError, AdapterError, BadYaml, BadSql, BadTarget, ScoringError, ValueError)
 """What our code says no with. Anything else that an attack meets is a fault of ours, or of the attack."""
 
 
@@ -101,7 +100,7 @@ def attempt(act: Callable[[Any], Seen], target: Any) -> Seen:
 
 
 def slow(act: Callable[[], Any], most: float = 1.5) -> Seen:
-    """Got when it takes longer than `most` seconds: then it is killed, for which it has a process of its own. A refusal in time is in time."""
+    """Got when it takes longer than `most` seconds: then it is killed, for which it has a process of its own."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if not pid:
@@ -134,5 +133,3 @@ def same(met: Any, wanted: Any) -> Seen:
 def holds(met: Any, wanted: Any) -> Seen:
     """Got when `wanted` is in it."""
     return Seen(wanted in met, f"{met!s:.80}")
-
-

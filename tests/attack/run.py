@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import random
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import Literal
 from fixtures.estate import Estate
 from tests.attack.parts import ROOT, Attack, Control, Seen, Site, attempt
 from tests.attack.served import Target, served
+from tests.attack.suite import MODULES
 
 Way = Literal["attack", "twin", "bare"]
 WAYS: tuple[Way, ...] = ("attack", "twin", "bare")
@@ -70,11 +72,11 @@ def jobs(attacks: Iterable[Attack]) -> list[Job]:
 
 
 def _site(attack: Attack) -> tuple[str, str]:
-    return ("", attack.family) if attack.site is None else (attack.site.name, "")
+    return ("", MODULES[attack.name]) if attack.site is None else (attack.site.name, "")
 
 
 def _control(attack: Attack) -> tuple[str, str]:
-    return ("" if attack.site is None else attack.site.name, attack.control.name)
+    return (MODULES[attack.name] if attack.site is None else attack.site.name, attack.control.name)
 
 
 def run(attacks: Sequence[Attack], say: Callable[[str], None], places: int = PLACES) -> bool:
@@ -106,9 +108,11 @@ def _work(waiting: queue.SimpleQueue[Job], met: dict[str, Met]) -> None:
                     continue
                 if estate is None:
                     estate, settings = (made := Estate()), up.enter_context(made)
-                with tempfile.TemporaryDirectory(prefix="figway-attack-") as folder:
-                    with served(job.site, job.without, estate, settings, Path(folder)) as target:
-                        _over_the_wire(job, target, met)
+                with (
+                    tempfile.TemporaryDirectory(prefix="figway-attack-") as folder,
+                    served(job.site, job.without, estate, settings, Path(folder)) as target,
+                ):
+                    _over_the_wire(job, target, met)
             except Exception as error:  # noqa: BLE001 - told with each attack of it
                 _failed(job, met, f"{type(error).__name__}: {str(error)[-300:]}")
 
@@ -125,7 +129,7 @@ def _over_the_wire(job: Job, target: Target, met: dict[str, Met]) -> None:
 def _alone(job: Job, met: dict[str, Met]) -> None:
     for way, which in (("bare", "attack"),) if job.without else (("attack", "attack"), ("twin", "twin")):
         environ = {**os.environ, **(job.without.environment() if job.without else {})}
-        argv = [sys.executable, "-m", "tests.attack.child", which, *(attack.name for attack in job.attacks)]
+        argv = [sys.executable, "-m", "tests.attack.child", which, MODULES[job.attacks[0].name], *(attack.name for attack in job.attacks)]
         ended = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=CHILD_SECONDS)
         for line in ended.stdout.splitlines():
             told = json.loads(line)
@@ -164,3 +168,17 @@ def _told(attacks: Sequence[Attack], met: dict[str, Met], say: Callable[[str], N
 
 def _line(seen: Seen) -> str:
     return " ".join(seen.what.split())[:90]
+
+
+def some(attacks: Sequence[Attack], seed: int, controls: int = 5, each: int = 2) -> list[Attack]:
+    """A slice: of so many families in turn a control with some of its attacks, and of one more that needs a server."""
+    dice = random.Random(seed)
+    chosen: list[Attack] = []
+    for over_the_wire, many in ((False, controls), (True, 1)):
+        fit = [attack for attack in attacks if (attack.site is not None) is over_the_wire]
+        families = list(dict.fromkeys(attack.family for attack in fit))
+        for n in range(min(many, len(families))):
+            of = [attack for attack in fit if attack.family == families[(seed * many + n) % len(families)]]
+            control = dice.choice(of).control
+            chosen += [attack for attack in of if attack.control == control][:each]
+    return chosen

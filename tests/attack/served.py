@@ -1,4 +1,4 @@
-"""What attacks over the wire are made on: the demo estate, and `figway serve` over a copy of the demo's catalogue, whole or without a control."""
+"""What attacks over the wire are made on: the demo estate, and `figway serve` over a copy of its catalogue, whole or without a control."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.attack import on_3270, on_bodies, on_drop, on_soap, on_sql, on_values
+from tests.attack import on_3270, on_backends, on_bodies, on_callers, on_drop, on_kept, on_soap, on_sql, on_values, on_writes
 from tests.attack.parts import Attack
 
-FAMILIES = (on_bodies, on_values, on_sql, on_3270, on_soap, on_drop)
+FAMILIES = (on_bodies, on_values, on_sql, on_3270, on_soap, on_drop, on_backends, on_callers, on_kept, on_writes)
 ATTACKS: tuple[Attack, ...] = tuple(attack for family in FAMILIES for attack in family.ATTACKS)
-NAMED = {attack.name: attack for attack in ATTACKS}
-assert len(NAMED) == len(ATTACKS), "a name is there twice"
+MODULES = {attack.name: family.__name__ for family in FAMILIES for attack in family.ATTACKS}
+assert len(MODULES) == len(ATTACKS), "a name is there twice"

@@ -9,18 +9,13 @@ from tests.attack.parts import DEMO, Attack, Control, Seen, control
 from tests.attack.served import A, B, Target, unique
 
 KEYS, OBJECTS = "wrapper.policy.keys", "wrapper.policy.keys"
-SCOPE = control("scope", (KEYS, "if auth.scope is not None and auth.scope not in caller.scopes:", "if False:"))
+SCOPE = control("scope", (KEYS, "if scope not in caller.scopes:", "if False:"))
 PURPOSE = control(
     "a purpose is the caller's", (KEYS, "if not caller.purposes:", "if False:"), (KEYS, "if stated not in caller.purposes:", "if False:")
 )
 SUITABLE = control("a purpose is the endpoint's", (KEYS, "if stated not in auth.purposes:", "if False:"))
 OBJECT = control("the caller's own customer", (OBJECTS, "if ANY not in allowed and str(params.get(name)) not in allowed:", "if False:"))
-SECRET = control("the key's secret", (KEYS, "or not hmac.compare_digest(row.digest, _digest(found[2]))", ""))
-TESTER = control(
-    "testers alone choose a side",
-    ("wrapper.traffic", "if request.wanted is not None and TESTER not in request.caller.scopes:", "if False:"),
-)
-HEALTH = control("who may see the systems", ("wrapper.http", 'if "health:read" not in _caller(known).scopes:', "if not _caller(known):"))
+SECRET = control("the key's secret", (KEYS, "if not hmac.compare_digest(row.digest, _digest(found[2])):", "if False:"))
 
 INCOME, CREDIT, APPLICATION, ACCOUNTS = (
     "/v1/customers/{}/income",
@@ -105,7 +100,7 @@ ATTACKS = (
     Attack(
         "scope.systems",
         "scopes",
-        HEALTH,
+        SCOPE,
         gets("/health/systems", "alice", data=False),
         gets("/health/systems", "changer", data=False),
         DEMO,
@@ -144,5 +139,5 @@ ATTACKS = (
         guessed("alice", lambda key: f" {key} ".rstrip()),
         DEMO,
     ),
-    Attack("side.without_the_scope", "testers", TESTER, side("alice", "modern"), side("tester", "modern"), DEMO),
+    Attack("side.without_the_scope", "testers", SCOPE, side("alice", "modern"), side("tester", "modern"), DEMO),
 )

@@ -22,10 +22,11 @@ from adapters.odbc.sql import BadSql
 from scoring.errors import ScoringError
 from wrapper.catalogue.strict_yaml import BadYaml
 from wrapper.problems import RequestError
+from wrapper.settings import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK = Path(__file__).with_name("switched_off")
-REFUSALS: tuple[type[Exception], ...] = (RequestError, AdapterError, BadYaml, BadSql, BadTarget, ScoringError, ValueError)
+REFUSALS: tuple[type[Exception], ...] = (RequestError, AdapterError, BadYaml, BadSql, BadSettings, BadTarget, ScoringError, ValueError)
 """What our code says no with. Anything else that an attack meets is a fault of ours, or of the attack."""
 
 

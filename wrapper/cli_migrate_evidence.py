@@ -183,7 +183,7 @@ def _sweeper(operation: Operation) -> Caller:
     from wrapper.policy.keys import ANY, Caller
 
     scopes = frozenset({"migration:sweep", *filter(None, [operation.auth.scope])})
-    claims = {claim: frozenset({ANY}) for claim in operation.auth.object.values()}
+    claims = {rule.claim: frozenset({ANY}) for rule in operation.auth.object.values() if rule.claim}
     return Caller(f"sweep-{secrets.token_hex(4)}", scopes, frozenset(operation.auth.purposes), claims)
 
 

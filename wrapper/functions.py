@@ -1,8 +1,8 @@
-"""`py:package.module.function`: the way out of YAML when a conversion needs an `if`, a side has records of its own design, or a
-credential is made for each sign-on.
+"""`py:package.module.function`: the way out of YAML when a conversion needs an `if`, a side has records of its own design, a
+credential is made for each sign-on, or whom a caller may ask about is no matter of a claim.
 
-A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure, @credential or @vault:
-the catalogue can't call just anything.
+A function is found only when its package is listed in FIGWAY_PACKAGES and it carries the mark of its use, @pure, @credential, @vault or
+@may: the catalogue can't call just anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from adapters.errors import Misread
 
 F = TypeVar("F", bound=Callable[..., Any])
-PURE, CREDENTIAL, VAULT = "pure", "credential", "vault"
+PURE, CREDENTIAL, VAULT, MAY = "pure", "credential", "vault", "may"
 
 
 def pure(function: F) -> F:
@@ -40,6 +40,15 @@ def vault(function: F) -> F:
     if len(inspect.signature(function).parameters) != 1:
         raise TypeError(f"@vault {function.__qualname__} must take the name of a secret")
     function.__figway__ = VAULT  # type: ignore[attr-defined]
+    return function
+
+
+def may(function: F) -> F:
+    """Marks a function (claims, value, params) -> bool that says whether a caller of these claims may ask about this value of a parameter:
+    no I/O, no state. Only True allows; whatever it raises refuses."""
+    if len(inspect.signature(function).parameters) != 3:
+        raise TypeError(f"@may {function.__qualname__} must take claims, a value and parameters")
+    function.__figway__ = MAY  # type: ignore[attr-defined]
     return function
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from wrapper.operation import Operation, Side
 from wrapper.policy.keys import Caller
-from wrapper.policy.mask import masked, sees_all
+from wrapper.policy.mask import Masks
 from wrapper.request import Answer
 from wrapper.rows import Rows
 
@@ -19,16 +19,11 @@ def explained(stage: str, answer: Answer) -> Answer:
     return replace(answer, headers={**answer.headers, **{name: value for name, value in said.items() if value}})
 
 
-def shown(answer: Answer, operation: Operation | None, caller: Caller) -> Answer:
-    """The answer as this caller may see it. Without the endpoint nobody can tell what is to be masked: then no data are shown."""
+def shown(answer: Answer, masks: Masks | None, caller: Caller) -> Answer:
+    """The answer as this caller may see it. Without its endpoint nobody can tell what is to be masked: then no data are shown."""
     data = answer.body["data"]
-    if data is None or (operation is not None and sees_all(operation.fields, caller)):
-        return answer
-    seen: Any = None
-    if operation is not None:
-        rows = masked(data if isinstance(data, list) else [data], operation.fields, caller)
-        seen = rows if isinstance(data, list) else rows[0]
-    return Answer(answer.status, {**answer.body, "data": seen}, answer.headers)
+    seen = None if masks is None else masks.shown(data, caller)
+    return answer if seen is data else Answer(answer.status, {**answer.body, "data": seen}, answer.headers)
 
 
 def meta(operation: Operation, side: Side, rows: Rows) -> dict[str, Any]:

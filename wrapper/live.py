@@ -10,6 +10,7 @@ from typing import Any
 from adapters.errors import AdapterError
 from wrapper.operation import Catalogue, Example, Operation
 from wrapper.policy.keys import ANY, Caller
+from wrapper.policy.mask import masked
 from wrapper.problems import RequestError, problem
 from wrapper.request import Answer, Request
 from wrapper.service import Service
@@ -33,9 +34,10 @@ class Outcome:
 
 def operator(catalogue: Catalogue) -> Caller:
     """The person at the console: may do whatever the catalogue offers."""
-    scopes = {op.auth.scope for op in catalogue.operations.values() if op.auth.scope} | {"pii:read", TESTER}
+    shown = {scope for op in catalogue.operations.values() for field in masked(op.fields) for scope in field.shown_to}
+    scopes = {op.auth.scope for op in catalogue.operations.values() if op.auth.scope} | shown | {"pii:read", TESTER}
     purposes = {p for op in catalogue.operations.values() for p in op.auth.purposes}
-    claims = {claim for op in catalogue.operations.values() for claim in op.auth.object.values()}
+    claims = {rule.claim for op in catalogue.operations.values() for rule in op.auth.object.values() if rule.claim}
     return Caller("operator", frozenset(scopes), frozenset(purposes), {claim: frozenset({ANY}) for claim in claims})
 
 

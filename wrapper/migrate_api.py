@@ -15,7 +15,7 @@ from wrapper import json_body, killing, migrating, overview
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
-from wrapper.policy.keys import Caller, authorise, authorise_object, need
+from wrapper.policy.keys import Caller, authorise, need
 from wrapper.problems import Invalid
 from wrapper.service import Service
 from wrapper.state.store import Store
@@ -38,7 +38,7 @@ def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> B
         params = _said({"params": dict})["params"]
         authorise(operation.auth, who, request.headers.get("Figway-Purpose"))
         loaded = service.load(operation, service.place(operation, params))
-        authorise_object(operation.auth, who, loaded)
+        service.authorise_object[operation.name](who, loaded)
         return _json(service.shadow.compare_now(operation, loaded))
 
     return api

@@ -188,20 +188,28 @@ def _own_headers(operation: Operation) -> list[dict[str, Any]]:
 
 def _object(fields: Sequence[Field], sent: bool = False) -> dict[str, Any]:
     """`sent` is for requests, whose lists are not empty."""
-    required = [f.name for f in fields if not f.optional]
+    required = [f.name for f in fields if not f.optional and (sent or f.mask != "drop")]
     made: dict[str, Any] = {"type": "object", "properties": {f.name: _schema(f, sent=sent) for f in fields}, "additionalProperties": False}
     return {**made, "required": required} if required else made
 
 
 def _schema(field: Field, nullable: bool = True, sent: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "string"} if field.mask else _bare(field, sent)
-    if field.summary:
-        made["description"] = field.summary
+    made = _bare(field, sent)
+    if field.mask in ("hidden", "hmac", "initials", "last4") and not sent:
+        made = {"type": ["string", made["type"]] if made["type"] in ("integer", "boolean") else "string"}
+    said = "; ".join(filter(None, (field.summary, _masked(field) if field.mask and not sent else "")))
+    if said:
+        made["description"] = said
     if nullable and field.optional:
-        made["type"] = [made["type"], "null"]
+        made["type"] = [*(made["type"] if isinstance(made["type"], list) else [made["type"]]), "null"]
         if "enum" in made:
             made["enum"] = [*made["enum"], None]
     return made
+
+
+def _masked(field: Field) -> str:
+    how = "left out" if field.mask == "drop" else f"masked ({field.mask})"
+    return f"{how} for callers who have not the scope {' or '.join(field.shown_to)}"
 
 
 def _bare(field: Field, sent: bool) -> dict[str, Any]:

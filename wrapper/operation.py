@@ -55,6 +55,7 @@ class Field:
     most: int | None = None  # a list's longest length
     pii: str | None = None
     mask: str | None = None
+    shown_to: tuple[str, ...] = ("pii:read",)  # scopes: who has one of them sees what has a mask as it is
     summary: str = ""
     source: str | None = None  # a join's response: an expression over its parts, `sum(accounts.balance)`
     of: tuple[Field, ...] = ()
@@ -119,13 +120,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectRule:
+    """Which values a caller may give for a parameter that names a subject: those of its `claim`, those that the function `may` allows
+    (`py:package.module.function`), or with a `reason` any. Exactly one is said."""
+
+    claim: str = ""
+    may: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Auth:
-    """`scope` None is `auth: any` with its `reason`. `object` binds a parameter to a claim of the caller: {"customer_id": "customer"}."""
+    """`scope` None is `auth: any` with its `reason`. `object` says about whom a caller may ask, by the parameter that names them."""
 
     scope: str | None
     reason: str = ""
     purposes: tuple[str, ...] = ()
-    object: Mapping[str, str] = field(default_factory=dict)
+    object: Mapping[str, ObjectRule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

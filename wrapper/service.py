@@ -36,7 +36,9 @@ from wrapper.migration.compare import failure
 from wrapper.migration.decide import Choice
 from wrapper.operation import SIDES, Catalogue, Operation, Source
 from wrapper.params import Params
-from wrapper.policy.keys import Caller, authorise, authorise_object
+from wrapper.policy import objects
+from wrapper.policy.keys import Caller, authorise
+from wrapper.policy.mask import Masks
 from wrapper.policy.quotas import Quotas
 from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import STALE, gate, too_old
@@ -83,6 +85,8 @@ class Service:
         self.quotas = quotas or Quotas(Access(), catalogue.systems, store)
         self._adapters, self._scorer, self._store = adapters, scorer, store
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
+        self.authorise_object = {op.name: objects.check(op.auth, packages) for op in catalogue.operations.values()}
+        self._masks = {op.name: Masks(op.fields, partial(store.derived, "masks")) for op in catalogue.operations.values()}
         sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
         self._readers = {(op.name, side): Reader(op.fields, source.read, packages, source.transform_records) for op, side, source in sides}
         self._given = {(op.name, side): functions.of_params(source.transform_params, packages) for op, side, source in sides}
@@ -111,7 +115,7 @@ class Service:
                 retiring.refuse(operation, stage, time.time())
             params = self._params[operation.name].load(request.given)
             entry.concerns(params)
-            authorise_object(operation.auth, request.caller, params)
+            self.authorise_object[operation.name](request.caller, params)
             fresh = request.fresh and BYPASS in request.caller.scopes
             terms = Terms(
                 time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request),
@@ -129,7 +133,7 @@ class Service:
                         answer = self._write(operation, request, params, terms, entry)
             finally:
                 self.shadow.after(terms.asked)
-            answer = entry.answered(shown(answer, operation, request.caller), terms.deadline)
+            answer = entry.answered(shown(answer, self._masks[operation.name], request.caller), terms.deadline)
         return explained("" if operation.parts else stage, answer) if request.explained else answer
 
     def job(self, id: str, caller: Caller) -> Answer | None:
@@ -137,7 +141,7 @@ class Service:
         if (answer := self.writes.job(id, caller)) is None:
             return None
         operation = self.catalogue.operations.get(answer.body["meta"]["job"]["operation"])
-        told = shown(answer, operation, caller)
+        told = shown(answer, self._masks.get(operation.name) if operation else None, caller)
         if operation is None or told.body["data"] is None:
             return told
         given = Given(**self._store.params(id))

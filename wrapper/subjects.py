@@ -1,8 +1,8 @@
-"""Whose data a request is about: the person, or the record, that its endpoint binds to a claim of the caller.
+"""Whose data a request is about: the people, or the records, that its endpoint's `auth.object` names.
 
-A subject is known by its claim's name, so customer 0000012345 is the same one at every endpoint that binds it; but the customer of one
-tenant is not that of another. It is never written in the clear: what is kept carries its fingerprint, keyed by the store's key, so that
-one person's traces can be found and erased.
+A subject that is bound to a claim is known by the claim's name, so customer 0000012345 is the same one at every endpoint that binds it; any
+other by its parameter's name. But the customer of one tenant is not that of another. It is never written in the clear: what is kept carries
+its fingerprint, keyed by the store's key, so that one person's traces can be found and erased.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from wrapper.operation import Operation
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`kind` is a claim's name, like customer; `tenant` is whose caller asked about it, empty where there is only one."""
+    """`kind` is a claim's name, like customer, or a parameter's, like debtor; `tenant` is whose caller asked about it, empty where there is
+    only one."""
 
     kind: str
     value: str = field(repr=False)
@@ -24,6 +25,21 @@ class Subject:
 
 
 def of(operation: Operation, params: Mapping[str, Any], tenant: str = "") -> tuple[Subject, ...]:
-    """Those of a request, whose parameters are loaded; none where an endpoint binds no parameter."""
-    bound = operation.auth.object.items()
-    return tuple(Subject(claim, str(params[name]), tenant) for name, claim in bound if params.get(name) is not None)
+    """Those of a request, whose parameters are loaded, each once; none where an endpoint's `auth.object` names none."""
+    return tuple(
+        dict.fromkeys(
+            Subject(rule.claim or path.rpartition(".")[2], str(value), tenant)
+            for path, rule in operation.auth.object.items()
+            for value in given(params, path)
+            if value is not None
+        )
+    )
+
+
+def given(params: Mapping[str, Any], path: str) -> list[Any]:
+    """What a request says at a path like `payments.debtor`: of each item where there is a list on the way, None for what was left out."""
+    found: list[Any] = [params]
+    for step in path.split("."):
+        inner = [None if outer is None else outer.get(step) for outer in found]
+        found = [one for each in inner for one in (each if isinstance(each, list | tuple) else (each,))]
+    return found

@@ -70,7 +70,8 @@ def estate() -> Iterator[Mapping[str, str]]:
 @pytest.fixture(scope="module")
 def served(estate: Mapping[str, str], folder: Path) -> Iterator[Served]:
     everything = operator(catalogues.load(folder / "my-catalogue"))
-    with serving(estate, [replace(everything, purposes=frozenset({"credit-risk"}))], folder, folder / "my-catalogue") as facade:
+    asking = replace(everything, scopes=everything.scopes - {"pii:read"}, purposes=frozenset({"credit-risk"}))
+    with serving(estate, [asking], folder, folder / "my-catalogue") as facade:
         yield facade
 
 

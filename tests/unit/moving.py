@@ -33,7 +33,7 @@ request:
   id: {in: path, type: string, pattern: "[0-9]{1,5}"}
 response:
   object:
-    word: {type: string, pii: word}
+    word: {type: string, pii: other, shown_to: [things:read]}
     at: {type: datetime, optional: true}
 legacy: {system: old, path: "/things/{id}"}
 modern: {system: new, path: "/things/{id}"}

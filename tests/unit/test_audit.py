@@ -19,12 +19,13 @@ from wrapper.audit.denials import BURST, Denials
 from wrapper.audit.tokens import Tokens, token
 from wrapper.jobs import Runner
 from wrapper.late import Late
-from wrapper.operation import Auth, Caching, Field, Part
+from wrapper.operation import Auth, Caching, Field, ObjectRule, Part
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, NotReady
 from wrapper.subjects import Subject
 
-READ = operation(auth=Auth("things:read", purposes=("servicing", "fraud"), object={"id": "customer"}), hash="0123456789abcdef")
+CUSTOMER = {"id": ObjectRule(claim="customer")}
+READ = operation(auth=Auth("things:read", purposes=("servicing", "fraud"), object=CUSTOMER), hash="0123456789abcdef")
 PUT = operation("things.put", method="POST", effect="write", auth=Auth("things:write"))
 BOB = Caller(
     "bob", frozenset({"things:read", "things:write"}), frozenset({"servicing"}), {"customer": frozenset({"7", "9"})}, tenant="acme"
@@ -54,7 +55,7 @@ def test_a_read_is_on_record_when_its_answer_leaves(tmp_path: Path) -> None:
     assert record == {
         "n": 2, "kind": "read", "who": "acme/bob", "op": "things.get", "cat": "0123456789ab", "request": "trace", "status": 200,
         "outcome": "ok", "purpose": "servicing", "served": [{"system": "scripted", "side": "legacy"}],
-        "subjects": [token(store.subject_keys(Subject("customer", "7"))[0], Subject("customer", "7"))],
+        "subjects": [token(store.subject_keys(Subject("customer", "7", "acme"))[0], Subject("customer", "7", "acme"))],
         "fields": {"clear": ["id", "amount"], "masked": ["iban"]},
     }  # fmt: skip
     kept = b"".join(file.read_bytes() for file in (tmp_path / "audit").rglob("*.log"))
@@ -121,7 +122,7 @@ def test_a_write_that_fails_or_is_not_known_closes_its_intent(tmp_path: Path) ->
 
 
 def test_a_jobs_acceptance_its_end_and_who_reads_it_are_on_record(tmp_path: Path) -> None:
-    op, back_end = replace(DROP, auth=Auth("things:write", object={"id": "customer"})), Scripted()
+    op, back_end = replace(DROP, auth=Auth("things:write", object=CUSTOMER)), Scripted()
     made, store = service(tmp_path, back_end, op)
     id = made.serve(op, request(idempotency_key="k1")).body["meta"]["job"]["id"]
     worker = Runner(made, {"scripted": back_end}, store)
@@ -151,14 +152,14 @@ def test_a_denial_and_a_failure_are_on_record_with_whom_they_were_about_only_if_
     made, store = service(tmp_path, Scripted(missing), READ)
     with pytest.raises(Forbidden):
         made.serve(READ, request("8", caller=BOB))
-    store.subject_key(Subject("customer", "6"))
+    store.subject_key(Subject("customer", "6", "acme"))
     with pytest.raises(Forbidden):
         made.serve(READ, request("6", caller=BOB))
     until(lambda: len(records(tmp_path / "audit", "denied")) == 2)
     unknown, known = records(tmp_path / "audit", "denied")
     assert (unknown["who"], unknown["status"], unknown["outcome"], unknown["subjects"]) == ("acme/bob", 403, "Forbidden", [])
     assert len(known["subjects"]) == 1
-    assert store.subject_keys(Subject("customer", "8")) == []
+    assert store.subject_keys(Subject("customer", "8", "acme")) == []
 
 
 def test_a_flood_of_denials_is_counted_and_not_recorded_one_by_one() -> None:

@@ -20,7 +20,7 @@ from adapters.errors import AdapterError, DeadlineExceeded, Failed, Missing, Out
 from tests.unit.small import ALICE, Scripted, fail, join, operation, request, service
 from wrapper.cache import Cache
 from wrapper.late import Late
-from wrapper.operation import Auth, Caching, Field, Operation, Param, Part, Scoring
+from wrapper.operation import Auth, Caching, Field, ObjectRule, Operation, Param, Part, Scoring
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, NotReady
 from wrapper.request import Terms
@@ -75,7 +75,7 @@ def test_nobody_sees_what_another_may_see(tmp_path: Path) -> None:
     op = operation(
         cache=Caching(60),
         fields=(Field("id", "string"), Field("iban", "string", mask="last4")),
-        auth=Auth("things:read", object={"id": "customer"}),
+        auth=Auth("things:read", object={"id": ObjectRule(claim="customer")}),
     )
     made, _ = service(tmp_path, back_end, op)
     seer = replace(ALICE, scopes=ALICE.scopes | {"pii:read"})

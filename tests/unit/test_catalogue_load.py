@@ -15,7 +15,7 @@ from adapters.base import BadTarget
 from adapters.errors import ErrorRule
 from wrapper import catalogue
 from wrapper.catalogue import strict_yaml
-from wrapper.operation import Ask, Auth, Catalogue, Field, Part, Quality, ReadRule
+from wrapper.operation import Ask, Auth, Catalogue, Field, ObjectRule, Part, Quality, ReadRule
 
 BASE = Path(__file__).parents[1] / "bad_catalogue" / "base"
 DEMO = Path(__file__).parents[2] / "fixtures" / "catalogue"
@@ -38,7 +38,7 @@ def faults(folder: Path) -> list[str]:
 def test_an_endpoint_file_becomes_an_operation(loaded: Catalogue) -> None:
     made = loaded.operations["accounts.list"]
     assert (made.method, made.path, made.shape, made.deadline) == ("GET", "/v1/customers/{customer_id}/accounts", "items", 8.0)
-    assert made.auth == Auth("accounts:read", object={"customer_id": "customer"})
+    assert made.auth == Auth("accounts:read", object={"customer_id": ObjectRule(claim="customer")})
     assert made.quality == Quality(0.0, ("account", "balance"))
     assert made.fields[1] == Field("kind", "string", one_of=("current", "savings", "loan"))
     assert made.fields[3] == Field("balance", "decimal", currency="GBP", scale=2)
@@ -64,7 +64,7 @@ def test_a_drop_is_deferred_and_nested_fields_keep_their_order(loaded: Catalogue
     made = loaded.operations["payments.create"]
     assert made.legacy is not None
     assert (made.legacy.deferred, made.legacy.expect_within) == (True, 21600.0)
-    assert made.params[0].field.of == (Field("debtor", "string"), Field("amount", "decimal", currency="GBP", scale=2))
+    assert made.params[0].field.of == (Field("debtor", "string", pii="account_number"), Field("amount", "decimal", currency="GBP", scale=2))
 
 
 def test_parts_come_after_those_that_they_need(folder: Path) -> None:

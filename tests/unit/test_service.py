@@ -14,7 +14,7 @@ import pytest
 from adapters.errors import DeadlineExceeded, Misread, Missing
 from tests.unit.small import ALICE, Scripted, join, missing, operation, request, service, slow
 from wrapper import functions
-from wrapper.operation import Auth, Field, Param, Part, Quality
+from wrapper.operation import Auth, Field, ObjectRule, Param, Part, Quality
 from wrapper.policy.keys import Caller
 from wrapper.problems import Forbidden, Inadequate, Invalid, NoSuchThing
 from wrapper.traffic import TESTER
@@ -64,8 +64,11 @@ def test_a_required_field_that_is_missing_fails_the_gate(tmp_path: Path) -> None
     [
         (Auth("other:read"), ALICE),
         (Auth("things:read", purposes=("servicing",)), ALICE),
-        (Auth("things:read", object={"id": "customer"}), Caller("bob", frozenset({"things:read"}))),
-        (Auth("things:read", object={"id": "customer"}), Caller("bob", frozenset({"things:read"}), claims={"customer": frozenset("8")})),
+        (Auth("things:read", object={"id": ObjectRule(claim="customer")}), Caller("bob", frozenset({"things:read"}))),
+        (
+            Auth("things:read", object={"id": ObjectRule(claim="customer")}),
+            Caller("bob", frozenset({"things:read"}), claims={"customer": frozenset("8")}),
+        ),
     ],
 )
 def test_who_may_not_ask_reaches_no_back_end(tmp_path: Path, auth: Auth, caller: Caller) -> None:
@@ -77,7 +80,7 @@ def test_who_may_not_ask_reaches_no_back_end(tmp_path: Path, auth: Auth, caller:
 
 def test_the_only_purpose_of_a_key_need_not_be_stated(tmp_path: Path) -> None:
     caller = Caller("bob", frozenset({"things:read"}), frozenset({"servicing"}), {"customer": frozenset("7")})
-    auth = Auth("things:read", purposes=("servicing",), object={"id": "customer"})
+    auth = Auth("things:read", purposes=("servicing",), object={"id": ObjectRule(claim="customer")})
     assert serve(tmp_path, Scripted(), operation(auth=auth), caller=caller).status == 200
 
 

@@ -25,6 +25,7 @@ from wrapper.operation import (
     Example,
     Field,
     Migration,
+    ObjectRule,
     Operation,
     Param,
     Part,
@@ -41,7 +42,7 @@ CURRENCIES: Mapping[str, int] = {
 }  # fmt: skip
 """ISO 4217: digits after the point."""
 
-_PLAIN = ("optional", "key", "pattern", "min_length", "max_length", "most", "pii", "mask", "summary", "currency")
+_PLAIN = ("optional", "key", "pattern", "min_length", "max_length", "most", "pii", "summary", "currency")
 
 Report = Callable[[str, Path, str], None]
 """file, path, message"""
@@ -217,8 +218,14 @@ def _place(error: BadTarget, fault: Fault, side: str, document: Document, system
 
 
 def _auth(raw: Mapping[str, Any]) -> Auth:
-    claims = {name: claim.removeprefix("claim:") for name, claim in raw.get("object", {}).items()}
-    return Auth(raw.get("scope"), raw.get("any", ""), tuple(raw.get("purpose", ())), claims)
+    rules = {name: _object(rule) for name, rule in raw.get("object", {}).items()}
+    return Auth(raw.get("scope"), raw.get("any", ""), tuple(raw.get("purpose", ())), rules)
+
+
+def _object(raw: str | Mapping[str, str]) -> ObjectRule:
+    if not isinstance(raw, str):
+        return ObjectRule(reason=raw["any"])
+    return ObjectRule(may=raw) if raw.startswith("py:") else ObjectRule(claim=raw.removeprefix("claim:"))
 
 
 def _fields(raw: Mapping[str, Any]) -> tuple[Field, ...]:
@@ -228,11 +235,12 @@ def _fields(raw: Mapping[str, Any]) -> tuple[Field, ...]:
 def _field(name: str, raw: Mapping[str, Any]) -> Field:
     given: dict[str, Any] = {key: raw[key] for key in _PLAIN if key in raw}
     given |= {key: Decimal(raw[key]) for key in ("minimum", "maximum") if key in raw}
+    given |= {key: tuple(raw[key]) for key in ("one_of", "shown_to") if key in raw}
     return Field(
         name,
         raw["type"],
         scale=raw.get("scale", CURRENCIES.get(raw.get("currency", ""))),
-        one_of=tuple(raw.get("one_of", ())),
+        mask=raw.get("mask", "drop" if "shown_to" in raw else None),
         source=raw.get("from"),
         of=_fields(raw.get("of", {})),
         **given,

@@ -57,8 +57,8 @@ def migration(endpoint: Mapping[str, Any], report: Report) -> Migration | None:
 
 
 def _key(endpoint: Mapping[str, Any]) -> str:
-    """Left out, the one parameter bound to a claim of the caller, or else the only one in the path; "" where there is no such."""
-    bound = list(endpoint["auth"].get("object", {}))
+    """Left out, the one parameter that auth.object names, or else the only one in the path; "" where there is no such."""
+    bound = [name for name in endpoint["auth"].get("object", {}) if "." not in name]
     placed = [name for name, param in endpoint.get("request", {}).items() if param["in"] == "path"]
     told: str = endpoint["migration"].get("key", "")
     return told or next((names[0] for names in (bound, placed) if len(names) == 1), "")

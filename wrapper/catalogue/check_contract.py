@@ -19,7 +19,7 @@ OURS = (".well-known", "docs", "health", "jobs", "migration", "oauth", "openapi.
 _FITS = {
     "pattern": ("string",), "min_length": ("string",), "max_length": ("string",), "one_of": ("string",),
     "currency": ("decimal",), "scale": ("decimal",), "minimum": ("integer", "decimal"), "maximum": ("integer", "decimal"),
-    "most": ("list",), "of": ("list", "object"), "mask": ("string",),
+    "most": ("list",), "of": ("list", "object"),
 }  # fmt: skip
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -107,16 +107,13 @@ def verb(endpoint: Endpoint, _: Estate) -> Told:
 
 
 def auth(endpoint: Endpoint, _: Estate) -> Told:
-    """Who may call is said exactly once, and claims bind parameters that exist."""
-    raw, params = endpoint.raw["auth"], endpoint.params
+    """Who may call is said exactly once."""
+    raw = endpoint.raw["auth"]
     if ("scope" in raw) == ("any" in raw):
         yield (
             ("auth",),
             "auth needs a scope (`scope: accounts:read`) or a reason to be open to every key (`any: public rates`), and not both",
         )
-    for name in raw.get("object", {}):
-        if name not in params:
-            yield ("auth", "object", name), f"auth.object names '{name}', which is not a parameter{instead(name, params)}"
 
 
 def limits(endpoint: Endpoint, estate: Estate) -> Told:

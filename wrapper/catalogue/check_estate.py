@@ -14,7 +14,6 @@ from wrapper.catalogue.estate import Estate, Told
 from wrapper.catalogue.found import Path, texts
 from wrapper.operation import Operation, System
 
-SUBJECT = "customer_id"
 _SECRETS = {
     "host", "url", "endpoint", "dsn", "user", "username_token", "credentials", "basic", "bearer", "password", "passphrase", "key",
     "secret", "token", "host_key", "ca", "cert", "login",
@@ -70,15 +69,7 @@ def _bare(operation: Operation) -> str:
     return re.sub(r"\{[^}]*\}", "{}", operation.path)
 
 
-def subject(endpoint: Endpoint, estate: Estate) -> Told:
-    """Who is asked about must be someone the caller may ask about: a parameter that one endpoint binds is bound by all."""
-    bound = {SUBJECT}.union(*(e.operation.auth.object for e in estate.endpoints.values()))
-    for param in endpoint.params:
-        if param in bound and param not in endpoint.operation.auth.object:
-            yield ("auth",), f"anyone with the scope may ask for any '{param}': bind it, like `object: {{{param}: \"claim:customer\"}}`"
-
-
-CHECKS = (name, routes, subject)
+CHECKS = (name, routes)
 
 
 def system(one: System) -> Told:

@@ -13,7 +13,7 @@ from scoring.features import OVER_ROWS, BadExpression, Expression
 from wrapper.catalogue.build import Endpoint, needs
 from wrapper.catalogue.estate import Estate, Told, response
 from wrapper.catalogue.found import Path
-from wrapper.operation import Field, Part
+from wrapper.operation import Field, ObjectRule, Part
 
 Result = TypeVar("Result")
 Finding = Generator[tuple[Path, str], None, Result]
@@ -66,11 +66,14 @@ def _asked(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
 
 
 def _claimed(part: Part, asked: Endpoint, endpoint: Endpoint) -> Told:
-    """A join asks about nobody whom its caller could not ask about directly."""
-    for name, claim in asked.operation.auth.object.items():
-        if name in part.params and not _bound(part.params[name], claim, endpoint):
-            round_it = f"{part.operation} binds '{name}' to the caller's claim '{claim}', and this join goes round it"
-            yield ("parts", part.name, "with", name), f"{round_it}: fill it with a parameter that auth.object binds to claim:{claim}"
+    """A join asks about nobody whom its caller could not ask about directly. It is authorised once, by its own rules; so a part's bound
+    parameter is one that the join binds alike, or comes out of what was answered about somebody whom the join's rules have let through."""
+    for name, rule in asked.operation.auth.object.items():
+        first, _, rest = name.partition(".")
+        if first in part.params and not rule.reason and not _bound(part.params[first], rest, rule, endpoint):
+            whose, binds = (f"the caller's claim '{rule.claim}'", f"claim:{rule.claim}") if rule.claim else (rule.may, rule.may)
+            round_it = f"{part.operation} binds '{name}' to {whose}, and this join goes round it"
+            yield ("parts", part.name, "with", first), f"{round_it}: fill it with a parameter that auth.object binds to {binds}"
 
 
 def _meant(path: Path, asked: Endpoint, endpoint: Endpoint) -> Told:
@@ -83,13 +86,27 @@ def _meant(path: Path, asked: Endpoint, endpoint: Endpoint) -> Told:
         yield path, f"{only} {met}: say under auth `purpose: [{', '.join(allowed)}]`"
 
 
-def _bound(text: str, claim: str, endpoint: Endpoint) -> bool:
-    """A value that the claim covers, or one that another part answered with; what can't be read is told elsewhere."""
+def _bound(text: str, rest: str, rule: ObjectRule, endpoint: Endpoint) -> bool:
+    """What can't be read is told elsewhere."""
     try:
         hole = template.parse(text).whole or ""
     except ValueError:
         return True
-    return "." in hole or endpoint.operation.auth.object.get(hole) == claim
+    if "." in hole:
+        return _follows(hole.partition(".")[0], endpoint, frozenset())
+    return endpoint.operation.auth.object.get(f"{hole}.{rest}" if rest else hole) == rule
+
+
+def _follows(part: str, endpoint: Endpoint, seen: frozenset[str]) -> bool:
+    """Whether a part was asked about a parameter that the join's rules hold, directly or by way of other parts. One that is not there, or
+    waits for itself, is told elsewhere."""
+    raw = endpoint.raw["parts"]
+    if part not in raw or part in seen:
+        return True
+    rules = endpoint.operation.auth.object
+    held = {path.partition(".")[0] for path, rule in rules.items() if not rule.reason}
+    used = needs(Part(part, "", raw[part]["with"]))
+    return bool(used & held) or any(_follows(name, endpoint, seen | {part}) for name in used & raw.keys())
 
 
 def _filled(part: Part, endpoint: Endpoint, estate: Estate) -> Told:
@@ -137,12 +154,21 @@ def values(endpoint: Endpoint, estate: Estate) -> Told:
         expression, found = yield from _read(field.source, path, endpoint, estate)
         if expression.function == "mean":
             yield path, f"{field.source}: a mean has no last digit: it can feed a feature, not an answer"
-        if found is not None and found.mask and not field.mask and expression.function in ("field", "min", "max"):
-            yield (*at, name), f"'{expression.part}' shows '{found.name}' masked ({found.mask}): say `mask: {found.mask}` here too"
+        yield from _unmasked(field, expression, found, (*at, name))
         if found is not None and _type(expression, found) != field.type:
             yield path, f"{field.source} gives {_type(expression, found)}; '{name}' is {field.type}"
         if found is not None and not field.optional and (found.optional or not _required(expression.part, endpoint)):
             yield (*at, name), f"{field.source} may be missing: make '{name}' optional"
+
+
+def _unmasked(field: Field, expression: Expression, found: Field | None, path: Path) -> Told:
+    """A join shows nothing that its part keeps back: what is personal there is personal here, and says here who sees it."""
+    if found is None or expression.function not in ("field", "min", "max"):
+        return
+    if found.pii and not field.pii:
+        yield path, f"'{found.name}' of '{expression.part}' is personal ({found.pii}): say `pii: {found.pii}` here too"
+    elif found.mask and not field.mask:
+        yield path, f"'{expression.part}' shows '{found.name}' masked ({found.mask}): say `mask: {found.mask}` here too"
 
 
 def scoring(endpoint: Endpoint, estate: Estate) -> Told:
@@ -172,8 +198,8 @@ def scoring(endpoint: Endpoint, estate: Estate) -> Told:
 
 
 def _feature(feature: Feature, expression: Expression, found: Field, path: Path) -> Told:
-    if found.pii and expression.function not in ("count", "days_since"):
-        yield path, f"'{found.name}' is personal data ({found.pii}): a direct identifier never enters a model"
+    if found.pii not in (None, "financial") and expression.function not in ("count", "days_since"):
+        yield path, f"'{found.name}' is personal data ({found.pii}): only `financial` data enter a model"
     made = _type(expression, found)
     if made not in _TAKES[feature.kind]:
         yield path, f"{expression.source} gives {made}; the feature '{feature.name}' is a {feature.kind}"

@@ -13,7 +13,18 @@ from adapters.base import BadTarget
 from scoring import card
 from scoring.card import Card
 from scoring.errors import BadModel
-from wrapper.catalogue import build, check_access, check_contract, check_estate, check_joins, check_migration, check_sources, notes, shape
+from wrapper.catalogue import (
+    build,
+    check_access,
+    check_contract,
+    check_estate,
+    check_joins,
+    check_migration,
+    check_personal,
+    check_sources,
+    notes,
+    shape,
+)
 from wrapper.catalogue.build import Endpoint
 from wrapper.catalogue.estate import Check, Estate
 from wrapper.catalogue.folder import Folder
@@ -26,6 +37,7 @@ SYSTEMS = "systems.yaml"
 ACCESS = "access.yaml"
 CHECKS: tuple[Check, ...] = (
     *check_contract.CHECKS, *check_sources.CHECKS, *check_joins.CHECKS, *check_migration.CHECKS, *check_estate.CHECKS,
+    *check_personal.CHECKS,
 )  # fmt: skip
 
 

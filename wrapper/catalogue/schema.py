@@ -19,7 +19,8 @@ from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, 
 Schema = Mapping[str, Any]
 
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
-MASKS = ("last4", "initials", "hidden")
+MASKS = ("last4", "initials", "hidden", "drop", "hmac")
+PII = ("name", "address", "national_id", "account_number", "birth_date", "contact", "health", "financial", "other")
 ENDPOINT_NAME = text("", r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$", "a name like accounts.list")
 CONVERTERS = sorted({*convert.NAMED, "yymmdd"})
 
@@ -35,8 +36,7 @@ _FIELD = {
     "minimum": {"type": "number", "description": "of an integer or decimal"},
     "maximum": {"type": "number", "description": "of an integer or decimal"},
     "most": whole(1, 100_000, "the longest a list may be"),
-    "pii": text("what kind of personal data this is; it never enters a model"),
-    "mask": {"enum": list(MASKS), "description": "how it is shown to callers without the scope pii:read"},
+    "pii": said({"enum": list(PII)}, "what kind of personal data this is; none but `financial` enters a model"),
     "summary": text("for the documentation page"),
     "of": {"$ref": "#/$defs/fields"},
 }
@@ -45,6 +45,8 @@ _FIELDS = named(
         "type",
         key=said(FLAG, "tells the rows apart"),
         from_=text("a join's value: an expression over its parts, like sum(accounts.balance)"),
+        mask=said({"enum": list(MASKS)}, "how it leaves for callers who may not see it; drop when only shown_to is said"),
+        shown_to=listed(SCOPE, "callers with one of these scopes see it; those with pii:read unless stated"),
         **_FIELD,
     ),
     "a field",
@@ -84,12 +86,18 @@ _BLOCK = {
         params=said(_FUNCTION, "what makes the request's parameters what this block is filled with"),
     ),
 }
+_OBJECT = {
+    **strict("any", any=text("any value will do; the reason why")),
+    "type": ["string", "object"],
+    "pattern": r"^(claim:[a-z][a-z0-9_]*|py:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+)$",
+    "patternErrorMessage": "expected a claim of the caller, like claim:customer, or a function, like py:package.module.function",
+}
 _AUTH = strict(
     "",
     scope=said(SCOPE, "what the caller must be allowed"),
     any=text("open to every key; the reason why"),
     purpose=listed(PURPOSE, "the caller is here for one of these"),
-    object=named(text("", "^claim:[a-z][a-z0-9_]*$", "a claim of the caller, like claim:customer"), "a parameter"),
+    object=said(named(_OBJECT, "a parameter", r"^[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63})*$"), "about whom callers may ask"),
 )
 _LIMITS = strict(
     "deadline",

@@ -1,7 +1,7 @@
 """A difference as a person may see it and the store may keep it: JSON-ready, and masked by the contract before anything is kept.
 
-A field with a mask is masked by it; one that is personal without a mask shows its shape alone (letters A, digits 9): enough to see a cut
-text, a blank or another length, and nobody's name. What lies within a personal object or list is personal.
+A field with a mask that needs nothing else is masked by it; any other that is masked or personal shows its shape alone (letters A,
+digits 9): enough to see a cut text, a blank or another length, and nobody's name. What lies within a personal object or list is personal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from wrapper.migration.compare import Difference, Failure
 from wrapper.operation import Field
-from wrapper.policy.mask import MASKS
+from wrapper.policy.mask import TEXTS
 
 
 def shown(met: Difference, shape: str, fields: Sequence[Field]) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def _value(value: Any, contract: Field | None) -> Any:
         case list() | tuple():
             return [_value(one, contract) for one in value]
     text = value.isoformat() if isinstance(value, date | datetime) else str(value)
-    if contract is not None and contract.mask:
-        return MASKS[contract.mask](text)
-    if contract is not None and not contract.pii:
+    if contract is not None and contract.mask is not None and contract.mask in TEXTS:
+        return TEXTS[contract.mask](text)
+    if contract is not None and not contract.pii and not contract.mask:
         return value if isinstance(value, bool) else text
     return "true or false" if isinstance(value, bool) else outline(text)
 

@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from wrapper.operation import Auth
 from wrapper.policy import bearer
@@ -111,14 +111,6 @@ def authorise(auth: Auth, caller: Caller, purpose: str | None) -> str:
     if stated not in auth.purposes:
         raise Forbidden(f"this is not to be had for the purpose {stated}, only for: {', '.join(auth.purposes)}")
     return stated
-
-
-def authorise_object(auth: Auth, caller: Caller, params: Mapping[str, Any]) -> None:
-    """The subject of the request must be one that the caller's claims name."""
-    for name, claim in auth.object.items():
-        allowed = caller.claims.get(claim, frozenset())
-        if ANY not in allowed and str(params.get(name)) not in allowed:
-            raise Forbidden(f"this key's claim '{claim}' does not cover the {name} asked for")
 
 
 def _digest(secret: str) -> str:

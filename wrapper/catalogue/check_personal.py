@@ -1,0 +1,71 @@
+"""What is personal: every endpoint says about whom its callers may ask, and every personal value of an answer who sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from adapters.blocks import instead
+from wrapper.catalogue.build import Endpoint
+from wrapper.catalogue.estate import Estate, Told, response, walk
+from wrapper.operation import Field
+
+SUBJECT = "customer_id"
+_NAMING = ("account_number", "national_id")
+_SCALARS = ("string", "integer", "decimal", "date", "datetime", "boolean")
+_FITS: Mapping[str, Sequence[str]] = {
+    "last4": ("string",),
+    "initials": ("string",),
+    "hidden": _SCALARS,
+    "hmac": ("string", "integer", "date"),
+    "drop": (*_SCALARS, "list", "object"),
+}
+
+
+def subject(endpoint: Endpoint, estate: Estate) -> Told:
+    """Who is asked about must be someone the caller may ask about. A parameter names a subject when it is personal, or some endpoint binds
+    its name to a claim. In the body of a change only what identifies someone does: the rest is what is to be written."""
+    bound = {SUBJECT}.union(*(_claimed(other) for other in estate.endpoints.values()))
+    rules = endpoint.operation.auth.object
+    for param in endpoint.operation.params:
+        content = param.where == "body" and endpoint.operation.effect != "read"
+        for path, field in _leaves(param.field):
+            named = field.pii in _NAMING or (field.pii is not None and not content)
+            if path not in rules and (named or field.name in bound):
+                say = f'like `{path}: "claim:customer"`, or why any will do, like `{path}: {{any: the reason}}`'
+                yield ("auth",), f"anyone with the scope may ask for any '{path}': say under `object` whose, {say}"
+
+
+def _claimed(endpoint: Endpoint) -> set[str]:
+    return {path.rpartition(".")[2] for path, rule in endpoint.operation.auth.object.items() if rule.claim}
+
+
+def _leaves(field: Field, path: str = "", pii: str | None = None) -> Iterator[tuple[str, Field]]:
+    """The plain values in a parameter, by path. What lies in something personal is personal."""
+    at, personal = f"{path}{field.name}", field.pii or pii
+    if not field.of:
+        yield at, field if field.pii or not pii else Field(field.name, field.type, pii=pii)
+    for inner in field.of:
+        yield from _leaves(inner, f"{at}.", personal)
+
+
+def rules(endpoint: Endpoint, _: Estate) -> Told:
+    """auth.object names plain values of the request."""
+    known = {path for param in endpoint.operation.params for path, _ in _leaves(param.field)}
+    for name in endpoint.raw["auth"].get("object", {}):
+        if name not in known:
+            yield ("auth", "object", name), f"auth.object names '{name}', which is not a parameter{instead(name, sorted(known))}"
+
+
+def masks(endpoint: Endpoint, _: Estate) -> Told:
+    """A personal value of an answer says how it is masked or who sees it, and a mask fits its type."""
+    for path, name, raw in walk(*response(endpoint)):
+        mask = raw.get("mask")
+        if "pii" in raw and mask is None and "shown_to" not in raw:
+            say = "say how it is masked, like `mask: hidden`, or to which scopes it is shown, like `shown_to: [pii:read]`"
+            yield (*path, "pii"), f"'{name}' is personal ({raw['pii']}) and would leave as it is: {say}"
+        if mask is not None and raw["type"] not in _FITS[mask]:
+            fitting = ", ".join(kind for kind, types in _FITS.items() if raw["type"] in types)
+            yield (*path, "mask"), f"the mask {mask} does not fit '{name}', which is {raw['type']}: use {fitting}"
+
+
+CHECKS = (subject, rules, masks)

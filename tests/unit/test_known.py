@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +161,24 @@ def test_no_role_both_changes_a_stage_and_approves_it_or_sees_personal_values() 
     for name, scopes in ROLES.items():
         assert not {"migration:change", "migration:approve"} <= scopes, name
         assert not {"pii:read", "pii:reveal"} & scopes, name
+
+
+def test_the_documentation_says_what_each_role_may() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    told = {}
+    for name in ROLES:
+        row = re.search(rf"^\| `{name}` \| (.*) \|$", page, re.MULTILINE)
+        assert row is not None
+        told[name] = frozenset(re.findall(r"`([^`]+)`", row[1])) | (ROLES["viewer"] if "those of a viewer" in row[1] else frozenset())
+    assert told == ROLES
+
+
+def test_many_callers_at_once_are_each_taken_for_themselves() -> None:
+    made = [keys.new(Caller(f"caller-{n}")) for n in range(20)]
+    known = Known(Rows({row.id: row for _, row in made}), most=5)
+
+    def ask(n: int) -> bool:
+        return all(known.caller(f"Bearer {made[(n + k) % 20][0]}").name == f"caller-{(n + k) % 20}" for k in range(200))
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert all(crowd.map(ask, range(16)))

@@ -115,7 +115,7 @@ class Jwks:
         try:
             self._held, self._failed = _Held(usable(self._fetch()), began), False
         except (AdapterError, RequestError, OSError, ValueError, RecursionError) as error:
-            log.get().warning("issuer_keys_not_fetched", issuer=self._name, error=type(error).__name__)
+            log.get().warning("issuer", issuer=self._name, outcome="keys not fetched", error=type(error).__name__)
         finally:
             self._coming = None
             coming.set()

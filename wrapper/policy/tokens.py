@@ -68,7 +68,7 @@ class Tokens:
         try:
             return self._believed(token)
         except _Refused as why:
-            log.get().debug("token_refused", why=str(why))
+            log.get().debug("token", outcome="refused", reason=str(why))
             raise bearer.invalid() from None
 
     def _believed(self, token: str) -> Vouched:

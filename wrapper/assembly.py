@@ -12,6 +12,8 @@ from scoring.store import Store as Models
 from wrapper import access, catalogue, log
 from wrapper.access import Access
 from wrapper.admission import RESERVED
+from wrapper.audit.anchor import Anchor, anchoring
+from wrapper.audit.anchor import folder as trail_of
 from wrapper.audit.trail import Audit
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
@@ -46,12 +48,17 @@ class Figway:
     scorer: Scorer
     telemetry: Telemetry
     access: Access
+    settings: Settings
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def runner(self) -> Runner:
         """The job worker over these parts."""
-        pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics)
-        return Runner(self.service, self.systems, self.store, self._count, pilot)
+        pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics, self.service.audit.note)
+        return Runner(self.service, self.systems, self.store, self._count, pilot, self.anchor())
+
+    def anchor(self) -> Anchor | None:
+        """What anchors the audit trail. Raises BadSettings."""
+        return anchoring(self.settings, self.store.folder)
 
     def _count(self, open: Counted) -> None:
         self.telemetry.metrics.census(open.jobs, open.overdue, open.oldest, open.unknown_writes, open.legs)
@@ -87,8 +94,8 @@ def assemble(given: Settings, patient: bool = False) -> Figway:
     tracing = Tracing(given.otlp_endpoint, partial(metrics.happened, "spans_lost", "figway")) if given.otlp_endpoint else None
     telemetry = Telemetry(metrics, tracing)
     waiters = max(1, (given.threads - RESERVED) // 2)
-    audit = Audit(given.audit or store.folder / "audit", store, loaded.hash, metrics)
+    audit = Audit(trail_of(given, store.folder), store, loaded.hash, metrics)
     granted = access.read(loaded.access, given.environ)
     quotas = Quotas(granted, loaded.systems, store, given.workers * given.replicas, metrics)
     service = Service(loaded, systems, store, scorer, given.packages, waiters, telemetry, audit, quotas)
-    return Figway(loaded, service, systems, store, leases, scorer, telemetry, granted)
+    return Figway(loaded, service, systems, store, leases, scorer, telemetry, granted, given)

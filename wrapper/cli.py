@@ -18,6 +18,7 @@ import click
 from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import cli_migrate_evidence, cli_migrate_kill
+from wrapper.cli_audit import audit
 from wrapper.cli_issuer import client, issuer, person
 from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
@@ -228,6 +229,8 @@ def work(catalogue: str | None, state: str | None) -> None:
         parts.runner().run(stop)
     finally:
         parts.close()
+        if (anchor := parts.anchor()) is not None:
+            anchor.turn()  # our own end too
 
 
 @figway.command()
@@ -259,7 +262,7 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
 
 for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
     migrate.add_command(command)
-for group in (client, issuer, key, lease, migrate, person, state, writes):
+for group in (audit, client, issuer, key, lease, migrate, person, state, writes):
     figway.add_command(group)
 
 

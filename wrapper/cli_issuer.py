@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wrapper.cli_keys import caller, rights, told
-from wrapper.cli_state import STATE, listed, opened
+from wrapper.cli_state import STATE, listed, opened, recording
 
 if TYPE_CHECKING:
     from wrapper.state.issuer import Client
@@ -44,7 +44,10 @@ def add_client(
     if public and not redirects:
         raise click.UsageError("--public needs a --redirect: such a client gets tokens only for people")
     proof, material = _proof(jwk, certificate)
-    opened(state, there=False).add_client(Client(who, proof, material, tuple(proofs.redirect(uri) for uri in dict.fromkeys(redirects))))
+    made = Client(who, proof, material, tuple(proofs.redirect(uri) for uri in dict.fromkeys(redirects)))
+    store = opened(state, there=False)
+    with recording(store, "client add", of=who.principal, may=told(who)):
+        store.add_client(made)
     click.echo(f"{name} is registered")
 
 
@@ -74,7 +77,9 @@ def _line(client: Client) -> str:
 @STATE
 def remove_client(name: str, state: str | None) -> None:
     """Remove NAME; nobody stays signed in by it. Its last access tokens end within minutes."""
-    _removed(opened(state).remove_client(name), name)
+    store = opened(state)
+    with recording(store, "client remove", of=name):
+        _removed(store.remove_client(name), name)
 
 
 @click.group()
@@ -94,7 +99,9 @@ def add_person(name: str, state: str | None, **given: Any) -> None:
     who = caller(name, **given)
     asked = sys.stdin.isatty()
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if asked else sys.stdin.readline().rstrip("\r\n")
-    opened(state, there=False).add_person(Person(who, passwords.new(password)))
+    store = opened(state, there=False)
+    with recording(store, "person add", of=who.principal, may=told(who)):
+        store.add_person(Person(who, passwords.new(password)))
     click.echo(f"{name} is registered")
 
 
@@ -110,7 +117,9 @@ def list_people(state: str | None) -> None:
 @STATE
 def remove_person(name: str, state: str | None) -> None:
     """Remove NAME, and sign them out everywhere. Their last access tokens end within minutes."""
-    _removed(opened(state).remove_person(name), name)
+    store = opened(state)
+    with recording(store, "person remove", of=name):
+        _removed(store.remove_person(name), name)
 
 
 def _removed(there: bool, name: str) -> None:
@@ -132,5 +141,7 @@ def rotate(at_once: bool, state: str | None) -> None:
     from wrapper.issuer.minting import signing_key
     from wrapper.state.issuer import RETIRED
 
-    opened(state).add_signing_key(signing_key(), retired=0.0 if at_once else RETIRED)
+    store = opened(state)
+    with recording(store, "issuer rotate", at_once=at_once):
+        store.add_signing_key(signing_key(), retired=0.0 if at_once else RETIRED)
     click.echo("tokens are signed with a new key")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adapters.blocks import seconds
-from wrapper.cli_state import STATE, listed, opened
+from wrapper.cli_state import STATE, listed, opened, recording
 from wrapper.policy.roles import ROLES
 from wrapper.units import DAY, iso
 
@@ -87,7 +87,9 @@ def key() -> None:
 def new_key(name: str, days: int, state: str | None, **given: Any) -> None:
     """Make a key and print it: this once."""
     who = caller(name, **given)
-    click.echo(opened(state, there=False).issue(who, days * DAY or None))
+    store = opened(state, there=False)
+    with recording(store, "key new", of=who.principal, may=told(who)):
+        click.echo(store.issue(who, days * DAY or None))
 
 
 @key.command("rotate")
@@ -97,7 +99,9 @@ def new_key(name: str, days: int, state: str | None, **given: Any) -> None:
 def rotate_key(name: str, overlap: str, state: str | None) -> None:
     """Make a new key with the rights of NAME's, and as long a life, and print it: this once. The old ones end after the overlap."""
     checked("--overlap", overlap)
-    click.echo(opened(state).rotate(name, seconds(overlap)))
+    store = opened(state)
+    with recording(store, "key rotate", of=name):
+        click.echo(store.rotate(name, seconds(overlap)))
 
 
 @key.command("list")
@@ -120,6 +124,8 @@ def _state(row: KeyRow, now: float) -> str:
 @STATE
 def revoke_key(name: str, state: str | None) -> None:
     """Revoke every key of NAME."""
-    count = opened(state).revoke(name)
+    store = opened(state)
+    with recording(store, "key revoke", of=name):
+        count = store.revoke(name)
     click.echo(f"{count} revoked")
     sys.exit(0 if count else 1)

@@ -6,11 +6,12 @@ import getpass
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrapper.cli_state import CATALOGUE, STATE, listed
+from wrapper.cli_state import CATALOGUE, STATE, account, listed
 from wrapper.settings import from_environment
 
 if TYPE_CHECKING:
@@ -31,11 +32,14 @@ def migrate() -> None:
 def office(catalogue: str | None, state: str | None) -> Office:
     """The catalogue and a store that is there."""
     from wrapper import catalogue as catalogues
+    from wrapper.audit import acts, anchor
     from wrapper.migrating import Office
     from wrapper.state.store import Store
 
     settings = from_environment(catalogue=catalogue, state=state)
-    return Office(catalogues.load(settings.catalogue, settings.models), Store(settings.state, settings.state_key, there=True))
+    store = Store(settings.state, settings.state_key, there=True)
+    act = partial(acts.alone, anchor.folder(settings, store.folder), via="cli", account=account())
+    return Office(catalogues.load(settings.catalogue, settings.models), store, act=act)
 
 
 def me(said: str | None) -> str:

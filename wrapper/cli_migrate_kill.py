@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY, me
-from wrapper.cli_state import CATALOGUE, STATE, listed
+from wrapper.cli_state import CATALOGUE, STATE, account, listed
 from wrapper.settings import BadSettings, Settings, from_environment
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str | None, catalogue: str | None, state: str | None) -> None:
     """Everything to legacy, now: by the store, and where that is away by a file that holds for this host only."""
     from wrapper import killing
+    from wrapper.audit import acts, anchor
     from wrapper.migrating import Said
     from wrapper.state.database import BadStore
     from wrapper.state.store import Store, folder_of
@@ -34,6 +35,7 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
     said = Said(me(by), why=why)
     settings = _settings(state)
     folder = folder_of(settings.state, settings.state_key)
+    acts.told(anchor.folder(settings, folder), said.who, "migrate kill", about=endpoint or "all", via="cli", account=account(), why=why)
     try:
         store = None if local else Store(settings.state, settings.state_key, there=True)
         killed = killing.kill(store, folder, which, said)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import pwd
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +27,23 @@ def opened(state: str | None, there: bool = True) -> Store:
 
     settings = from_environment(catalogue=str(Path.cwd()), state=state)
     return Store(settings.state, settings.state_key, there=there)
+
+
+@contextmanager
+def recording(store: Store, what: str, **about: Any) -> Iterator[None]:
+    """What a person does at the command line: on the audit trail before it is done, and how it ended. Raises NotReady: then it is not."""
+    from wrapper.audit import acts, anchor
+
+    with acts.alone(anchor.folder(from_environment(catalogue=str(Path.cwd())), store.folder), account(), what, via="cli", **about):
+        yield
+
+
+def account() -> str:
+    """Who types: the account that this process has from the system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def listed(lines: Sequence[str], none: str) -> None:
@@ -57,8 +77,10 @@ def list_leases(state: str | None) -> None:
 @STATE
 def unbar_lease(name: str, state: str | None) -> None:
     """Let NAME be taken again: its credential, which the back end had refused, is right now."""
-    if not opened(state).unbar_lease(name):
-        raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
+    store = opened(state)
+    with recording(store, "lease unbar", name=name):
+        if not store.unbar_lease(name):
+            raise click.ClickException(f"{name} is not barred; `figway lease list` shows what is")
     click.echo(f"{name} may be taken again")
 
 
@@ -91,7 +113,8 @@ def state() -> None:
 def backup_state(file: Path, state: str | None) -> None:
     """Write all of the store and its key to FILE while it is in use. Keep FILE as safe as the key."""
     store = opened(state)
-    click.echo(f"{file}: {store.backup(file)} rows")
+    with recording(store, "state backup"):
+        click.echo(f"{file}: {store.backup(file)} rows")
 
 
 @state.command("restore")

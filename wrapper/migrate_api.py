@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
 
 from wrapper import json_body, killing, migrating, overview
+from wrapper.audit.trail import Audit
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
@@ -25,10 +27,10 @@ READ, SAMPLES, CHANGE, APPROVE, SWEEP = (f"migration:{scope}" for scope in ("rea
 
 def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> Blueprint:
     """`caller` authenticates the request."""
-    office = Office(service.catalogue, store)
+    office = Office(service.catalogue, store, act=partial(service.audit.act, via="api"))
     api = Blueprint("migration", __name__, url_prefix="/migration")
-    _looks(api, office, caller)
-    _moves(api, office, caller)
+    _looks(api, office, caller, service.audit)
+    _moves(api, office, caller, service.audit)
 
     @api.post("/<endpoint>/compare")
     def compare(endpoint: str) -> Response:
@@ -39,15 +41,18 @@ def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> B
         authorise(operation.auth, who, request.headers.get("Figway-Purpose"))
         loaded = service.load(operation, service.place(operation, params))
         service.authorise_object[operation.name](who, loaded)
-        return _json(service.shadow.compare_now(operation, loaded))
+        with service.audit.act(who.principal, "migrate compare", about=endpoint, via="api"):
+            return _json(service.shadow.compare_now(operation, loaded))
 
     return api
 
 
-def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None:
+def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: Audit) -> None:
     def look(rule: str, name: str, told: Callable[..., Any], scope: str = READ) -> None:
         def view(**path: str) -> Response:
-            _may(caller(), scope)
+            who = _may(caller(), scope)
+            if scope == SAMPLES:  # they hold what customers' answers held
+                audit.act(who.principal, f"migrate {name}", about=path["name"], via="api")
             return _json(told(office, **path))
 
         api.add_url_rule(rule, name, view, methods=["GET"])
@@ -81,7 +86,7 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
         return _json(burndown_shown.data(told))
 
 
-def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None:
+def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: Audit) -> None:
     @api.post("/<endpoint>/promote")
     def promote(endpoint: str) -> Response:
         who = _may(caller(), CHANGE).name
@@ -123,6 +128,7 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller]) -> None
     def kill(endpoint: str | None = None) -> Response:
         who = _may(caller(), CHANGE).name
         which = killing.named(office.catalogue, endpoint) if endpoint is not None else killing.Named()
+        audit.note("act", who=who, what="migrate kill", about=endpoint or "all", via="api")  # nothing holds a kill up
         return _json(killing.kill(office.store, office.store.folder, which, Said(who, why=_said({"why": str}).get("why", ""))))
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec
 
 from wrapper import dual, kill_file, promotion
+from wrapper.audit import acts
 from wrapper.migration.decide import Standing
 from wrapper.migration.moves import Move, Proposal
 from wrapper.operation import STAGES, Catalogue, Operation, Stage
@@ -22,6 +25,7 @@ from wrapper.problems import Invalid, NoSuchThing, NotPossible
 from wrapper.state.store import Store
 from wrapper.units import iso, percent
 
+P = ParamSpec("P")
 OPEN_FOR = 24 * 3600.0
 """Seconds that a proposal waits for the second person."""
 MOST = 500
@@ -38,6 +42,8 @@ class Office:
     catalogue: Catalogue
     store: Store
     clock: Callable[[], float] = time.time
+    act: Callable[..., AbstractContextManager[object]] | None = None
+    """Puts on the audit trail what is done; without it a writer of its own does, beside the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,20 @@ def wish(to: str | None = None, share: str | None = None, consumers: Mapping[str
     return Wish(stage, None if share is None else _share(share, "the share"), shares)
 
 
+def _recorded(act: Callable[Concatenate[Office, str, P], dict[str, Any]]) -> Callable[Concatenate[Office, str, P], dict[str, Any]]:
+    """What people do to `about` is on record before it is done, and how it ended; who it is they say themselves, or in a Said."""
+
+    @wraps(act)
+    def on_record(office: Office, about: str, /, *given: P.args, **more: P.kwargs) -> dict[str, Any]:
+        person = next((each for each in (*given, *more.values()) if isinstance(each, Said)), None) or Said(str(given[-1]))
+        begun = office.act or partial(acts.alone, office.store.folder / "audit")
+        with begun(person.who, f"migrate {act.__name__}", about=about, ticket=person.ticket, why=person.why):
+            return act(office, about, *given, **more)
+
+    return on_record
+
+
+@_recorded
 def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, Any]:
     """From legacy to shadow at once; further as a proposal, if nothing stands in the way."""
     operation = endpoint(office, name)
@@ -98,6 +118,7 @@ def promote(office: Office, name: str, wanted: Wish, said: Said) -> dict[str, An
     }  # fmt: skip
 
 
+@_recorded
 def approve(office: Office, name: str, who: str) -> dict[str, Any]:
     """The second person's word: what stands in the way is looked at again, and the endpoint moves with its signed report."""
     operation, proposal = endpoint(office, name), proposed(office, name)
@@ -109,6 +130,7 @@ def approve(office: Office, name: str, who: str) -> dict[str, Any]:
     return _moved(office, planned, Said(proposal.who, proposal.ticket, proposal.why), second=who)
 
 
+@_recorded
 def withdraw(office: Office, name: str, said: Said) -> dict[str, Any]:
     """Nobody can approve it any more."""
     endpoint(office, name)
@@ -117,6 +139,7 @@ def withdraw(office: Office, name: str, said: Said) -> dict[str, Any]:
     return {"endpoint": name, "withdrawn": True, "who": said.who}
 
 
+@_recorded
 def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_loss: str = "") -> dict[str, Any]:
     """Back to shadow, a write to legacy, what is retired to modern: by one person, at once, without gates. NotPossible while legacy lacks
     writes that modern has, unless their loss is accepted on a ticket."""
@@ -133,12 +156,14 @@ def rollback(office: Office, name: str, to: Stage | None, said: Said, accept_los
     return _back(office, replace(planned, gives_back=False), Said(said.who, accept_loss, accepted))
 
 
+@_recorded
 def retry(office: Office, reference: str, who: str) -> dict[str, Any]:
     """Have a write that one side refused, or may lack, carried over again."""
     dual.retry(office.store, office.catalogue, reference, who)
     return {"reference": reference, "done": "it is carried over (again) by the job worker"}
 
 
+@_recorded
 def settle(office: Office, reference: str, said: Said) -> dict[str, Any]:
     """A person has looked at both sides, and repaired what was missing."""
     reasoned(said)
@@ -146,6 +171,7 @@ def settle(office: Office, reference: str, said: Said) -> dict[str, Any]:
     return {"reference": reference, "done": f"settled by {said.who}"}
 
 
+@_recorded
 def write_owed(office: Office, name: str, who: str) -> dict[str, Any]:
     """Have all that legacy lacks of a group carried over to it."""
     return {"group": name, "writes": dual.write_owed(office.store, group(office, name), who)}

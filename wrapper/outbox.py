@@ -78,7 +78,8 @@ class Outbox:
         intent = self._service.settling.intent(operation, leg.side, given, params, terms)
         if not (leg.detail and self._service.settling.shows(operation, leg.side, params, intent)):
             try:
-                self._service.fetch(operation, leg.side, params, replace(terms, acting=partial(write.act, intent)))
+                with self._service.audit.act("figway", "carry over", op=operation.name, side=leg.side, leg=leg.id, request=kept["trace"]):
+                    self._service.fetch(operation, leg.side, params, replace(terms, acting=partial(write.act, intent)))
             except OutcomeUnknown as error:
                 if repeatable(source):
                     raise Unavailable(UNKNOWN) from error

@@ -27,7 +27,11 @@ REST = 20
 class Pilot:
     """Several may run, in several processes: what one has moved, another finds moved."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, clock: Clock, events: Events = SILENT) -> None:
+    def __init__(
+        self, catalogue: Catalogue, store: Store, clock: Clock, events: Events = SILENT, note: Callable[..., object] = lambda *_, **__: None
+    ) -> None:
+        """`note` puts on record what was moved."""
+        self._note = note
         self._catalogue, self._store, self._clock, self._events = catalogue, store, clock, events
         self._watched = {name: op for name, op in catalogue.operations.items() if op.migration is not None and op.modern is not None}
         self._look_due = 0.0
@@ -89,6 +93,7 @@ class Pilot:
         if carry_out(self._store, planned, NAME, why, now):
             self._events.happened(event, _system(planned.operation))
             names = [each.name for each in planned.together]
+            self._note("act", who=NAME, what=event, endpoints=names, stage=str(planned.wanted), was=str(planned.was), why=why)
             log.get().warning("migration", endpoints=names, outcome=event, stage=str(planned.wanted), was=str(planned.was), why=why)
 
 

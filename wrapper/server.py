@@ -39,6 +39,9 @@ import click
 
 from wrapper import log
 from wrapper.admission import GRACEFUL, LEAVING, UNFIT
+from wrapper.audit import acts
+from wrapper.audit.anchor import anchoring
+from wrapper.audit.anchor import folder as trail_of
 from wrapper.ready import is_ready
 from wrapper.settings import BadSettings, Settings, address, as_environment
 from wrapper.snapshot import Snapshots, own_place, shared_folder
@@ -92,6 +95,9 @@ def _place(settings: Settings) -> Path:
     with closing(Store(settings.state, settings.state_key)) as store:
         if store.folder.resolve() == settings.catalogue.resolve():
             raise BadSettings(f"the state store lies among the catalogue's files in {store.folder}: give it a folder of its own")
+        anchoring(settings, store.folder)  # a key that can't be used shows now, and a trail that can't be written
+        with acts.alone(trail_of(settings, store.folder), "figway", "start", via="server", bind=settings.bind):
+            pass
         place = own_place(store.folder)
         if place is None:
             raise BadSettings(f"no room for the catalogue's copy in {store.folder}: 64 facades use it, or its file system has no locks")

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from adapters.base import Adapter, Call, Reply
 from adapters.errors import AdapterError, Misread, OutcomeUnknown
-from wrapper import functions, retiring, subjects
+from wrapper import functions, retiring
 from wrapper.access import Access
 from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
@@ -101,7 +101,7 @@ class Service:
         self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build, self._spare, told.metrics)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
-        self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed)
+        self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed, self.audit.note)
         self.writes = Writes(store, waiters, self._late, self.settling)
         self.dual = Dual(catalogue, store, self.standings)
 
@@ -114,12 +114,12 @@ class Service:
             if operation.migration is not None:
                 retiring.refuse(operation, stage, time.time())
             params = self._params[operation.name].load(request.given)
-            entry.concerns(params)
+            whose = entry.concerns(params)
             self.authorise_object[operation.name](request.caller, params)
             fresh = request.fresh and BYPASS in request.caller.scopes
             terms = Terms(
                 time.monotonic() + operation.deadline, request.trace, fresh, consumer=request.caller.principal, wanted=wanted(request),
-                tenant=request.caller.tenant, subjects=subjects.of(operation, params, request.caller.tenant), served=entry.served,
+                tenant=request.caller.tenant, subjects=whose, served=entry.served,
             )  # fmt: skip
             try:
                 match operation.effect:

@@ -65,8 +65,11 @@ class Settling:
     """Looks before a write, and after one whose outcome is unknown. `changed` tells the caches of what a write may have changed."""
 
     def __init__(
-        self, catalogue: Catalogue, store: Store, read: Read, load: Load, dump: Dump, changed: Callable[[Operation], None]
-    ) -> None:
+        self, catalogue: Catalogue, store: Store, read: Read, load: Load, dump: Dump, changed: Callable[[Operation], None],
+        note: Callable[..., object] = lambda *_, **__: None,
+    ) -> None:  # fmt: skip
+        """`note` puts on record what has become of a write: it closes an intent that has no outcome."""
+        self._note = note
         self._operations, self._store = catalogue.operations, store
         self._read, self._load, self._dump, self._changed = read, load, dump, changed
         self._rest: dict[WriteId, float] = {}  # when it may be tried again
@@ -109,6 +112,8 @@ class Settling:
         else:
             return None
         self._changed(operation)
+        trace = (write.intent or {}).get("trace", "")
+        self._note("settled", who=write.id.caller, op=operation.name, outcome=outcome, request=trace)
         return outcome
 
     def turn(self, now: float) -> None:

@@ -31,6 +31,7 @@ BOB = Caller(
     "bob", frozenset({"things:read", "things:write"}), frozenset({"servicing"}), {"customer": frozenset({"7", "9"})}, tenant="acme"
 )
 SECRET = "4711.99"
+SEVEN = Subject("customer", "7", "acme")
 
 
 def put(made: Any, key: str = "k1") -> Any:
@@ -53,9 +54,10 @@ def test_a_read_is_on_record_when_its_answer_leaves(tmp_path: Path) -> None:
     assert record.pop("ms") < 2000
     assert len(record.pop("prev")) == 64
     assert record == {
-        "n": 2, "kind": "read", "who": "acme/bob", "op": "things.get", "cat": "0123456789ab", "request": "trace", "status": 200,
+        "n": 2, "kind": "read", "who": "acme/bob", "via": "key", "op": "things.get", "cat": "0123456789ab", "request": "trace",
+        "status": 200,
         "outcome": "ok", "purpose": "servicing", "served": [{"system": "scripted", "side": "legacy"}],
-        "subjects": [token(store.subject_keys(Subject("customer", "7", "acme"))[0], Subject("customer", "7", "acme"))],
+        "subjects": [token(store.subject_keys(SEVEN)[0], SEVEN)],
         "fields": {"clear": ["id", "amount"], "masked": ["iban"]},
     }  # fmt: skip
     kept = b"".join(file.read_bytes() for file in (tmp_path / "audit").rglob("*.log"))

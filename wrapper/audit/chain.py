@@ -29,12 +29,12 @@ class Chain:
 
     def __init__(self, folder: Path, about: Mapping[str, str], size: int = SIZE, day: Callable[[], str] = today) -> None:
         """`about` says who writes; it is told at the head of each segment."""
-        self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         self._about, self._size, self._day = about, size, day
         self._path = folder / self.id
         self._n, self._prev, self._number, self._file, self._length, self._of = 0, lines.START, 0, -1, 0, ""
         self.broken = False
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # what it lies in is there: a path that is mistyped is no trail
         self._path.mkdir(mode=0o700)
         self._held = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         try:

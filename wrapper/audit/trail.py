@@ -12,7 +12,7 @@ No value of a request or of a row, and no secret: names, counts, times, and peop
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ import orjson
 from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import subjects
+from wrapper.audit.acts import PATIENCE, Act
 from wrapper.audit.denials import Denials
 from wrapper.audit.lines import now, packed
 from wrapper.audit.tokens import Keys, Tokens
@@ -36,7 +37,6 @@ from wrapper.rows import Rows
 from wrapper.state.clock import me
 from wrapper.subjects import Subject
 
-PATIENCE = 5.0  # seconds, and not past the deadline, that a record is waited for
 VIEWS = 10_000
 
 
@@ -62,10 +62,8 @@ class Audit:
         self.denials.met(("", "", 401), {**about, "request": trace})
 
     def act(self, who: str, what: str, **about: Any) -> Act:
-        """What a person, or Figway by itself, is about to do: on record before this returns. As a block it also records how it ended.
-        Raises NotReady. `about` holds names and numbers, nobody's values."""
-        told = {"at": now(), "kind": "act", "who": who, "what": what, **about}
-        return Act(self, told, self.writer.put(packed(told), PATIENCE))
+        """What a person, or Figway by itself, is about to do: see acts.py. Raises NotReady."""
+        return Act(self.writer, who, what, **about)
 
     def note(self, kind: str, **about: Any) -> bool:
         """What has been done where no caller waits (a job, a write that was settled): whether it is on record by now."""
@@ -88,20 +86,6 @@ class Audit:
         self._late.close()
 
 
-class Act:
-    """See Audit.act."""
-
-    def __init__(self, audit: Audit, told: Mapping[str, Any], n: int) -> None:
-        self._audit, self._told, self._n = audit, told, n
-
-    def __enter__(self) -> Act:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        outcome = "ok" if kind is None else kind.__name__
-        self._audit.note("done", who=self._told["who"], what=self._told["what"], intent=self._n, outcome=outcome)
-
-
 class Entry:
     """What is on record of one request. `served` is filled by whoever gets rows: the side and the rows."""
 
@@ -121,9 +105,9 @@ class Entry:
 
     def __init__(self, audit: Audit, operation: Operation, caller: Caller, trace: str, purpose: str) -> None:
         self._audit, self._operation, self._caller = audit, operation, caller
-        self._about = {"who": caller.principal, "op": operation.name, "cat": operation.hash[:12], "request": trace}
+        self._about = {"who": caller.principal, "via": caller.via, "op": operation.name, "cat": operation.hash[:12], "request": trace}
         self._began = time.monotonic()
-        self._subjects: Sequence[Subject] = ()
+        self._subjects: tuple[Subject, ...] = ()
         self._intent, self._recorded = 0, False
         self.purpose, self.decision = purpose, ""
         self.served: list[tuple[str, Rows]] = []
@@ -131,9 +115,10 @@ class Entry:
     def __enter__(self) -> Entry:
         return self
 
-    def concerns(self, params: Mapping[str, Any]) -> None:
+    def concerns(self, params: Mapping[str, Any]) -> tuple[Subject, ...]:
         """Whose data it is about, by its parameters."""
         self._subjects = subjects.of(self._operation, params, self._caller.tenant)
+        return self._subjects
 
     def intend(self, side: str, deadline: float) -> None:
         """A write is about to be done. Raises NotReady: then it must not be."""

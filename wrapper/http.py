@@ -79,7 +79,9 @@ def _view(service: Service, operation: Operation, login: Login) -> Callable[...,
         caller = login(environ)
         seen.caller = caller.principal
         bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
-        body = {} if bare else json_body.parse(request.get_data(), request.mimetype)
+        body = (
+            {} if bare else json_body.parse(request.get_data(), environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
+        )
         header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
         asked = Request(
             caller=caller,

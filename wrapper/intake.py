@@ -1,8 +1,8 @@
 """A caller's connection: bytes in until a request is whole, bytes out until the caller has taken them; no thread waits for either.
 
-1. gunicorn's parser is the only judge of a request. Here it is found where a head ends and counted whether a body is there; then the
-   parser gets those bytes and no socket, so it can't wait, and what it leaves over begins the next request. What looks wrong is given to it
-   at once, to be refused in its way.
+1. gunicorn's parser is the judge of a request, and `strict_http.py` of what it lets pass. Here it is found where a head ends and counted
+   whether a body is there; then the parser gets those bytes and no socket, so it can't wait, and what it leaves over begins the next
+   request. What looks wrong is given to it at once, to be refused in its way.
 2. A caller has so many seconds for a head, and for a body or an answer so many more plus one for each RATE bytes that moved.
 3. What is held of a caller is bounded: a head by MAX_HEAD, a body by MAX_BODY, an answer that is still being made by MAX_UNSENT.
 
@@ -27,6 +27,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 
 from wrapper.http import MAX_BODY
+from wrapper.strict_http import doubt
 from wrapper.tls import Wire
 
 MAX_HEAD = 32 * 1024
@@ -44,9 +45,9 @@ _END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare LF ends it too: gunicorn ref
 class Refused(Exception):
     """A request that is not read to its end."""
 
-    def __init__(self, status: HTTPStatus) -> None:
+    def __init__(self, status: HTTPStatus, said: str = "") -> None:
         super().__init__(status.phrase)
-        self.status = status
+        self.status, self.said = status, said
 
 
 class Outgoing:
@@ -158,6 +159,8 @@ class Line:
             self.request = next(self.parser)
         except (NoMoreData, StopIteration):
             raise Refused(HTTPStatus.BAD_REQUEST) from None
+        if said := doubt(self.request):
+            raise Refused(HTTPStatus.BAD_REQUEST, said)
         self._held += unreader.take_buffered()
         reader = self.request.body.reader
         self._whole = _Sized(reader.length).whole if isinstance(reader, LengthReader) else _Chunked().whole

@@ -6,12 +6,17 @@ Numbers with a point become Decimal, never a float; a name given twice, NaN, and
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 from wrapper.problems import RequestError
 
-MOST_DIGITS = 1000
+MOST_DIGITS = 1000  # and zeros that an exponent stands for
+MOST_DEEP = 32
+_TYPE = re.compile(r"application/json\s*(;.*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.ASCII | re.IGNORECASE)
 
 
 class WrongType(RequestError):
@@ -19,17 +24,20 @@ class WrongType(RequestError):
     title = "This media type is not understood"
 
 
-def parse(data: bytes, mimetype: str) -> dict[str, Any]:
-    """The body as a dict. Raises RequestError (400) or WrongType (415)."""
-    if mimetype != "application/json":
-        raise WrongType("send the body as application/json")
+def parse(data: bytes, kind: str, coding: str = "") -> dict[str, Any]:
+    """The body as a dict; `kind` and `coding` are what the headers say of it. Raises RequestError (400) or WrongType (415)."""
+    if not _TYPE.fullmatch(kind) or any(name.lower() != "utf-8" for name in _CHARSET.findall(kind)):
+        raise WrongType("send the body as application/json, in UTF-8")
+    if coding.lower() not in ("", "identity"):
+        raise WrongType("send the body as it is, without a Content-Encoding")
     try:
         body = _JSON.decode(data.decode("utf-8"))
+        _check_depth(body)
         json.dumps(body, ensure_ascii=False, default=str).encode("utf-8")  # half a surrogate pair is no text
     except json.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except (UnicodeError, RecursionError):
-        raise RequestError("the body is not JSON in UTF-8, or is nested too deeply") from None
+        raise RequestError(f"the body is not JSON in UTF-8, or is nested more than {MOST_DEEP} deep") from None
     except ValueError as error:
         raise RequestError(f"the body is not acceptable: {error}") from None
     if not isinstance(body, dict):
@@ -37,11 +45,23 @@ def parse(data: bytes, mimetype: str) -> dict[str, Any]:
     return body
 
 
+def _check_depth(body: Any) -> None:
+    """Level by level: what comes after may recurse."""
+    level = [body]
+    for _ in range(MOST_DEEP):
+        within = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        level = [one for several in within for one in several]
+    if any(isinstance(one, (dict, list)) for one in level):
+        raise RecursionError
+
+
 def _number(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        raise ValueError("a number's exponent is out of all bounds") from None
+    if len(text) <= MOST_DIGITS:
+        with suppress(ArithmeticError):
+            number = Decimal(text)
+            if abs(number.adjusted()) <= MOST_DIGITS:
+                return number
+    raise ValueError(f"a number has more than {MOST_DIGITS} digits, or an exponent that stands for as many")
 
 
 def _integer(text: str) -> int:

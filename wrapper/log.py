@@ -207,7 +207,10 @@ def _steps(error: BaseException) -> list[str]:
 
 
 def _json(event: dict[str, Any]) -> bytes:
+    """In ASCII: what is a line's end, or moves a cursor, only for some who read it must not be in it."""
     try:
-        return orjson.dumps(event)
+        if (line := orjson.dumps(event)).isascii():
+            return line
     except TypeError:  # half a character, a number beyond 64 bits, or something that JSON has not: a log line fails nobody
-        return json.dumps(event, default=lambda value: type(value).__name__).encode("ascii")
+        pass
+    return json.dumps(event, default=lambda value: type(value).__name__).encode("ascii")

@@ -139,7 +139,7 @@ def _may(caller: Caller, scope: str) -> Caller:
 
 def _said(allowed: Mapping[str, type]) -> dict[str, Any]:
     """The body: an object with these members at most."""
-    body = json_body.parse(request.get_data(), request.mimetype)
+    body = json_body.parse(request.get_data(), request.environ.get("CONTENT_TYPE", ""), request.environ.get("HTTP_CONTENT_ENCODING", ""))
     for name, value in body.items():
         if name not in allowed:
             raise Invalid(f"the body has {', '.join(allowed)}; {name!r} is none of them")

@@ -18,6 +18,7 @@ from wrapper.request import Given
 from wrapper.rows import sentences
 from wrapper.schema import schema
 
+MOST_TOLD = 50  # errors of one request: a body has room for very many
 _WHERES: tuple[Where, ...] = ("path", "query", "header", "body")
 
 
@@ -48,7 +49,7 @@ class Params:
             except ma.ValidationError as error:
                 errors += [_error(where, line) for line in sentences(error.messages)]
         if errors:
-            raise Invalid("; ".join(f"{e['in']} {e['name']}: {e['reason']}" for e in errors[:3]), errors=errors)
+            raise Invalid("; ".join(f"{e['in']} {e['name']}: {e['reason']}" for e in errors[:3]), errors=errors[:MOST_TOLD])
         return loaded
 
     def place(self, values: Mapping[str, Any]) -> Given:

@@ -36,9 +36,9 @@ def status(error: Exception) -> HTTPStatus:
     return next((status for kind, status in _REFUSED.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def answer(status: HTTPStatus, trace: str, secure: bool, head_only: bool) -> bytes:
-    """The last one on its connection."""
-    said = _SAID.get(status, "this can't be read as an HTTP request")
+def answer(status: HTTPStatus, said: str, trace: str, secure: bool, head_only: bool) -> bytes:
+    """The last one on its connection; it says what is wrong, if anybody knows."""
+    said = said or _SAID.get(status, "this can't be read as an HTTP request")
     error = NotReady(said) if status == HTTPStatus.SERVICE_UNAVAILABLE else RequestError(said)
     error.status, error.title = status.value, status.phrase
     body = json.dumps(problem(error, trace).body).encode()

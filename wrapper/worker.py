@@ -224,7 +224,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._parts.telemetry.metrics.request(NOWHERE, "", status.value, 0.0)
         with suppress(OSError):  # it has gone
             head_only = line.request is not None and line.request.method == "HEAD"
-            line.sock.sendall(refusal.answer(status, trace, isinstance(line.wire, Wire), head_only))
+            line.sock.sendall(refusal.answer(status, getattr(error, "said", ""), trace, isinstance(line.wire, Wire), head_only))
 
 
 class Crew:

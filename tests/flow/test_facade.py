@@ -17,13 +17,18 @@ ADDRESS = {"line1": "9 NEW LANE", "town": "LEEDS", "postcode": "LS1 4DY"}
 
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", "Bearer", "Bearer x", "Basic dTpw", "Bearer fw_000000000000_" + "A" * 43, "Bearer fw_\xe9", "Bearer " + "x" * 5000],
+    [None, "", "Bearer x", "Basic dTpw", "Bearer fw_000000000000_" + "A" * 43, "Bearer " + "x" * 5000],
 )
 def test_without_a_valid_key_it_is_401_and_says_no_more(facade: Facade, authorization: str | None) -> None:
     sent = {} if authorization is None else {"Authorization": authorization}
     seen = facade.ask(f"GET {CUSTOMER}", key=None, headers=sent)
     is_problem(seen, 401)
     assert seen.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer fw_\xe9"])
+def test_an_authorization_that_can_not_be_read_is_400(facade: Facade, authorization: str) -> None:
+    is_problem(facade.ask(f"GET {CUSTOMER}", key=None, headers={"Authorization": authorization}), 400)
 
 
 def test_a_key_without_the_scope_is_403(facade: Facade) -> None:
@@ -79,18 +84,13 @@ def test_values_of_the_wrong_shape_are_422_and_name_the_field(facade: Facade, pa
         "/docs/../wrapper/app.py",
         "/docs/%2e%2e/%2e%2e/app.py",
         "/v1//customers/0000012345",
+        "//v1/customers/0000012345",
     ],
 )
 def test_hostile_paths_are_refused(facade: Facade, path: str) -> None:
     seen = facade.ask(f"GET {path}")
-    assert seen.status in (404, 422, 308), seen.content[:300]
-    if seen.status != 308:
-        is_problem(seen, seen.status)
-
-
-def test_a_doubled_slash_in_front_changes_nothing_of_the_rules(facade: Facade) -> None:
-    is_problem(facade.ask(f"GET /{CUSTOMER}", key=None), 401)
-    is_problem(facade.ask(f"GET /{CUSTOMER}", key="operator"), 403)
+    assert seen.status in (400, 404, 422), seen.content[:300]
+    is_problem(seen, seen.status)
 
 
 def test_a_very_long_path_is_refused_and_the_facade_lives(facade: Facade) -> None:

@@ -12,15 +12,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from tests.flow.doubtful import BODY, ONE, POST
 from tests.flow.shelf import Running, serving
-from tests.flow.test_under_fire import BODY, FIND, ONE, POST
+from tests.flow.test_under_fire import FIND
 from tests.pki import Authority, Issued
 from tests.waiting import until
 
-FILES = {"endpoints/find.yaml": FIND.format(name="find")}
+PROXY = "127.0.0.2"
+ACCESS = f"""
+certificates:
+  batch: {{san: client, scopes: ["things:read"]}}
+proxy: {{networks: [{PROXY}/32], certificate: X-Client-Cert}}
+"""
+FILES = {"endpoints/find.yaml": FIND.format(name="find"), "access.yaml": ACCESS}
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +76,56 @@ def test_it_serves_under_tls_and_says_so_in_every_answer(facade: Running, author
     for trusted in (authority.trusted(), authority.trusted(client)):
         assert ask(facade, trusted).status == 200
     with ExitStack() as held:
-        for sent, status in ((ONE, 200), ("GET /nowhere HTTP/1.1\r\n", 404), ("GET / HTTP/1.1\r\nX Y: 1\r\n", 400)):
+        for sent, status in ((ONE, 200), ("GET /nowhere HTTP/1.1\r\nHost: figway\r\n", 404), ("GET / HTTP/1.1\r\nX Y: 1\r\n", 400)):
             caller = line(facade, held, authority.trusted())
             caller.sendall(f"{sent}Connection: close\r\n\r\n".replace("KEY", facade.key).encode())
             answer = rest(caller)
             assert statuses(answer) == [status]
             for header in (b"Strict-Transport-Security: max-age=31536000", b"X-Content-Type-Options: nosniff", b"Cache-Control: no-store"):
                 assert answer.count(header) == 1
+
+
+def status(facade: Running, context: ssl.SSLContext, headers: str, source: str = "127.0.0.1") -> int:
+    with ExitStack() as held:
+        wire = held.enter_context(socket.create_connection(facade.address, 10, (source, 0)))
+        caller = held.enter_context(context.wrap_socket(wire, server_hostname="127.0.0.1"))
+        caller.sendall(f"GET /v1/things/1 HTTP/1.1\r\nHost: figway\r\nConnection: close\r\n{headers}\r\n".encode())
+        [found] = statuses(rest(caller))
+        return found
+
+
+def test_who_shows_a_certificate_that_is_known_needs_no_key(facade: Running, authority: Authority, client: Issued) -> None:
+    assert status(facade, authority.trusted(client), "") == 200
+    assert status(facade, authority.trusted(authority.issue("nobody", "client")), "") == 401
+    assert status(facade, authority.trusted(), "") == 401
+
+
+def test_a_proxy_alone_says_whose_certificate_it_has_seen(facade: Running, authority: Authority, client: Issued) -> None:
+    told = f"X-Client-Cert: {quote(client.cert.read_text(), safe='')}\r\n"
+    for headers, here, there in (
+        (told, 400, 200),
+        (told * 2, 400, 400),
+        (told.replace("-", "_", 2), 401, 401),  # the same in an environ, and never taken for it
+        (told.replace("-", "_", 2) + told, 400, 200),
+        ("X-Client-Cert: \r\n", 400, 401),
+        (f"X: y\r\n\t{told}", 400, 400),
+    ):
+        assert (status(facade, authority.trusted(), headers), status(facade, authority.trusted(), headers, PROXY)) == (here, there), headers
+    assert status(facade, authority.trusted(client), "", PROXY) == 401  # its own certificate is nobody's
+
+
+def test_no_header_says_where_the_application_begins_or_how_it_was_reached(facade: Running, authority: Authority, client: Issued) -> None:
+    for header in (
+        "SCRIPT_NAME: /v1",
+        "PATH_INFO: /health/live",
+        "X-Forwarded-Proto: ftp",
+        "X-HTTP-Method-Override: PUT",
+        "X-Original-URL: /",
+    ):
+        assert status(facade, authority.trusted(client), f"{header}\r\n") == 200
+    with socket.create_connection(facade.address, timeout=10) as wire:
+        wire.sendall(b"PROXY TCP4 127.0.0.2 127.0.0.1 1 2\r\n")
+        assert wire.recv(100) == b""
 
 
 def test_requests_are_told_apart_however_they_lie_in_records(facade: Running, authority: Authority) -> None:
@@ -130,7 +181,7 @@ def test_who_has_said_all_and_ends_its_half_gets_its_answer(facade: Running, aut
 def test_a_reader_that_is_slow_gets_all_of_a_long_answer(facade: Running, authority: Authority) -> None:
     with ExitStack() as held:
         caller = line(facade, held, authority.trusted())
-        caller.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nConnection: close\r\n\r\n")
+        caller.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: figway\r\nConnection: close\r\n\r\n")
         time.sleep(0.3)  # the kernel's buffers are full
         head, _, body = rest(caller).partition(b"\r\n\r\n")
         assert len(body) == int(head.lower().partition(b"content-length: ")[2].split()[0]) > 1_000_000

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flow.doubtful import BODY, CHUNKED, DOUBTFUL, ONE, PIECES, POST
 from tests.flow.shelf import ENDPOINT, SYSTEMS, Running, serving
 from tests.processes import descendants, gone
 from tests.waiting import until
@@ -117,9 +118,11 @@ def statuses(lines: Sequence[socket.socket]) -> set[bytes]:
 
 def test_callers_that_stall_are_cut_and_keep_nobody_waiting(facade: Running) -> None:
     with ExitStack() as held:
-        heads = callers(facade, 40, "GET /v1/things/1 HTTP/1.1\r\nAuthorization: Bearer KEY\r\nX-More", held)
-        bodies = callers(facade, 20, "POST /v1/find HTTP/1.1\r\nAuthorization: Bearer KEY\r\nContent-Length: 99\r\n\r\n{", held)
-        readers = callers(facade, 10, "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\n\r\n", held, buffer=4096)
+        heads = callers(facade, 40, "GET /v1/things/1 HTTP/1.1\r\nHost: figway\r\nAuthorization: Bearer KEY\r\nX-More", held)
+        bodies = callers(
+            facade, 20, "POST /v1/find HTTP/1.1\r\nHost: figway\r\nAuthorization: Bearer KEY\r\nContent-Length: 99\r\n\r\n{", held
+        )
+        readers = callers(facade, 10, "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: figway\r\n\r\n", held, buffer=4096)
         for _ in range(20):
             began = time.monotonic()
             assert facade.ask("/v1/things/1").status == 200
@@ -129,13 +132,6 @@ def test_callers_that_stall_are_cut_and_keep_nobody_waiting(facade: Running) -> 
         for line in readers:
             with pytest.raises(ConnectionResetError):
                 statuses([line])
-
-
-ONE = "GET /v1/things/1 HTTP/1.1\r\nAuthorization: Bearer KEY\r\n"
-POST = "POST /v1/find HTTP/1.1\r\nAuthorization: Bearer KEY\r\nContent-Type: application/json\r\n"
-BODY = '{"id": "1"}'
-CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n"
-PIECES = '4\r\n{"id\r\n7;x=y\r\n": "1"}\r\n'
 
 
 @pytest.mark.parametrize(
@@ -172,6 +168,17 @@ def test_requests_are_told_apart_however_they_arrive(facade: Running, sent: str,
             line.sendall(data)
         seen = b"".join(iter(lambda: line.recv(65536), b""))
     assert [int(part[:3]) for part in seen.split(b"HTTP/1.")[1:] for part in [part[2:]]] == answers
+
+
+@pytest.mark.parametrize("sent", DOUBTFUL, ids=range(len(DOUBTFUL)))
+def test_what_another_server_could_read_otherwise_is_refused_and_nothing_after_it_is_read(facade: Running, sent: str) -> None:
+    with socket.create_connection(facade.address, timeout=5) as line:
+        line.sendall((sent + ONE + "\r\n").replace("KEY", facade.key).encode("latin-1"))
+        [answer] = b"".join(iter(lambda: line.recv(65536), b"")).split(b"HTTP/1.")[1:]
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head[2:5] in (b"400", b"417", b"431", b"501")
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert json.loads(body)["status"] == int(head[2:5])
 
 
 def test_who_asks_before_sending_a_body_is_told_to_go_on(facade: Running) -> None:

@@ -16,8 +16,8 @@ from wrapper.callers import MAX_HELD, Callers
 from wrapper.intake import MAX_FRAMES, Line
 
 MOST = 20
-GET = b"GET / HTTP/1.1\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: figway\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: figway\r\nContent-Length: 1000000\r\n\r\n"
 
 
 class Loop:
@@ -79,7 +79,7 @@ def test_who_holds_most_goes_when_too_much_is_held(held: ExitStack) -> None:
     for caller in greedy:
         loop.send(caller, POST + b"x" * 900_000)
     honest = loop.caller()
-    loop.send(honest, b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n")
+    loop.send(honest, b"POST / HTTP/1.1\r\nHost: figway\r\nContent-Length: 2\r\n\r\n")
     assert loop.ask(honest, b"{}") == b"2\n"
     answered, _, _ = select.select(greedy, [], [], 0)
     assert [caller.recv(100) for caller in answered] == [b"503\n"]
@@ -87,7 +87,7 @@ def test_who_holds_most_goes_when_too_much_is_held(held: ExitStack) -> None:
 
 def test_a_body_in_the_smallest_chunks_costs_no_more_than_its_length(held: ExitStack) -> None:
     loop = Loop(held, MOST)
-    head, chunk, last = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", b"0\r\n\r\n"
+    head, chunk, last = b"POST / HTTP/1.1\r\nHost: figway\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", b"0\r\n\r\n"
     most = MAX_FRAMES // 5 - 1
     began = time.process_time()
     assert loop.ask(loop.caller(), head + chunk * most + last) == b"%d\n" % most

@@ -19,6 +19,7 @@ def test_numbers_with_a_point_are_exact() -> None:
     [
         b"", b"[]", b"{", b'{"a": 1, "a": 2}', b'{"a": NaN}', b'{"a": 1e99999999999999999999}', b'{"\\ud800": 1}', b'{"a": "\\ud800"}',
         b'{"a": "\xff"}', '{"a": 1}'.encode("utf-16"), b'\xef\xbb\xbf{"a": 1}', b'{"a":' * 100_000,
+        b'{"a": 1e1001}', b'{"a": 0e999999}', b'{"a": 1e-999999}', b'{"a": 0.' + b"1" * 5000 + b"}", b'{"a": [[' * 16 + b"]]}" * 16,
     ],
 )  # fmt: skip
 def test_anything_else_is_a_400(data: bytes) -> None:
@@ -27,9 +28,21 @@ def test_anything_else_is_a_400(data: bytes) -> None:
     assert caught.value.status == 400
 
 
-def test_another_media_type_is_a_415() -> None:
+def test_what_is_within_the_bounds_is_taken() -> None:
+    assert json_body.parse(b'{"a": 1e1000, "b": 1E-3}', "application/json")["b"] == Decimal("0.001")
+    assert json_body.parse(b'{"a": ' + b"[" * 31 + b"]" * 31 + b"}", 'Application/JSON; version=1; charset="UTF-8"')
+
+
+@pytest.mark.parametrize(
+    ("kind", "coding"),
+    [
+        ("text/plain", ""), ("", ""), ("application/json, text/plain", ""), ("application/jsonp", ""), ("text/plain; application/json", ""),
+        ("application/json; charset=utf-16", ""), ("application/json; charset=utf-8; charset=utf-7", ""), ("application/json", "gzip"),
+    ],
+)  # fmt: skip
+def test_another_media_type_is_a_415(kind: str, coding: str) -> None:
     with pytest.raises(RequestError) as caught:
-        json_body.parse(b"{}", "text/plain")
+        json_body.parse(b"{}", kind, coding)
     assert caught.value.status == 415
 
 

@@ -1,7 +1,8 @@
 # The image is what ./figway sets up for its group `run`: the same system packages, the same lock, the same build of .venv.
 #
 #   docker build -t figway .
-#   docker run --init -p 8080:8080 -v ./catalogue:/etc/figway/catalogue:ro -v figway-state:/var/lib/figway figway
+#   docker run --init --read-only --cap-drop ALL --security-opt no-new-privileges -p 8080:8080 \
+#     -v ./catalogue:/etc/figway/catalogue:ro -v figway-state:/var/lib/figway figway
 
 FROM debian:12-slim AS system
 WORKDIR /opt/figway
@@ -24,6 +25,7 @@ USER 10001
 VOLUME /var/lib/figway
 ENV PYTHONPATH=/opt/figway \
     PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/dev/shm \
     ORT_DISABLE_TELEMETRY=1 \
     FIGWAY_CATALOGUE=/etc/figway/catalogue \
     FIGWAY_STATE=sqlite:////var/lib/figway/state.sqlite \

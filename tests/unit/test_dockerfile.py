@@ -77,3 +77,15 @@ def test_it_serves_by_the_command_that_the_launcher_starts_on_the_port_it_expose
     assert "export ORT_DISABLE_TELEMETRY=1" in (ROOT / "figway").read_text()
     assert f"FIGWAY_BIND=0.0.0.0:{all_of('EXPOSE')[0]}" in all_of("ENV")[0]
     assert f"FIGWAY_STATE=sqlite:///{all_of('VOLUME')[0]}/" in all_of("ENV")[0]
+
+
+def test_it_writes_to_its_volume_and_to_memory_alone() -> None:
+    """What it says of itself; that it holds is seen with a read-only root (docs/operations.md)."""
+    settings = dict(word.split("=", 1) for word in all_of("ENV")[0].split())
+    [volume] = all_of("VOLUME")
+    assert settings["TMPDIR"] == "/dev/shm"
+    assert settings["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert {settings["FIGWAY_STATE"].removeprefix("sqlite:///").rpartition("/")[0], settings["FIGWAY_STATE_KEY"].rpartition("/")[0]} == {
+        volume
+    }
+    assert "--read-only" in (ROOT / "Dockerfile").read_text().partition("FROM")[0]

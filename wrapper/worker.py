@@ -51,6 +51,8 @@ graceful_timeout = GRACEFUL + 8  # signing off included
 timeout = 30
 keepalive = 5
 worker_connections = 500  # descriptors stay below 1024: paramiko and psycopg use select()
+limit_request_line = limit_request_field_size = 8190
+limit_request_fields = 100
 sendfile = False  # answers are collected, see Outgoing
 control_socket_disable = True
 # No header says how a request came, who forwarded it or where the application begins: see policy/proxied.py. X_Y never becomes X-Y.

@@ -237,6 +237,14 @@ def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[s
             lambda environ, _: {**environ, "SHELF_DSN": "", "FIGWAY_WORKERS": "3"},
             r"systems\.yaml:4: shelf\.dsn: the environment variable SHELF_DSN is not set",
         ),
+        (
+            lambda environ, _: {**environ, "FIGWAY_TLS_CERT": "/nowhere.crt", "FIGWAY_TLS_KEY": "/nowhere.key"},
+            r"figway: tls_cert /nowhere\.crt, tls_key /nowhere\.key: no such file or directory; .*",
+        ),
+        (
+            lambda environ, _: {**environ, "FIGWAY_TLS_CERT": "c", "FIGWAY_TLS_KEY": "k", "FIGWAY_SERVER": "granian"},
+            r"figway: tls_cert: under granian there is no TLS; .*",
+        ),
         (lambda environ, _: {**environ, "FIGWAY_CATALOGUE": "/nowhere"}, r"figway: there is no catalogue folder /nowhere"),
     ],
 )

@@ -120,3 +120,13 @@ thread.join()
 def test_a_value_that_json_can_not_carry_fails_nobody() -> None:
     [line] = logged("log.get().info('request', half='\\ud800', much=2**80, what={1, 2})")
     assert line["event"] == "request"
+
+
+def test_nothing_that_is_told_begins_a_line_or_moves_a_cursor() -> None:
+    hostile = 'a\n{"event": "forged"}\r\x1b[2J\x85\u2028\u2029\x9b'
+    process = started(f"log.get().info('request', caller={hostile!r})")
+    told = process.communicate(timeout=30)[1]
+    assert told.isascii()
+    [line] = told.splitlines()
+    assert line.isprintable()
+    assert json.loads(line)["caller"] == hostile

@@ -1,5 +1,5 @@
 # One-line targets for developers. What they need is set up by ./figway.
-.PHONY: setup check test demo bench attack chaos soak kills lus dual audit sbom tamper lock
+.PHONY: setup check test demo bench attack chaos soak kills lus quota dual audit sbom tamper lock
 LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --no-cache --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 setup: ; ./figway setup test
@@ -12,6 +12,7 @@ chaos: setup ; .venv/bin/python -m tests.chaos $(ARGS)
 soak: setup ; .venv/bin/python -m tests.chaos.soak $(ARGS)
 kills: setup ; .venv/bin/python -m tests.chaos.kills $(ARGS)
 lus: setup ; .venv/bin/python -m tests.chaos.lus $(ARGS)
+quota: setup ; .venv/bin/python -m tests.chaos.quota $(ARGS)
 dual: setup ; .venv/bin/python -m tests.chaos.dual $(ARGS)
 tamper: setup ; .venv/bin/python -m tests.audit.tamper $(ARGS)
 # Known weaknesses of what is locked, by the advisories of PyPI: it has to reach them, and what could not be looked up fails it.

@@ -22,7 +22,7 @@ from wrapper.cli_audit import audit
 from wrapper.cli_issuer import client, issuer, person
 from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
-from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, state, writes
+from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, quota, state, writes
 from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
@@ -262,7 +262,7 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
 
 for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
     migrate.add_command(command)
-for group in (audit, client, issuer, key, lease, migrate, person, state, writes):
+for group in (audit, client, issuer, key, lease, migrate, person, quota, state, writes):
     figway.add_command(group)
 
 

@@ -85,6 +85,18 @@ def unbar_lease(name: str, state: str | None) -> None:
 
 
 @click.group()
+def quota() -> None:
+    """How often consumers may call, and endpoints and systems be asked."""
+
+
+@quota.command("list")
+@STATE
+def list_quotas(state: str | None) -> None:
+    """List what is left of each limit that was drawn from lately: `consumer`, `endpoint` or `system`, its name, and how many."""
+    listed([f"{name} {left:.0f} left" for name, left in opened(state).buckets().items()], "no limits in use")
+
+
+@click.group()
 def writes() -> None:
     """Requests that write."""
 

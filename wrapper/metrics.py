@@ -53,6 +53,7 @@ HAPPENED: Mapping[str, str] = {
     "quota_refused": "Requests refused because a quota or an endpoint's rate was used up",
     "rate_refused": "Calls not made because the system's own rate, or a consumer's share of it, was used up",
     "login_refused": "Logins refused untried, because too many from their address had failed",
+    "quota_alone": "Tokens asked of a process's fixed share of a limit, because the state store is away",
     "store_failed": "Times that the state store could not be used",
     "audit_records": "Records that are on the audit trail",
     "audit_refused": "Requests and acts refused, because they could not be recorded",
@@ -67,7 +68,6 @@ LEVELS: Mapping[str, str] = {
     "sessions": "Sessions or connections that are open",
     "sessions_in_use": "Sessions or connections in use",
     "sessions_waiting": "Calls that wait for a session",
-    "quota_alone": "Processes that go by a fixed share of every limit, because the state store is away",
     "users_barred": "Users whose credential was refused: an operator lifts it",
 }
 TOOK: Mapping[str, str] = {
@@ -84,7 +84,7 @@ OPEN: Mapping[str, str] = {
     "writes_unknown": "Writes whose outcome is unknown",
 }
 _FIGWAY = ("quota_refused", "login_refused", "log_dropped", "spans_lost", "audit_records", "audit_refused", "audit_lost")
-_ELSEWHERE = {"store_failed": "store"} | dict.fromkeys(_FIGWAY, "figway")  # the rest happens to systems
+_ELSEWHERE = {"store_failed": "store", "quota_alone": "store"} | dict.fromkeys(_FIGWAY, "figway")  # the rest happens to systems
 LEGS = ("pending", "owed", "failed", "unknown")
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")
 Tell = Callable[[float], None]

@@ -1,4 +1,5 @@
-"""The demo's catalogue, made fit for chaos: short deadlines, a pass-through endpoint, and systems whose names nobody can look up."""
+"""The demo's catalogue, made fit for chaos: short deadlines, no rates (one caller asks for all), a pass-through endpoint, and systems
+whose names nobody can look up."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def catalogue(source: Path, to: Path, deadline: float) -> Path:
     """A copy of `source` in `to`."""
     shutil.copytree(source, to)
     for file in (to / "endpoints").glob("*.yaml"):
-        file.write_text(re.sub(r"deadline: \d+s", f"deadline: {deadline:g}s", file.read_text()))
+        file.write_text(re.sub(r"deadline: \d+s(, rate: {.*?})?", f"deadline: {deadline:g}s", file.read_text()))
     (to / "endpoints" / "accounts.direct.yaml").write_text(DIRECT)
     for name, block in _nowhere(to / "endpoints").items():
         (to / "endpoints" / f"{name}.yaml").write_text(block)
@@ -43,9 +44,10 @@ def catalogue(source: Path, to: Path, deadline: float) -> Path:
 
 
 _LOST = """
-  lost-http: {kind: http, url: env:LOST_URL}
+  lost-http: {kind: http, url: env:LOST_URL, clear: nobody is there}
   lost-host:
     kind: tn3270
+    clear: nobody is there
     host: env:LOST_HOST
     port: 23
     users: [{lu: NONE01, credentials: "env:FIGW01_LOGIN"}]

@@ -131,7 +131,7 @@ def test_who_asks_a_store_that_is_not_there_is_told_and_makes_none(state: str, w
 
 def test_an_empty_list_is_said_and_is_no_line_of_it(state: str) -> None:
     run("key", "new", "ui")
-    for group, none in (("jobs", "no jobs"), ("lease", "no leases"), ("writes", "no unknown writes")):
+    for group, none in (("jobs", "no jobs"), ("lease", "no leases"), ("quota", "no limits in use"), ("writes", "no unknown writes")):
         ran = run(group, "list")
         assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "", f"{none}\n")
 

@@ -11,20 +11,31 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
 from adapters.errors import Overused
-from tests.unit.small import ALICE, DROP, Scripted, drop, operation, request, service
+from tests.unit.small import ALICE, DROP, Scripted, drop, missing, operation, request, service
+from wrapper import http
 from wrapper.access import Access, Rate, rate
-from wrapper.operation import Caching, System
-from wrapper.policy import bucket
+from wrapper.catalogue import Folder
+from wrapper.edge import Facade
+from wrapper.metrics import Metrics
+from wrapper.operation import Caching, Catalogue, Operation, System
+from wrapper.policy import bucket, keys
 from wrapper.policy.bucket import Bucket, Draw, Drawn
 from wrapper.policy.keys import Caller
+from wrapper.policy.logins import FAILURES
 from wrapper.policy.quotas import AWAY, Quotas
 from wrapper.problems import Crowded, NotReady, RequestError, TooMany
+from wrapper.settings import Settings
 from wrapper.state.clock import Clock
+from wrapper.state.holder import Holder
 from wrapper.state.store import Store
+from wrapper.systems import Systems
+from wrapper.telemetry import Telemetry
 
 BOB = replace(ALICE, name="bob")
+HERE = {"REMOTE_ADDR": "10.0.0.9"}
 
 
 class Shared:
@@ -277,6 +288,39 @@ def test_a_kept_answer_costs_the_callers_quota_and_not_the_systems(tmp_path: Pat
         made.serve(op, request())
     with pytest.raises(Overused):
         made.serve(op, request("8", BOB))
+
+
+def facade(folder: Path, back_end: Scripted, op: Operation) -> tuple[Client, str]:
+    """A client of the facade, and a key."""
+    made, store = service(folder, back_end, op)
+    token, row = keys.new(ALICE)
+    store.put_key(row)
+    app = Facade("figway")
+    systems = Systems(Catalogue({}, {}, "hash"), Settings(folder, "", folder), Folder(folder), Holder(store))
+    http.install(app, made, systems, store, Telemetry(Metrics()), Access())
+    return Client(app), token
+
+
+def test_answers_say_what_is_left_and_errors_too(tmp_path: Path) -> None:
+    op = operation(limits={"rate": {"per_consumer": "20/m"}})
+    client, token = facade(tmp_path, Scripted(missing), op)
+    asked = [client.get("/things/7", headers={"Authorization": f"Bearer {token}"}, environ_overrides=HERE) for _ in range(3)]
+    assert [one.status_code for one in asked] == [404, 404, 429]
+    assert [one.headers["RateLimit"] for one in asked] == [f'"{op.name}";r={left};t={t}' for left, t in ((1, 3), (0, 6), (0, 3))]
+    assert {one.headers["RateLimit-Policy"] for one in asked} == {f'"{op.name}";q=20;w=60'}
+    assert (asked[2].headers["Retry-After"], asked[2].json["type"]) == ("3", "/problems/too-many")  # type: ignore[index]
+
+
+def test_who_guesses_keys_is_refused_untried_and_the_known_caller_beside_it_is_served(tmp_path: Path) -> None:
+    client, token = facade(tmp_path, Scripted(), operation())
+
+    def ask(key: str) -> int:
+        return client.get("/things/7", headers={"Authorization": f"Bearer {key}"}, environ_overrides=HERE).status_code
+
+    assert ask(token) == 200
+    guesses = [ask(f"fw_{n:012x}_{'x' * 43}") for n in range(FAILURES + 3)]
+    assert guesses == [401] * FAILURES + [429] * 3
+    assert ask(token) == 200
 
 
 def test_a_repeated_write_costs_like_a_new_one(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def draw(bucket: Bucket | None, asked: Draw, now: float) -> tuple[Bucket, Drawn]
     per_second = asked.rate.amount / asked.rate.period
     burst = asked.rate.burst
     bucket = bucket or Bucket(burst, now, since=now)
-    out = {key: held for key, held in bucket.out.items() if held[1] > now}
+    out = {key: held for key, held in bucket.out.items() if now < held[1] <= now + LIFE}  # the clock may be another boot's
     level = min(bucket.level + max(now - bucket.at, 0.0) * per_second, burst - sum(number for number, _ in out.values()))
     key = f"{asked.who} {asked.consumer}"
     out.pop(key, None)  # who asks again has spent what it had, not before now perhaps

@@ -188,8 +188,7 @@ class Quotas:
         except NotReady:
             self._away()
             return self._share(purse, began)
-        if self._alone:
-            self._back()
+        self._alone = False
         rate = purse.draw.rate
         pause = max(drawn.wait, min(PAUSE, rate.burst * rate.period / rate.amount / 4))
         purse.level, purse.own = drawn.level, drawn.own
@@ -204,6 +203,7 @@ class Quotas:
 
     def _share(self, purse: Purse, now: float) -> float:
         """This process's fixed share of a bucket, while the store is away; nothing is to spare then."""
+        self._events.happened("quota_alone", "store")
         rate = purse.draw.rate
         per_second, burst = rate.amount / rate.period / self._workers, rate.burst / self._workers
         purse.own = not purse.draw.consumer
@@ -220,11 +220,6 @@ class Quotas:
             if not self._alone:
                 self._local.clear()
             self._alone, self._down = True, self._clock() + AWAY
-        self._events.level("quota_alone", "store", 1)
-
-    def _back(self) -> None:
-        self._alone = False
-        self._events.level("quota_alone", "store", 0)
 
 
 def of_system(system: System) -> Rate | None:

@@ -98,11 +98,10 @@ class Quotas:
         limits = self._limits.get(key) or self._found(key, operation)
         if not limits.purses:
             return
-        now = self._clock()
         for number, purse in enumerate(limits.purses):
-            if wait := self._take(purse, now):
+            if wait := self._take(purse):
                 for earlier in limits.purses[:number]:
-                    _give_back(earlier, now)
+                    self._give_back(earlier)
                 self._events.happened("quota_refused", "figway")
                 raise _refused(limits, purse, wait, told)
         if limits.policy:
@@ -116,7 +115,7 @@ class Quotas:
             return
         priority = "background" if background else self._priority(consumer)
         purse = self._purse("", f"system {system}", rate, consumer or OURS, priority)
-        if wait := self._take(purse, self._clock()):
+        if wait := self._take(purse):
             self._events.happened("rate_refused", system)
             whose = "your share of what" if purse.own else "all that"
             error = Overused(f"{whose} {system} may be asked ({said(rate)}) is used up", backend=system, retry_after=wait)
@@ -153,11 +152,12 @@ class Quotas:
             purse = self._purses.setdefault(key, Purse(policy, bucket, Draw(rate, self._who, consumer, priority, ahead)))
         return purse
 
-    def _take(self, purse: Purse, now: float) -> float:
+    def _take(self, purse: Purse) -> float:
         """0 for a token, else in how many seconds there may be one."""
         if not purse.lock.acquire(timeout=2 * WITHIN):
             raise NotReady("the state store does not answer")
         try:
+            now = self._clock()
             if purse.tokens and now < purse.ends:
                 purse.tokens -= 1
                 return 0.0
@@ -173,6 +173,11 @@ class Quotas:
         finally:
             purse.lock.release()
 
+    def _give_back(self, purse: Purse) -> None:
+        with purse.lock:
+            if self._clock() < purse.ends:
+                purse.tokens += 1
+
     def _sent_away(self, purse: Purse, wait: float) -> float:
         if purse.draw.consumer:
             self._waiting.setdefault(purse.bucket, {})[purse.draw.consumer] = purse.draw.priority
@@ -180,7 +185,7 @@ class Quotas:
 
     def _drawn(self, purse: Purse) -> float:
         """Ask the store. What is drawn counts from before it was asked: here it is gone before the store gives it to another."""
-        began = self._clock()  # not when the request came: it may have waited for another's draw
+        began = self._clock()
         self._down = began + AWAY  # of those who come meanwhile none waits for a store that was away
         waiting = self._waiting.pop(purse.bucket, {}) if purse.draw.consumer else {}
         try:
@@ -230,12 +235,6 @@ def of_system(system: System) -> Rate | None:
 def said(rate: Rate) -> str:
     """`5 a second`"""
     return f"{rate.amount:g} a {({1.0: 'second', 60.0: 'minute'}).get(rate.period, 'hour')}"
-
-
-def _give_back(purse: Purse, now: float) -> None:
-    with purse.lock:
-        if now < purse.ends:
-            purse.tokens += 1
 
 
 def _refused(limits: Limits, purse: Purse, wait: float, told: MutableMapping[str, str]) -> TooMany | Crowded:

@@ -14,6 +14,7 @@ from wrapper.access import Access
 from wrapper.admission import RESERVED
 from wrapper.audit.anchor import Anchor, anchoring
 from wrapper.audit.anchor import folder as trail_of
+from wrapper.audit.purge import Upkeep
 from wrapper.audit.trail import Audit
 from wrapper.jobs import Runner
 from wrapper.metrics import Metrics
@@ -54,7 +55,8 @@ class Figway:
     def runner(self) -> Runner:
         """The job worker over these parts."""
         pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics, self.service.audit.note)
-        return Runner(self.service, self.systems, self.store, self._count, pilot, self.anchor())
+        upkeep = Upkeep(trail_of(self.settings, self.store.folder), self.anchor(), self.access.retention["audit"])
+        return Runner(self.service, self.systems, self.store, self._count, pilot, upkeep)
 
     def anchor(self) -> Anchor | None:
         """What anchors the audit trail. Raises BadSettings."""

@@ -53,7 +53,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
     app.after_request(partial(_end, telemetry))
-    app.register_error_handler(Exception, partial(_failed, service.audit.stranger))
+    app.register_error_handler(Exception, partial(_failed, service))
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
         app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, login)), methods=[operation.method])
@@ -217,13 +217,15 @@ def _end(telemetry: Telemetry, response: Response) -> Response:
     return response
 
 
-def _failed(stranger: Callable[[str, str | None, str], None], error: Exception) -> Response:
+def _failed(service: Service, error: Exception) -> Response:
     """Every error as a problem; only what is not a RequestError, an AdapterError or Flask's own leaves a stack trace in the log."""
     if isinstance(error, HTTPException):
         error = _from_flask(error)
-    trace = _seen().trace
+    trace, caller = _seen().trace, _seen().caller
     if isinstance(error, Unauthenticated):
-        stranger(request.environ.get("figway.address", request.remote_addr or ""), request.endpoint, trace)
+        service.audit.stranger(request.environ.get("figway.address", request.remote_addr or ""), request.endpoint, trace)
+    elif caller is not None and isinstance(error, RequestError) and request.endpoint not in service.catalogue.operations:
+        service.audit.denied(caller, request.endpoint or "", error, trace)
     shown = problem(error, trace)
     if shown.status == 500:
         log.get().error("failed", endpoint=request.endpoint, request_id=trace, exc_info=error)

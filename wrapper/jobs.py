@@ -27,7 +27,8 @@ from typing import Any
 from adapters.base import Adapter, Call, Deferred, Reply, Ticket
 from adapters.errors import AdapterError, CircuitOpen, Closed, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
-from wrapper.audit.anchor import NOTHING, Anchor
+from wrapper.audit.anchor import NOTHING
+from wrapper.audit.purge import Upkeep
 from wrapper.operation import SIDES, Operation, Side, Source
 from wrapper.outbox import Outbox
 from wrapper.pilot import Pilot
@@ -59,10 +60,11 @@ class Runner:
         store: Store,
         count: Callable[[Counted], None] | None = None,
         pilot: Pilot | None = None,
-        anchor: Anchor | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
-        """`count` is told now and then what is open; `pilot` and `anchor` have threads of their own while the worker runs."""
-        self._pilot, self._anchor = pilot, anchor
+        """`count` is told now and then what is open; `pilot` and `upkeep` (of the audit trail) have threads of their
+        own while the worker runs."""
+        self._pilot, self._upkeep = pilot, upkeep
         self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
@@ -73,7 +75,7 @@ class Runner:
         """Turns until `stop` is set; an error of ours or of the store is logged and survived."""
         beside = [threading.Thread(target=self._watch, args=(stop,), name="figway-pilot", daemon=True)]
         beside += [threading.Thread(target=self._carry, args=(stop, side), name=f"figway-to-{side}", daemon=True) for side in SIDES]
-        beside.append(threading.Thread(target=self._anchor_on, args=(stop,), name="figway-anchor", daemon=True))
+        beside.append(threading.Thread(target=self._keep_trail, args=(stop,), name="figway-audit-upkeep", daemon=True))
         for thread in beside:
             thread.start()
         while not stop.is_set():
@@ -93,14 +95,13 @@ class Runner:
                 self._pilot.turn()
             stop.wait(PILOT)
 
-    def _anchor_on(self, stop: threading.Event) -> None:
-        """The audit trail is anchored as it grows."""
-        if self._anchor is None:
+    def _keep_trail(self, stop: threading.Event) -> None:
+        """The audit trail is anchored as it grows, and what is too old goes."""
+        if self._upkeep is None or self._upkeep.anchor is None:
             log.get().warning("audit", outcome=NOTHING)
-            return
-        while not stop.is_set():
+        while self._upkeep is not None and not stop.is_set():
             with _apart("audit"):
-                for fault in self._anchor.turn():
+                for fault in self._upkeep.turn():
                     log.get().error("audit", outcome="not as it was anchored: figway audit verify tells more", detail=str(fault))
             stop.wait(ANCHOR)
 

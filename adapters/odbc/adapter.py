@@ -84,7 +84,7 @@ class Odbc:
         if target.page_by is None:
             rows = self._page(session, call, target, call.params, target.max_rows + 1)
             self._whole(rows, target)
-            return Reply(tuple(rows), self.name)
+            return Reply(tuple(rows), self.name, by=session.user)
         key, found = target.statement.names[target.page_by], list[Record]()
         after, seen = START[target.kinds[target.page_by] or "text"], set[Any]()
         pages = 0
@@ -98,7 +98,7 @@ class Odbc:
             found += page
             self._whole(found, target)
             if len(page) < target.page_size:
-                return Reply(tuple(found), self.name, pages=pages)
+                return Reply(tuple(found), self.name, pages=pages, by=session.user)
 
     def _page(self, session: Session, call: Call, target: OdbcTarget, params: Mapping[str, Any], most: int) -> list[Record]:
         statement, stated = target.statement, target.kinds
@@ -123,4 +123,4 @@ class Odbc:
         if call.effect == "read":
             raise Misconfigured(f"{call.operation} is a read, and its statement writes", backend=self.name)
         values = [bound(name, call.params.get(name), self.name) for name in target.statement.params]
-        return Reply(({"rows": session.write(target.statement, values, call.deadline)},), self.name)
+        return Reply(({"rows": session.write(target.statement, values, call.deadline)},), self.name, by=session.user)

@@ -91,6 +91,7 @@ class Session:
         """Set the session up, once."""
         with self._bounded(deadline):
             self.dialect = dialect.of(self._connection.getinfo(pyodbc.SQL_DBMS_NAME))
+            self.user = str(self._connection.getinfo(pyodbc.SQL_USER_NAME) or "")
             self.dialect.begin(self._connection, self._ask, read_only=self.where.read_only, lock_timeout=self.where.lock_timeout)
 
     def select(self, statement: Statement, values: Sequence[Any], most: int, deadline: float) -> Rows:

@@ -54,7 +54,7 @@ class Soap:
         with unsettled(call):
             record = self._record(target, content)
         self._complain(call, record)
-        return Reply(_rows(record, target.rows), self.name)
+        return Reply(_rows(record, target.rows), self.name, by=self._security.user)
 
     def probe(self, timeout: float) -> None:
         """A connection can be had. Nothing is asked: an enquiry may cost money."""

@@ -33,6 +33,7 @@ class Security:
         self._now = now
         self._digest = block.get("digest", False)
         self._token = _token(name, block["username_token"], self._digest) if "username_token" in block else None
+        self.user = self._token.username if self._token is not None else ""
         self._sign: Callable[[Element, datetime], None] | None = None
         self._verify: Callable[[Element, Element, datetime], Element] | None = None
         if "sign" in block or "verify" in block:

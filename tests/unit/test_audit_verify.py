@@ -26,7 +26,7 @@ from wrapper.audit import lines, show, signing
 from wrapper.audit.anchor import PURGED, Anchor, Anchors
 from wrapper.audit.chain import Chain
 from wrapper.audit.follow import Fault
-from wrapper.audit.purge import purge
+from wrapper.audit.purge import Upkeep, purge
 from wrapper.audit.verify import Verified, verify
 from wrapper.audit.writer import Writer
 from wrapper.cli import figway
@@ -34,6 +34,7 @@ from wrapper.operation import Auth, ObjectRule
 from wrapper.problems import NotReady
 from wrapper.settings import BadSettings
 from wrapper.subjects import Subject
+from wrapper.units import DAY
 
 __all__ = ["disk"]
 WRITING = """
@@ -219,6 +220,18 @@ def test_a_day_that_is_over_ends_its_segment_and_can_be_purged_from_a_living_wri
     assert (stone["writer"], stone["first"], stone["last"], stone["who"], stone["why"]) == (chain.id, 1, 2, "carol", "too old")
     shutil.rmtree(trail / PURGED)
     assert {each.writer for each in looked(trail, anchor) if each.fault is not None} == {PURGED, chain.id}
+
+
+def test_upkeep_anchors_what_there_is_and_purges_what_was_kept_for_long_enough(tmp_path: Path, key: Path) -> None:
+    trail, now = tmp_path / "trail", [time.time()]
+    anchor = Anchor(trail, key, tmp_path / "anchors")
+    upkeep = Upkeep(trail, anchor, 30 * DAY, lambda: now[0])
+    written(trail, 5)
+    assert upkeep.turn() == []
+    assert [(each.records, each.waiting) for each in no_fault(trail, anchor)] == [(7, 0)]
+    now[0] += 31 * DAY
+    assert upkeep.turn() == []
+    assert sum(each.purged for each in no_fault(trail, anchor)) == 7
 
 
 def test_a_purge_that_was_killed_is_finished_by_the_next_one(tmp_path: Path, key: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wrapper.audit import follow, lines, signing
 from wrapper.audit.anchor import PURGED, Anchor, alive, locked
-from wrapper.audit.follow import Head, Watch
+from wrapper.audit.follow import Fault, Head, Watch
+from wrapper.units import DAY, HOUR, iso
 
 
 def purge(folder: Path, before: str, who: str, why: str, anchor: Anchor | None = None) -> int:
@@ -46,6 +48,23 @@ def purge(folder: Path, before: str, who: str, why: str, anchor: Anchor | None =
     if anchor is not None and gone:
         anchor.turn()
     return gone
+
+
+class Upkeep:
+    """What a trail needs while it is written: that it is anchored, and rid of what was `kept` for so many seconds."""
+
+    def __init__(self, folder: Path, anchor: Anchor | None, kept: float, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self.anchor, self._kept, self._clock = folder, anchor, kept, clock
+        self._due = 0.0
+
+    def turn(self) -> list[Fault]:
+        """What is not as it was anchored. Raises Fault, OSError."""
+        faults = self.anchor.turn() if self.anchor is not None else []
+        now = self._clock()
+        if now >= self._due and not faults:
+            self._due = now + HOUR
+            purge(self._folder, iso(now - self._kept), "figway", f"{self._kept / DAY:.0f} days are over", self.anchor)
+        return faults
 
 
 def tombstones(folder: Path) -> Iterator[tuple[int, bytes]]:

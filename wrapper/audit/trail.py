@@ -32,6 +32,7 @@ from wrapper.late import SOON, Late
 from wrapper.operation import Operation
 from wrapper.policy.keys import Caller
 from wrapper.policy.mask import left
+from wrapper.problems import RequestError
 from wrapper.request import Answer, Request
 from wrapper.rows import Rows
 from wrapper.state.clock import me
@@ -60,6 +61,11 @@ class Audit:
         """Somebody whom nobody knows was refused."""
         about = {"at": now(), "kind": "denied", "op": endpoint or "", "status": 401, "outcome": "Unauthenticated", "from": address}
         self.denials.met(("", "", 401), {**about, "request": trace})
+
+    def denied(self, who: str, endpoint: str, error: RequestError, trace: str) -> None:
+        """Somebody whom we know was refused what is no endpoint of the catalogue: a job of others, the admin API."""
+        about = {"at": now(), "kind": "denied", "who": who, "op": endpoint, "status": error.status, "outcome": type(error).__name__}
+        self.denials.met((who, endpoint, error.status), {**about, "request": trace})
 
     def act(self, who: str, what: str, **about: Any) -> Act:
         """What a person, or Figway by itself, is about to do: see acts.py. Raises NotReady."""

@@ -22,13 +22,15 @@ OnMissing = Literal["as_trained", "refuse"]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column. `codes` number a category's values; `accepts` bounds a number: the training range and the card's margin."""
+    """One column. `codes` number a category's values; `accepts` bounds a number: the training range and the card's margin. `reference` is
+    what it is with most people, as the graph takes it, None where the card has no statistics of it."""
 
     name: str
     kind: Literal["number", "category", "flag"]
     missing: bool
     accepts: tuple[float, float] = (-math.inf, math.inf)
     codes: Mapping[str, float] | None = None
+    reference: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,15 @@ def _refuse_names(card: Card, features: Mapping[str, Value]) -> None:
 
 def _feature(raw: Mapping[str, Any]) -> Feature:
     name, kind, missing = raw["name"], raw["kind"], raw["missing"]["allowed"]
+    known = raw.get("statistics")
     match kind:
         case "number":
-            return Feature(name, kind, missing, accepts=_pair(raw["accepts"]))
+            return Feature(name, kind, missing, accepts=_pair(raw["accepts"]), reference=float(known["deciles"][5]) if known else None)
         case "category":
-            return Feature(name, kind, missing, codes={category: float(code) for code, category in enumerate(raw["categories"])})
+            codes = {category: float(code) for code, category in enumerate(raw["categories"])}
+            return Feature(name, kind, missing, codes=codes, reference=codes[max(codes, key=lambda one: known[one])] if known else None)
         case "flag":
-            return Feature(name, kind, missing)
+            return Feature(name, kind, missing, reference=float(known["true"] > 0.5) if known else None)
     raise ValueError(f"feature '{name}': kind '{kind}' is not one of number, category, flag")
 
 

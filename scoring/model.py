@@ -46,11 +46,16 @@ class Model:
 
         Raises BadFeature for a value that the model was not trained on, BadOutput, or BadModel.
         """
-        card, value = self.card, self._run(self._session(), [encode(self.card, features, on_missing)])[0]
-        low, high = card.bounds
-        if not low <= value <= high:  # NaN is in no range
-            raise BadOutput(f"{card.model}@{card.version} gave no score: expected a number from {low:g} to {high:g}")
+        card, value = self.card, self.scores([encode(self.card, features, on_missing)])[0]
         return Score(card.model, card.version, value, tuple(name for name, value in features.items() if value is None))
+
+    def scores(self, rows: list[list[float]]) -> list[float]:
+        """Of encoded rows, in one run. Raises BadOutput, or BadModel."""
+        card, values = self.card, self._run(self._session(), rows)
+        low, high = card.bounds
+        if not all(low <= value <= high for value in values):  # NaN is in no range
+            raise BadOutput(f"{card.model}@{card.version} gave no score: expected a number from {low:g} to {high:g}")
+        return values
 
     def warm(self) -> None:
         """Make the session now, so that no caller waits for it and a broken model shows at start. Raises BadModel."""

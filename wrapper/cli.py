@@ -19,9 +19,11 @@ from adapters.errors import AdapterError
 from scoring.errors import ScoringError
 from wrapper import cli_migrate_evidence, cli_migrate_kill
 from wrapper.cli_audit import audit
+from wrapper.cli_decision import decision
 from wrapper.cli_issuer import client, issuer, person
 from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
+from wrapper.cli_model import model
 from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, quota, state, writes
 from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
@@ -262,7 +264,7 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
 
 for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
     migrate.add_command(command)
-for group in (audit, client, issuer, key, lease, migrate, person, quota, state, writes):
+for group in (audit, client, decision, issuer, key, lease, migrate, model, person, quota, state, writes):
     figway.add_command(group)
 
 

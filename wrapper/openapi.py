@@ -195,7 +195,7 @@ def _object(fields: Sequence[Field], sent: bool = False) -> dict[str, Any]:
 
 def _schema(field: Field, nullable: bool = True, sent: bool = False) -> dict[str, Any]:
     made = _bare(field, sent)
-    if field.mask in ("hidden", "hmac", "initials", "last4") and not sent:
+    if field.mask in ("hidden", "hmac", "initials", "last4", "token") and not sent:
         made = {"type": ["string", made["type"]] if made["type"] in ("integer", "boolean") else "string"}
     said = "; ".join(filter(None, (field.summary, _masked(field) if field.mask and not sent else "")))
     if said:

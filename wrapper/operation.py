@@ -149,13 +149,15 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """`features`: model feature -> expression over the answer (`balance`) or the parts (`sum(accounts.balance)`)."""
+    """`features`: model feature -> expression over the answer (`balance`) or the parts (`sum(accounts.balance)`). `decides`: outcomes with
+    the score from which on each holds, from the lowest; empty where the score decides nothing about anybody."""
 
     model: str
     version: str
     features: Mapping[str, str]
     on_missing: Literal["as_trained", "refuse"] = "as_trained"
     per_row: bool = False
+    decides: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

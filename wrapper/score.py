@@ -8,6 +8,7 @@ from typing import Any
 
 from scoring import features
 from scoring.errors import BadFacts, BadFeature
+from scoring.reasons import reasons
 from scoring.store import Store as Models
 from wrapper.operation import Catalogue, Operation, Scoring
 
@@ -41,9 +42,20 @@ class Scorer:
         score, why = self._one(operation, spec, facts)
         return score, {"not_scored": why} if why else {}
 
+    def explained(self, operation: Operation, facts: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What a score was made of, and its reasons, the strongest first. Raises ScoringError."""
+        spec = operation.scoring
+        assert spec is not None
+        values = self._values(operation, facts)
+        found = reasons(self._models.model(f"{spec.model}@{spec.version}"), values, spec.on_missing)
+        return values, [{"feature": one.feature, "moves": one.moves} for one in found]
+
+    def _values(self, operation: Operation, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: features.evaluate(made, facts, date.today()) for name, made in self._features[operation.name].items()}
+
     def _one(self, operation: Operation, spec: Scoring, facts: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         try:
-            values = {name: features.evaluate(made, facts, date.today()) for name, made in self._features[operation.name].items()}
+            values = self._values(operation, facts)
             score = self._models.model(f"{spec.model}@{spec.version}").score(values, spec.on_missing)
         except (BadFeature, BadFacts) as error:
             return None, error.detail

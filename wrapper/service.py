@@ -4,7 +4,7 @@
         -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
         -> decide the side -> [write: its intent on record]
         -> fetch = cache ( the system's rate -> adapter call -> read schema -> echo check -> quality gate )
-        -> score -> [write: keep the answer] -> mask -> on record (wrapper/audit) -> Answer
+        -> score -> [a decision: on record with its reasons] -> [write: keep the answer] -> mask -> on record (wrapper/audit) -> Answer
         (later, off the request: the other side is asked, and both answers are compared)
 
 One explicit function, called by HTTP and by the command line alike: a policy that raises stops the request. Nothing here knows Flask.
@@ -26,6 +26,7 @@ from wrapper import functions, retiring
 from wrapper.access import Access
 from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
+from wrapper.decisions import Decisions
 from wrapper.dual import Dual
 from wrapper.join import Join
 from wrapper.late import Late
@@ -40,6 +41,7 @@ from wrapper.policy import objects
 from wrapper.policy.keys import Caller, authorise
 from wrapper.policy.mask import Masks
 from wrapper.policy.quotas import Quotas
+from wrapper.policy.tokenise import Tokens
 from wrapper.problems import Invalid, NoSuchThing, RequestError
 from wrapper.quality import STALE, gate, too_old
 from wrapper.request import Answer, Given, Request, Side, Terms
@@ -86,7 +88,8 @@ class Service:
         self._adapters, self._scorer, self._store = adapters, scorer, store
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         self.authorise_object = {op.name: objects.check(op.auth, packages) for op in catalogue.operations.values()}
-        self._masks = {op.name: Masks(op.fields, partial(store.derived, "masks")) for op in catalogue.operations.values()}
+        tokens = Tokens(store)
+        self._masks = {op.name: Masks(op.fields, partial(store.derived, "masks"), tokens.tokenise) for op in catalogue.operations.values()}
         sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
         self._readers = {(op.name, side): Reader(op.fields, source.read, packages, source.transform_records) for op, side, source in sides}
         self._given = {(op.name, side): functions.of_params(source.transform_params, packages) for op, side, source in sides}
@@ -94,6 +97,7 @@ class Service:
         told = telemetry or Telemetry(Metrics())
         self.audit = audit or Audit(store.folder / "audit", store, catalogue.hash, told.metrics)
         self._asking = {(op.name, side): told.asking(op, side, source) for op, side, source in sides}
+        self.decisions = Decisions(store, partial(self.audit.act, via="api"))
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
         self.traffic = Traffic(catalogue, self.standings, store, self.ledger)
@@ -133,6 +137,7 @@ class Service:
                         answer = self._write(operation, request, params, terms, entry)
             finally:
                 self.shadow.after(terms.asked)
+            entry.decision = answer.body["meta"].get("decision", "")
             answer = entry.answered(shown(answer, self._masks[operation.name], request.caller), terms.deadline)
         return explained("" if operation.parts else stage, answer) if request.explained else answer
 
@@ -183,6 +188,8 @@ class Service:
             data = self._dumped(operation, choice.side, rows)
             about, age, stale = meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
         score, notes = (None, {"not_scored": STALE}) if stale and operation.scoring else self._scorer.score(operation, facts)
+        if score is not None and operation.scoring is not None and operation.scoring.decides:
+            score, notes = self.decisions.recorded(operation, terms, score, partial(self._scorer.explained, operation, facts))
         if operation.scoring is not None and not stale:
             for met in terms.asked:
                 met.score = partial(self._scored, operation, facts, met.operation)

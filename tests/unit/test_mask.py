@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from wrapper.operation import Field
+from tests.unit.small import operation
+from wrapper import openapi
+from wrapper.access import Access
+from wrapper.operation import Catalogue, Field
 from wrapper.policy.keys import Caller
 from wrapper.policy.mask import Masks, left, masked
 
@@ -14,8 +17,12 @@ CLERK = Caller("clerk", frozenset({"customers:read"}))
 SEER = Caller("seer", frozenset({"customers:read", "pii:read"}))
 
 
+def tokenise(kind: str, value: str, tenant: str) -> str:
+    return f"tk1_{kind}_{tenant}_{len(value)}"
+
+
 def shown(data: Any, *fields: Field, caller: Caller = CLERK) -> Any:
-    return Masks(fields, lambda: b"key").shown(data, caller)
+    return Masks(fields, lambda: b"key", tokenise).shown(data, caller)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +57,14 @@ def test_what_is_dropped_is_not_there_whether_it_is_known_or_not() -> None:
 
 
 def test_a_keyed_mask_is_equal_for_equal_values_of_one_tenant_and_tells_nothing() -> None:
-    masks = Masks([Field("id", "string", mask="hmac"), Field("age", "integer", mask="hmac")], lambda: b"key")
+    masks = Masks([Field("id", "string", mask="hmac"), Field("age", "integer", mask="hmac")], lambda: b"key", tokenise)
     one, same, other = (masks.shown({"id": id, "age": 7}, CLERK) for id in ("7", "7", "8"))
     assert one == same
     assert one["id"] != other["id"]
     assert len(one["id"]) == len(one["age"]) == 32
     elsewhere = Caller("clerk", CLERK.scopes, tenant="north")
     assert masks.shown({"id": "7", "age": 7}, elsewhere)["id"] != one["id"]
-    assert Masks([Field("id", "string", mask="hmac")], lambda: b"another").shown({"id": "7"}, CLERK)["id"] != one["id"]
+    assert Masks([Field("id", "string", mask="hmac")], lambda: b"another", tokenise).shown({"id": "7"}, CLERK)["id"] != one["id"]
 
 
 def test_shown_to_says_who_sees_a_field_and_nobody_else_does() -> None:
@@ -93,3 +100,31 @@ def test_which_fields_leave_is_told_by_name_and_what_is_dropped_does_not() -> No
     fields = [Field("id", "string"), Field("home", "object", of=inner), Field("ill", "boolean", mask="drop")]
     assert left(fields, CLERK) == (["id", "home.number"], ["home.line"])
     assert left(fields, SEER) == (["id", "home.line", "home.number", "ill"], [])
+
+
+def test_a_token_is_of_the_fields_class_and_the_callers_tenant() -> None:
+    field = Field("account", "string", pii="account_number", mask="token")
+    caller = Caller("clerk", CLERK.scopes, tenant="north")
+    assert shown({"account": "12345678"}, field, caller=caller) == {"account": "tk1_account_number_north_8"}
+    assert shown({"account": None}, field, caller=caller) == {"account": None}
+    assert shown({"account": "12345678"}, field, caller=SEER) == {"account": "12345678"}
+
+
+def test_the_document_says_what_is_masked_how_and_for_whom() -> None:
+    fields = (
+        Field("id", "string"),
+        Field("age", "integer", mask="hidden"),
+        Field("name", "string", pii="name", mask="initials", shown_to=("customers:write", "pii:read"), optional=True),
+        Field("ill", "boolean", mask="drop"),
+    )
+    op = operation(fields=fields)
+    told = openapi.document(Catalogue({}, {op.name: op}, "hash"), Access())
+    answer = told["paths"][op.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"]
+    assert answer["required"] == ["id", "age"]
+    assert answer["properties"]["age"]["type"] == ["string", "integer"]
+    assert answer["properties"]["name"] == {
+        "type": ["string", "null"],
+        "description": "masked (initials) for callers who have not the scope customers:write or pii:read",
+    }
+    assert answer["properties"]["ill"]["description"] == "left out for callers who have not the scope pii:read"
+    assert "description" not in answer["properties"]["id"]

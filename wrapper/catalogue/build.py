@@ -273,4 +273,5 @@ def _caching(raw: Mapping[str, Any]) -> Caching:
 
 def _scoring(raw: Mapping[str, Any]) -> Scoring:
     model, _, version = raw["model"].partition("@")
-    return Scoring(model, version, raw["features"], raw.get("on_missing", "as_trained"), raw.get("per_row", False))
+    decides = tuple(sorted(((name, float(least)) for name, least in raw.get("decides", {}).items()), key=lambda one: one[1]))
+    return Scoring(model, version, raw["features"], raw.get("on_missing", "as_trained"), raw.get("per_row", False), decides)

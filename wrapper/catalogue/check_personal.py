@@ -17,6 +17,7 @@ _FITS: Mapping[str, Sequence[str]] = {
     "initials": ("string",),
     "hidden": _SCALARS,
     "hmac": ("string", "integer", "date"),
+    "token": ("string", "integer", "date"),
     "drop": (*_SCALARS, "list", "object"),
 }
 
@@ -68,4 +69,22 @@ def masks(endpoint: Endpoint, _: Estate) -> Told:
             yield (*path, "mask"), f"the mask {mask} does not fit '{name}', which is {raw['type']}: use {fitting}"
 
 
-CHECKS = (subject, rules, masks)
+def decisions(endpoint: Endpoint, estate: Estate) -> Told:
+    """What decides about somebody has an outcome for each score, and reasons, and it is known about whom."""
+    spec, path = endpoint.operation.scoring, ("scoring", "decides")
+    card = estate.models.get(f"{spec.model}@{spec.version}") if spec is not None and spec.decides else None
+    if spec is None or card is None:
+        return
+    (low, high), bands = card.bounds, [least for _, least in spec.decides]
+    if bands[0] != low:
+        yield path, f"the scores of {card.model}@{card.version} begin at {low:g}: say which outcome holds from there on"
+    if bands[-1] > high or len(set(bands)) < len(bands):
+        yield path, f"each outcome begins at a score of its own, from {low:g} to {high:g}"
+    if spec.per_row or not endpoint.operation.auth.object:
+        yield path, "a decision is about one subject: it goes with auth.object, and not with per_row"
+    bare = [feature.name for feature in card.features if feature.reference is None]
+    if bare:
+        yield path, f"the card of {card.model}@{card.version} has no statistics of {', '.join(bare)}, so no reasons can be given"
+
+
+CHECKS = (subject, rules, masks, decisions)

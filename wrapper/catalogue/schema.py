@@ -19,7 +19,7 @@ from wrapper.catalogue.schema_parts import FLAG, RATIO, WORD, duration, listed, 
 Schema = Mapping[str, Any]
 
 TYPES = ("string", "integer", "decimal", "date", "datetime", "boolean", "list", "object")
-MASKS = ("last4", "initials", "hidden", "drop", "hmac")
+MASKS = ("last4", "initials", "hidden", "drop", "hmac", "token")
 PII = ("name", "address", "national_id", "account_number", "birth_date", "contact", "health", "financial", "other")
 ENDPOINT_NAME = text("", r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$", "a name like accounts.list")
 CONVERTERS = sorted({*convert.NAMED, "yymmdd"})
@@ -128,6 +128,9 @@ _SCORING = strict(
     features={"type": "object", "minProperties": 1, "additionalProperties": WORD},
     on_missing=said({"enum": ["as_trained", "refuse"]}, "what a missing feature does; as_trained unless stated"),
     per_row=said(FLAG, "each of response.items has a score of its own"),
+    decides=said(
+        named({"type": "number"}, "an outcome"), "each score decides, and is kept with its reasons: outcomes, each from its score on"
+    ),
 )
 _EXPECT = strict("status", status=whole(200, 599), count=whole(0, 1_000_000), data={"type": ["object", "array"]}, score={"type": "number"})
 _PART = strict(

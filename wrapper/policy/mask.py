@@ -6,7 +6,6 @@ stays null, and a dropped one is not there at all, so that nobody takes it for m
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,16 +22,20 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
 
 Masked = Callable[[Any], Any]
 """A row, as a caller may see it; or one value."""
+Tokenise = Callable[[str, str, str], str]
+"""Class, value, tenant -> token."""
+_Keyed = Callable[[Field, str], str]
+_NONE: _Keyed = lambda _field, _text: TEXTS["hidden"]("")  # noqa: E731
 
 
 class Masks:
-    """Of one endpoint's answers. `secret` gives the key of `hmac` masks when one is needed. Thread-safe."""
+    """Of one endpoint's answers. `secret` gives the key of `hmac` masks when one is needed; `tokenise` is Tokens.tokenise. Thread-safe."""
 
-    def __init__(self, fields: Sequence[Field], secret: Callable[[], bytes]) -> None:
-        self._fields, self._secret = fields, secret
+    def __init__(self, fields: Sequence[Field], secret: Callable[[], bytes], tokenise: Tokenise) -> None:
+        self._fields, self._secret, self._tokenise = fields, secret, tokenise
         hidden = list(masked(fields))
         self._scopes = frozenset(scope for field in hidden for scope in field.shown_to)
-        self._keyed = any(field.mask == "hmac" for field in hidden)
+        self._keyed = any(field.mask in ("hmac", "token") for field in hidden)
         self._made: dict[tuple[frozenset[str], str], Masked | None] = {}
 
     def shown(self, data: Any, caller: Caller) -> Any:
@@ -45,12 +48,19 @@ class Masks:
         """What each row passes on its way to this caller; None when they see all. Raises NotReady while a key is needed and not there."""
         wanted = (caller.scopes & self._scopes, caller.tenant if self._keyed else "")
         if wanted not in self._made:
-            self._made[wanted] = _row(self._fields, wanted[0], self._key(caller.tenant) if self._keyed else b"")
+            self._made[wanted] = _row(self._fields, wanted[0], self._keys(caller.tenant) if self._keyed else _NONE)
         return self._made[wanted]
 
-    def _key(self, tenant: str) -> bytes:
+    def _keys(self, tenant: str) -> _Keyed:
         """Each tenant's own: what one sees can't be held against what another sees."""
-        return hmac.digest(self._secret(), tenant.encode(), "sha256")
+        key = hmac.digest(self._secret(), tenant.encode(), "sha256")
+
+        def keyed(field: Field, text: str) -> str:
+            if field.mask == "hmac":
+                return hmac.digest(key, text.encode(), "sha256").hex()[:32]
+            return self._tokenise(field.pii or "other", text, tenant)
+
+        return keyed
 
 
 def masked(fields: Sequence[Field]) -> Iterator[Field]:
@@ -77,10 +87,10 @@ def left(fields: Sequence[Field], caller: Caller) -> tuple[list[str], list[str]]
     return clear, hidden
 
 
-def _row(fields: Sequence[Field], scopes: frozenset[str], key: bytes) -> Masked | None:
+def _row(fields: Sequence[Field], scopes: frozenset[str], keyed: _Keyed) -> Masked | None:
     hidden = [field for field in fields if field.mask and scopes.isdisjoint(field.shown_to)]
-    masks = {field.name: _value(field, key) for field in hidden}
-    masks |= {field.name: inner for field in fields if field.name not in masks and (inner := _inner(field, scopes, key)) is not None}
+    masks = {field.name: _value(field, keyed) for field in hidden}
+    masks |= {field.name: inner for field in fields if field.name not in masks and (inner := _inner(field, scopes, keyed)) is not None}
     if not masks:
         return None
     dropped = {field.name for field in hidden if field.mask == "drop"}
@@ -96,15 +106,15 @@ def _row(fields: Sequence[Field], scopes: frozenset[str], key: bytes) -> Masked 
     return row
 
 
-def _inner(field: Field, scopes: frozenset[str], key: bytes) -> Masked | None:
-    row = _row(field.of, scopes, key)
+def _inner(field: Field, scopes: frozenset[str], keyed: _Keyed) -> Masked | None:
+    row = _row(field.of, scopes, keyed)
     if row is None or field.type != "list":
         return row
     return lambda rows: [row(one) for one in rows]
 
 
-def _value(field: Field, key: bytes) -> Masked:
-    if field.mask == "hmac":
-        return lambda value: hmac.digest(key, str(value).encode(), hashlib.sha256).hex()[:32]
+def _value(field: Field, keyed: _Keyed) -> Masked:
+    if field.mask in ("hmac", "token"):
+        return lambda value: keyed(field, str(value))
     text = TEXTS.get(field.mask or "", TEXTS["hidden"])
     return lambda value: text(str(value))

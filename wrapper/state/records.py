@@ -9,6 +9,7 @@ from typing import Any, Literal
 from wrapper.state.clock import me
 
 WriteState = Literal["new", "in_flight", "mismatch", "done", "unknown"]
+Review = Literal["", "open", "upheld", "overturned"]
 JobState = Literal["accepted", "publishing", "published", "replied", "failed", "unknown", "poisoned"]
 
 
@@ -70,6 +71,27 @@ class Job:
     def untouched(self) -> bool:
         """No act that can be seen from outside was ever begun: only such a job can be called failed or poisoned by its publisher."""
         return self.state == "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided of somebody by a model's score. `made` has the score, outcome, features and reasons; `words` are the person's, `why`
+    is the reviewer's."""
+
+    id: str
+    principal: str
+    tenant: str
+    operation: str
+    model: str
+    catalogue: str
+    created: float
+    made: Mapping[str, Any] = field(repr=False)
+    review: Review
+    asked_by: str
+    words: str | None = field(repr=False)
+    reviewer: str
+    why: str | None = field(repr=False)
+    changed: float
 
 
 class LeaseLost(Exception):

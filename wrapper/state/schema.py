@@ -96,6 +96,14 @@ ALTER TABLE samples ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE samples ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN expires REAL;
+CREATE TABLE decisions (
+    id TEXT PRIMARY KEY, principal TEXT NOT NULL, tenant TEXT NOT NULL, subject TEXT NOT NULL, operation TEXT NOT NULL, model TEXT NOT NULL,
+    catalogue TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL, sealed BLOB NOT NULL,
+    review TEXT NOT NULL DEFAULT '' CHECK (review IN ('', 'open', 'upheld', 'overturned')), asked_by TEXT NOT NULL DEFAULT '', words BLOB,
+    reviewer TEXT NOT NULL DEFAULT '', why BLOB
+) STRICT;
+CREATE INDEX decisions_subject ON decisions (subject);
+CREATE INDEX decisions_review ON decisions (review, created);
 CREATE TABLE clients (
     name TEXT PRIMARY KEY, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
     proof TEXT NOT NULL CHECK (proof IN ('key', 'certificate', 'none')), material TEXT NOT NULL, redirects TEXT NOT NULL

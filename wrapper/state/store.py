@@ -19,6 +19,7 @@ from wrapper.state.buckets import Buckets
 from wrapper.state.census import Census
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore, Database, Transaction, note, noted, prepare
+from wrapper.state.decisions import Decisions
 from wrapper.state.evidence import Evidence
 from wrapper.state.generations import Generations
 from wrapper.state.issuer import IssuerTables
@@ -36,7 +37,7 @@ from wrapper.state.writes import Writes
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables, Buckets):
+class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables, Buckets, Decisions):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

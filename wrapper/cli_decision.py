@@ -1,0 +1,67 @@
+"""`figway decision`: what was decided of people, for who has the store and its key."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import click
+
+from wrapper.cli_migrate import me
+from wrapper.cli_state import STATE, account, listed, opened
+from wrapper.units import iso
+
+
+@click.group()
+def decision() -> None:
+    """Decisions that scores have made of people, and their reviews."""
+
+
+@decision.command("list")
+@click.option("--review", type=click.Choice(["open", "upheld", "overturned"]), help="Only those in this state of review.")
+@click.option("--limit", default=50, show_default=True)
+@STATE
+def list_decisions(review: str | None, limit: int, state: str | None) -> None:
+    """List decisions, the newest first: id, time, endpoint, model, outcome, review, who made it."""
+    found = opened(state).decisions(None, review, limit)  # type: ignore[arg-type]
+    lines = [
+        f"{one.id} {iso(one.created)} {one.operation} {one.model} {one.made['outcome']} {one.review or '-'} {one.principal}"
+        for one in found
+    ]  # fmt: skip
+    listed(lines, "no decisions")
+
+
+@decision.command("show")
+@click.argument("id")
+@STATE
+def show(id: str, state: str | None) -> None:
+    """Show one whole: features, reasons, and what people have said."""
+    from wrapper.decisions import told
+
+    found = opened(state).decision(id)
+    if found is None:
+        raise click.ClickException(f"there is no decision {id}")
+    click.echo(json.dumps(told(found, whole=True), indent=2, ensure_ascii=False))
+
+
+@decision.command("review")
+@click.argument("id")
+@click.argument("outcome", type=click.Choice(["upheld", "overturned"]))
+@click.option("--why", required=True, help="For the person: what was looked at, and what it came to.")
+@click.option("--by", help="Who you are; your login name when left out.")
+@STATE
+def review(id: str, outcome: str, why: str, by: str | None, state: str | None) -> None:
+    """Answer an open review, which somebody else has asked for."""
+    from wrapper.audit import acts, anchor
+    from wrapper.decisions import REVIEW, Decisions
+    from wrapper.policy.keys import Caller
+    from wrapper.settings import from_environment
+
+    store, who = opened(state), me(by)
+    found = store.decision(id)
+    if found is None:
+        raise click.ClickException(f"there is no decision {id}")
+    trail = anchor.folder(from_environment(catalogue=".", state=state), store.folder)
+    act = partial(acts.alone, trail, via="cli", account=account())
+    Decisions(store, act).end(id, Caller(who, frozenset({REVIEW}), tenant=found.tenant), outcome, why)
+    click.echo(f"{id}: {outcome}")

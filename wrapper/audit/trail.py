@@ -55,7 +55,8 @@ class Audit:
 
     def entry(self, operation: Operation, request: Request) -> Entry:
         """For one request; leaving its block by an error puts that on record."""
-        return Entry(self, operation, request.caller, request.trace, request.purpose or "")
+        purpose = request.purpose if request.purpose in request.caller.purposes else ""  # a header may say anything
+        return Entry(self, operation, request.caller, request.trace, purpose or "")
 
     def stranger(self, address: str, endpoint: str | None, trace: str) -> None:
         """Somebody whom nobody knows was refused."""

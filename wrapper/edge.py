@@ -10,10 +10,11 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, RequestRedirect
 
 from wrapper.tracing import Served
 
@@ -86,6 +87,13 @@ class Facade(Flask):
 
     def ensure_sync(self, func: F) -> F:
         return func
+
+    def raise_routing_exception(self, request: Any) -> NoReturn:
+        """A redirect is to a path of ours, never to whatever Host the caller has named."""
+        error = request.routing_exception
+        if isinstance(error, RequestRedirect):
+            error.new_url = urlsplit(error.new_url).path
+        raise error
 
     def create_url_adapter(self, request: Any) -> MapAdapter | None:
         if request is None:

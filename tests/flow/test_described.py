@@ -92,6 +92,12 @@ def test_an_answer_is_what_the_description_promises(facade: Facade) -> None:
         jsonschema.Draft202012Validator({**schema, "$defs": {"components": document["components"]}}).validate(answer)
 
 
+def test_a_redirect_is_to_a_path_of_ours_whatever_host_is_named(facade: Facade) -> None:
+    seen = facade.ask("GET /docs?x=1", headers={"Host": "elsewhere.example"})
+    assert (seen.status, seen.headers["location"]) == (308, "/docs/")
+    assert b"elsewhere" not in seen.content
+
+
 def test_the_docs_page_is_served_from_here_alone(facade: Facade) -> None:
     page = facade.ask("GET /docs/", key=None)
     assert page.status == 200

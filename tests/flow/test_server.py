@@ -226,9 +226,15 @@ def _broken_state(environ: Mapping[str, str], _held: socket.socket) -> Mapping[s
     return environ
 
 
+def _believing(environ: Mapping[str, str], _held: socket.socket) -> Mapping[str, str]:
+    (Path(environ["FIGWAY_CATALOGUE"]) / "access.yaml").write_text("proxy: {networks: [127.0.0.1/32]}")
+    return {**environ, "FIGWAY_SERVER": "granian"}
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
+        (_believing, r"figway: access\.yaml\.proxy: under granian no proxy is believed; gunicorn can"),
         (_busy, r"figway: can't listen on 127\.0\.0\.1:\d+: Address already in use"),
         (_broken_state, r"figway: .*state\.sqlite: .*"),
         (lambda environ, _: {**environ, "FIGWAY_BIND": "nonsense"}, r"figway: bind must be HOST:PORT, .*'nonsense'"),

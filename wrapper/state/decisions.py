@@ -26,7 +26,7 @@ class Decisions(Table):
         """Its id, once it is on record; `made` is what was decided, by which features, and why. Raises NotReady."""
         about = [principal, operation, model, catalogue, [[s.kind, s.value] for s in subjects]]
         id = self._seal.fingerprint(["decision", about, made, time.strftime("%Y-%m-%d", time.gmtime())])[:32]
-        with self._db.transaction(alone="decisions") as tx:
+        with self._db.transaction() as tx:
             values = (id, principal, tenant, fingerprints(self._seal, subjects), operation, model, catalogue, tx.wall())
             tx.execute(
                 "INSERT INTO decisions (id, principal, tenant, subject, operation, model, catalogue, created, changed, sealed)"
@@ -51,7 +51,7 @@ class Decisions(Table):
 
     def ask_review(self, id: str, who: str, words: str) -> bool:
         """Whether it is open now by this: once only."""
-        with self._db.transaction(alone="decisions") as tx:
+        with self._db.transaction() as tx:
             values = (who, self._seal.close(words, "decisions.words", id), tx.wall(), id)
             done = tx.execute(
                 "UPDATE decisions SET review = 'open', asked_by = ?, words = ?, changed = ? WHERE id = ? AND review = ''", values
@@ -60,7 +60,7 @@ class Decisions(Table):
 
     def end_review(self, id: str, who: str, outcome: Review, why: str) -> bool:
         """Whether it was open, and asked by somebody else."""
-        with self._db.transaction(alone="decisions") as tx:
+        with self._db.transaction() as tx:
             values = (outcome, who, self._seal.close(why, "decisions.why", id), tx.wall(), id, who)
             done = tx.execute(
                 "UPDATE decisions SET review = ?, reviewer = ?, why = ?, changed = ? WHERE id = ? AND review = 'open' AND asked_by <> ?",

@@ -71,7 +71,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
 
 
 def _view(service: Service, operation: Operation, login: Login) -> Callable[..., Response]:
-    body_names = {p.field.name for p in operation.params if p.where == "body"}
+    body_fields = [p.field for p in operation.params if p.where == "body"]
     header_names = {p.field.name: openapi.header(p.field.name) for p in operation.params if p.where == "header"}
 
     def view(**path: str) -> Response:
@@ -79,10 +79,11 @@ def _view(service: Service, operation: Operation, login: Login) -> Callable[...,
         seen: Seen = environ[SEEN]
         caller = login(environ)
         seen.caller = caller.principal
-        bare = not body_names and environ.get("CONTENT_LENGTH") in _BODYLESS
+        bare = not body_fields and environ.get("CONTENT_LENGTH") in _BODYLESS
         body = (
             {} if bare else json_body.parse(request.get_data(), environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
         )
+        json_body.typed(body, body_fields)
         header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
         asked = Request(
             caller=caller,

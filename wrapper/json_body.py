@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from wrapper.problems import RequestError
+from wrapper.operation import Field
+from wrapper.problems import Invalid, RequestError
 
 MOST_DIGITS = 1000  # and zeros that an exponent stands for
 MOST_DEEP = 32
 _TYPE = re.compile(r"application/json\s*(;.*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.ASCII | re.IGNORECASE)
+_WANTED: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "decimal": ('an amount as text, like "12.50"', (str,)),
+    "integer": ("a whole number", (int, Decimal)), "boolean": ("true or false", (bool,)),
+}  # fmt: skip
 
 
 class WrongType(RequestError):
@@ -53,6 +59,26 @@ def _check_depth(body: Any) -> None:
         level = [one for several in within for one in several]
     if any(isinstance(one, (dict, list)) for one in level):
         raise RecursionError
+
+
+def typed(body: Mapping[str, Any], fields: Sequence[Field]) -> None:
+    """Values have the JSON types that the description says: an amount is text, for a number would be a float in most programs, and what
+    is a number or a truth value is no text. Raises Invalid."""
+    errors = [{"in": "body", "name": name, "reason": f"expected {wanted}"} for name, wanted in _mistyped(body, fields, "")]
+    if errors:
+        raise Invalid("; ".join(f"body {e['name']}: {e['reason']}" for e in errors[:3]), errors=errors[:100])
+
+
+def _mistyped(body: Mapping[str, Any], fields: Sequence[Field], at: str) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        value, name = body.get(field.name), f"{at}{field.name}"
+        wanted, types = _WANTED.get(field.type, ("", (object,)))
+        if value is not None and type(value) not in types and wanted:
+            yield name, wanted
+        rows = value if field.type == "list" and isinstance(value, list) else [value] if field.type == "object" else []
+        for number, row in enumerate(rows):
+            if isinstance(row, dict):
+                yield from _mistyped(row, field.of, f"{name}.{number}." if field.type == "list" else f"{name}.")
 
 
 def _number(text: str) -> Decimal:

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from wrapper.access import Access
+from wrapper.convert import DIGITS
 from wrapper.operation import Catalogue, Field, Migration, Operation
 
 _PROBLEM = {
@@ -34,6 +35,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
     "date": {"type": "string", "format": "date"},
     "datetime": {"type": "string", "description": "ISO 8601; without an offset it is the back end's own local time"},
 }
+PRINTABLE = r"^[^\x00-\x1F\x7F]*$"
 _REFUSALS = {
     "400": "not understood",
     "401": "no valid credential",
@@ -220,14 +222,21 @@ def _bare(field: Field, sent: bool) -> dict[str, Any]:
         case "object":
             return _object(field.of, sent)
         case "decimal":
-            digits = r"\.\d{" + str(field.scale) + "}" if field.scale else "" if field.scale == 0 else r"(\.\d+)?"
             said = {"description": f"an amount in {field.currency}"} if field.currency else {}
             shown = f"{1234.56:.{2 if field.scale is None else field.scale}f}"
-            return {"type": "string", "format": "decimal", "pattern": rf"^-?\d+{digits}$", "examples": [shown], **said}
-    pattern = f"^(?:{field.pattern})$" if field.pattern else None
+            return {"type": "string", "format": "decimal", "pattern": _decimal(field.scale, sent), "examples": [shown], **said}
+    pattern = f"^(?:{field.pattern})$" if field.pattern else PRINTABLE if sent and field.type == "string" and not field.one_of else None
     limits = _given(pattern=pattern, minLength=field.min_length, maxLength=field.max_length)
     bounds = _given(minimum=_whole(field.minimum), maximum=_whole(field.maximum)) if field.type == "integer" else {}
     return {**_TYPES[field.type], **_given(enum=list(field.one_of) or None), **limits, **bounds}
+
+
+def _decimal(scale: int | None, sent: bool) -> str:
+    """Of an answer's amounts, or of a request's: there zeros at the end may be left out, and digits are no more than any amount has."""
+    if sent:
+        most = 10 if scale is None else scale
+        return rf"^-?\d{{1,{DIGITS - most}}}" + (rf"(\.\d{{1,{most}}})?$" if most else "$")
+    return r"^-?\d+" + (r"(\.\d+)?$" if scale is None else rf"\.\d{{{scale}}}$" if scale else "$")
 
 
 def _given(**said: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from requests_oauthlib import OAuth2Session
 
 from tests.flow.shelf import Running, serving
 from tests.live import ROOT
+from tests.pki import Authority, Issued
 from tests.waiting import free_port
 from wrapper.cli import figway
 
@@ -88,6 +90,29 @@ def test_requests_oauthlib_signs_a_person_in_and_keeps_them_signed_in(site: tupl
             session.refresh_token(told["token_endpoint"], refresh_token=token["refresh_token"], client_id="app")
         with pytest.raises(InvalidGrantError):  # the family is over: also its newest token
             session.refresh_token(told["token_endpoint"], refresh_token=renewed["refresh_token"], client_id="app")
+
+
+def test_a_certificate_gets_a_token_that_is_worth_nothing_without_it(tmp_path: Path) -> None:
+    authority, port = Authority(tmp_path), free_port()
+    server, till, thief = authority.issue("server"), authority.issue("till", "client"), authority.issue("thief", "client")
+    url = f"https://127.0.0.1:{port}"
+    tls = {"FIGWAY_TLS_CERT": str(server.cert), "FIGWAY_TLS_KEY": str(server.key), "FIGWAY_TLS_CLIENT_CA": str(authority.file)}
+    settings = {"FIGWAY_BIND": f"127.0.0.1:{port}", "FIGWAY_URL": url, **tls}
+    with serving(tmp_path, {"access.yaml": 'issuer: {url: "env:FIGWAY_URL"}\n'}, **settings) as running:
+        state = f"sqlite:///{running.state}/state.sqlite"
+        run(state, "client", "add", "till", "--certificate", str(till.cert), "--scope", "things:read")
+        form = {"grant_type": "client_credentials", "client_id": "till"}
+
+        def ask(method: str, path: str, shows: Issued | None, **more: Any) -> requests.Response:
+            cert = None if shows is None else (str(shows.cert), str(shows.key))
+            return requests.request(method, url + path, cert=cert, verify=str(authority.file), timeout=10, **more)
+
+        statuses = [ask("POST", "/oauth/token", shows, data=form).status_code for shows in (till, thief, None)]
+        assert statuses == [200, 400, 400]
+        token = ask("POST", "/oauth/token", till, data=form).json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        statuses = [ask("GET", "/v1/things/1", shows, headers=bearer).status_code for shows in (till, thief, None, till)]
+        assert statuses == [200, 401, 401, 200]
 
 
 def test_the_programs_of_the_documentation_do_what_it_says(

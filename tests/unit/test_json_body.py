@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from wrapper import json_body
-from wrapper.problems import RequestError
+from wrapper.operation import Field
+from wrapper.problems import Invalid, RequestError
 
 
 def test_numbers_with_a_point_are_exact() -> None:
@@ -26,6 +27,20 @@ def test_anything_else_is_a_400(data: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         json_body.parse(data, "application/json")
     assert caught.value.status == 400
+
+
+ROWS = Field("rows", "list", of=(Field("amount", "decimal"),))
+FIELDS = (Field("amount", "decimal", optional=True), Field("many", "integer", optional=True), Field("sure", "boolean"), ROWS)
+
+
+def test_values_have_the_types_that_the_description_says() -> None:
+    json_body.typed({"amount": None, "many": 5, "sure": True, "rows": [{"amount": "1.00"}], "other": 7}, FIELDS)
+    wrong = {"amount": Decimal("1.5"), "many": "5", "sure": "true", "rows": [{"amount": "1"}, {"amount": 0}, 5]}
+    with pytest.raises(Invalid) as caught:
+        json_body.typed(wrong, FIELDS)
+    assert [error["name"] for error in caught.value.errors] == ["amount", "many", "sure", "rows.1.amount"]
+    with pytest.raises(Invalid):
+        json_body.typed({"many": True}, FIELDS)
 
 
 def test_what_is_within_the_bounds_is_taken() -> None:

@@ -52,6 +52,7 @@ class Purse:
     bucket: str
     draw: Draw
     tokens: int = 0
+    block: int = 0  # how many were drawn last
     ends: float = 0.0  # when what is left of them is gone
     empty: float = 0.0  # until when the store is not asked
     own: bool = True  # whether it is the consumer's own share that is used up
@@ -188,15 +189,16 @@ class Quotas:
         began = self._clock()
         self._down = began + AWAY  # of those who come meanwhile none waits for a store that was away
         waiting = self._waiting.pop(purse.bucket, {}) if purse.draw.consumer else {}
+        used = purse.block - purse.tokens if purse.tokens else 4 * purse.block  # what is not used within its life is lost to all
         try:
-            drawn = self._buckets.draw(purse.bucket, replace(purse.draw, waiting=waiting) if waiting else purse.draw, WITHIN)
+            drawn = self._buckets.draw(purse.bucket, replace(purse.draw, ahead=min(used, purse.draw.ahead), waiting=waiting), WITHIN)
         except NotReady:
             self._away()
             return self._share(purse, began)
         self._alone = False
         rate = purse.draw.rate
         pause = max(drawn.wait, min(PAUSE, rate.burst * rate.period / rate.amount / 4))
-        purse.level, purse.own = drawn.level, drawn.own
+        purse.level, purse.own, purse.block = drawn.level, drawn.own, drawn.tokens
         if drawn.tokens:
             purse.tokens, purse.ends = drawn.tokens - 1, began + LIFE
             purse.empty = began + pause if drawn.wait else 0.0

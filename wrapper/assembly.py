@@ -21,6 +21,7 @@ from wrapper.metrics import Metrics
 from wrapper.operation import Catalogue
 from wrapper.pilot import Pilot
 from wrapper.policy.quotas import Quotas
+from wrapper.privacy import Purge
 from wrapper.score import Scorer
 from wrapper.service import Service
 from wrapper.settings import BadSettings, Settings
@@ -56,7 +57,8 @@ class Figway:
         """The job worker over these parts."""
         pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics, self.service.audit.note)
         upkeep = Upkeep(trail_of(self.settings, self.store.folder), self.anchor(), self.access.retention["audit"])
-        return Runner(self.service, self.systems, self.store, self._count, pilot, upkeep)
+        purge = Purge(self.store, self.service.audit, self.access.retention)
+        return Runner(self.service, self.systems, self.store, self._count, pilot, upkeep, purge)
 
     def anchor(self) -> Anchor | None:
         """What anchors the audit trail. Raises BadSettings."""

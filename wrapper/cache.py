@@ -117,6 +117,11 @@ class Cache:
         finally:
             self.changed(operation)
 
+    def forget(self) -> None:
+        """All that is kept."""
+        with self._lock:
+            self._kept.clear()
+
     def changed(self, operation: Operation) -> None:
         """What this operation changes has changed. A store that is down is told late; no cache is served from while it is."""
         if operation.invalidates:

@@ -25,6 +25,7 @@ from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
 from wrapper.cli_model import model
 from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, quota, state, writes
+from wrapper.cli_subject import subject, token
 from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
 from wrapper.state.database import BadStore
@@ -264,7 +265,7 @@ def _assemble(settings: Settings, patient: bool = False) -> Any:
 
 for command in (*cli_migrate_evidence.COMMANDS, *cli_migrate_kill.COMMANDS):
     migrate.add_command(command)
-for group in (audit, client, decision, issuer, key, lease, migrate, model, person, quota, state, writes):
+for group in (audit, client, decision, issuer, key, lease, migrate, model, person, quota, state, subject, token, writes):
     figway.add_command(group)
 
 

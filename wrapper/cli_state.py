@@ -150,5 +150,6 @@ def rotate_state_key(after: int, state: str | None) -> None:
     """Add a key to the store's key file: what is kept and what is tokenised from then on is sealed with it. Old values stay as they are
     and open; fingerprints stay on the first key. Nothing needs a restart."""
     store = opened(state)
-    number = store.rotate_key(max(after, 0))
+    with recording(store, "state rotate-key", after=after):
+        number = store.rotate_key(max(after, 0))
     click.echo(f"key {number} seals {f'in {after} seconds: copy the key file to every host before' if after > 0 else 'from now on'}")

@@ -18,7 +18,7 @@ from flask import Blueprint, Flask, Response, after_this_request, request
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.exceptions import HTTPException
 
-from wrapper import decisions_api, json_body, log, migrate_api, openapi, retiring
+from wrapper import decisions_api, json_body, log, migrate_api, openapi, privacy_api, retiring
 from wrapper.access import Access
 from wrapper.edge import SEEN, Reply, Seen
 from wrapper.operation import Operation, Side
@@ -60,6 +60,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, login, id)))
     app.register_blueprint(_health(systems, store, login))
     app.register_blueprint(decisions_api.blueprint(service.decisions, partial(_caller, login)))
+    app.register_blueprint(privacy_api.blueprint(store, service.audit, partial(_caller, login)))
     app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, login)))
     if access.issuer is not None:
         from wrapper.issuer import routes  # who has another issuer needs none of it

@@ -32,6 +32,7 @@ from wrapper.audit.purge import Upkeep
 from wrapper.operation import SIDES, Operation, Side, Source
 from wrapper.outbox import Outbox
 from wrapper.pilot import Pilot
+from wrapper.privacy import Purge
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
 from wrapper.service import Adapters, Service
@@ -48,6 +49,7 @@ LOOK_AGAIN = 15.0
 SETTLE = 1.0
 PILOT = 1.0
 ANCHOR = 10.0
+PURGE = 60.0
 
 
 class Runner:
@@ -61,10 +63,12 @@ class Runner:
         count: Callable[[Counted], None] | None = None,
         pilot: Pilot | None = None,
         upkeep: Upkeep | None = None,
+        purge: Purge | None = None,
     ) -> None:
         """`count` is told now and then what is open; `pilot` and `upkeep` (of the audit trail) have threads of their
-        own while the worker runs."""
+        own while the worker runs; `purge` drops what is past its time."""
         self._pilot, self._upkeep = pilot, upkeep
+        self._purge, self._purge_due = purge, 0.0
         self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
@@ -84,6 +88,8 @@ class Runner:
                 busy = self.turn()
             with _apart("census"):
                 self._census()
+            with _apart("purge"):
+                self._drop()
             stop.wait(0 if busy else POLL)
         for thread in beside:
             thread.join()
@@ -117,6 +123,13 @@ class Runner:
         if self._count is not None and time.monotonic() >= self._count_due:
             self._count_due = time.monotonic() + CENSUS
             self._count(self._store.census())
+
+    def _drop(self) -> None:
+        """A portion of what is past its time, and the next one soon while there is more."""
+        if self._purge is not None and time.monotonic() >= self._purge_due:
+            self._purge_due = time.monotonic() + PURGE  # also when it fails
+            if self._purge.turn():
+                self._purge_due = 0.0
 
     def turn(self) -> bool:
         """Publish at most one job, then look once for replies. True when a job was taken."""

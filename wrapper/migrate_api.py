@@ -18,7 +18,7 @@ from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
 from wrapper.policy.keys import Caller, authorise, need
-from wrapper.problems import Invalid
+from wrapper.problems import Forbidden, Invalid
 from wrapper.service import Service
 from wrapper.state.store import Store
 
@@ -134,6 +134,8 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: 
 
 def _may(caller: Caller, scope: str) -> Caller:
     need(caller, scope)
+    if caller.tenant:
+        raise Forbidden("endpoints move for all tenants at once: this is for callers of the installation, who have no tenant")
     return caller
 
 

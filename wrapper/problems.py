@@ -57,6 +57,13 @@ class Gone(RequestError):
     title = "This endpoint is no more"
 
 
+class NotKept(RequestError):
+    """It was done, its time is over, and nothing of its answer is left; it is not done again."""
+
+    status = 410
+    title = "This answer is not kept any more"
+
+
 class NotPossible(RequestError):
     """It is understood and is not done now; each of `errors` is a reason, where there are several."""
 

@@ -28,6 +28,7 @@ from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
 from wrapper.decisions import Decisions
 from wrapper.dual import Dual
+from wrapper.erasures import Erasures
 from wrapper.join import Join
 from wrapper.late import Late
 from wrapper.leaving import explained, meta, shown
@@ -51,6 +52,7 @@ from wrapper.settle import Settling
 from wrapper.shadow import Shadow
 from wrapper.spare_time import SpareTime
 from wrapper.standings import Standings
+from wrapper.state.kept import ERASURES
 from wrapper.state.store import Store
 from wrapper.telemetry import Telemetry
 from wrapper.traffic import Traffic, wanted
@@ -108,9 +110,11 @@ class Service:
         self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed, self.audit.note)
         self.writes = Writes(store, waiters, self._late, self.settling)
         self.dual = Dual(catalogue, store, self.standings)
+        self.erasures = Erasures(partial(store.generation, ERASURES), (self.cache.forget, self.audit.tokens.forget))
 
     def serve(self, operation: Operation, request: Request) -> Answer:
         """The answer, or a RequestError or AdapterError: never later than the deadline plus a second."""
+        self.erasures.heeded()
         with self.audit.entry(operation, request) as entry:
             entry.purpose = authorise(operation.auth, request.caller, request.purpose)
             self.quotas.spend(operation, request.caller, request.told)
@@ -149,7 +153,8 @@ class Service:
         told = shown(answer, self._masks.get(operation.name) if operation else None, caller)
         if operation is None or told.body["data"] is None:
             return told
-        given = Given(**self._store.params(id))
+        kept = self._store.params(id)
+        given = Given(**kept) if kept else Given({}, {}, {}, {})
         with self.audit.entry(operation, Request(caller, given, id)) as entry:
             with suppress(Invalid):  # by the rules of today's catalogue
                 entry.concerns(self.load(operation, given))
@@ -306,7 +311,15 @@ class Service:
         return self._readers[operation.name, side].dump([row])[0]
 
     def close(self) -> None:
-        for end in (self._join.close, self._late.close, self.standings.close, self.shadow.close, self.ledger.close, self.audit.close):
+        for end in (
+            self.erasures.close,
+            self._join.close,
+            self._late.close,
+            self.standings.close,
+            self.shadow.close,
+            self.ledger.close,
+            self.audit.close,
+        ):
             end()
 
 

@@ -230,8 +230,8 @@ class Shadow:
         self._ledger.count(epoch, counts, events)
         for met in verdict.differences:
             told = shown(met, operation.shape, operation.fields) | {"request_id": asked.trace if asked else ""}
-            about = (asked.subjects, asked.tenant) if asked else (subjects.of(operation, params), "")
-            self._ledger.sample(Sample(epoch, kind_of(met), told, *about))
+            about = asked.subjects if asked else subjects.of(operation, params)
+            self._ledger.sample(Sample(epoch, kind_of(met), told, about))
 
     def _happened(self, event: str, operation: Operation, times: int = 1) -> None:
         assert operation.modern is not None

@@ -71,7 +71,7 @@ class Traffic:
             self._ledger.served(operation, terms.consumer, choice.side, 0.0 if kept else seconds, failed, counts)
         if choice.evidence and not kept and comparable(operation) and not (choice.side == "legacy" and status in (503, 504)):
             about = tuple(dict.fromkeys((*terms.subjects, *subjects.of(operation, params, terms.tenant))))
-            terms.asked.append(Asked(operation, choice.side, params, said, seconds, terms.trace, about, terms.tenant))
+            terms.asked.append(Asked(operation, choice.side, params, said, seconds, terms.trace, about))
 
     def _only(self, operation: Operation, terms: Terms) -> Choice:
         side: Side = terms.wanted or ("legacy" if operation.legacy is not None else "modern")

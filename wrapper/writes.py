@@ -29,7 +29,7 @@ from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from wrapper.late import Late
 from wrapper.operation import Operation, Side, Source
 from wrapper.policy.keys import Caller
-from wrapper.problems import InFlight, Invalid, NotReady, RequestError
+from wrapper.problems import InFlight, Invalid, NotKept, NotReady, RequestError
 from wrapper.request import Answer, Request, Terms
 from wrapper.settle import GRACE, Settling, again, over
 from wrapper.state.clock import me
@@ -116,9 +116,15 @@ class Writes:
                 raise OutcomeUnknown(
                     f"this write was sent before and its outcome is unknown{hope}; look before you write again under a new key"
                 )
+        return self._replayed(known)
+
+    def _replayed(self, known: Reservation) -> Answer:
+        """What was answered the first time. Raises NotKept."""
         replayed = {"Idempotency-Replayed": "true"}
         if known.job is not None:
             return self.job_answer(self._job(known.job), replayed)
+        if known.answer is None:
+            raise NotKept("this write was done under this Idempotency-Key, and its answer is not kept any more; nothing was done again")
         return Answer(known.answer["status"], known.answer["body"], replayed)
 
     def reserved(self, id: WriteId) -> Write:
@@ -189,6 +195,8 @@ class Writes:
         if job.error is not None:
             about["problem"] = job.error
         body = self._store.answer(job.id) if job.state == "replied" else {"data": None, "score": None, "meta": {}}
+        if body is None:
+            raise NotKept("this job was answered, and its answer is not kept any more")
         status = 200 if job.state == "replied" else pending
         waiting = {"Retry-After": "2"} if job.state not in FINAL else {}
         return Answer(status, {**body, "meta": {**body["meta"], "job": about}}, {"Location": f"/jobs/{job.id}", **waiting, **headers})

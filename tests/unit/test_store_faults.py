@@ -116,7 +116,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, where the tests may mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "figway-test", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "figway-test", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("only root can mount a file system")
     yield folder

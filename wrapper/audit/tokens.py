@@ -48,6 +48,10 @@ class Tokens:
         self._known: TTLCache[Subject, str] = TTLCache(MANY, KEPT, clock)
         self._away = 0.0
 
+    def forget(self) -> None:
+        """All keys that are known by heart."""
+        self._known.clear()
+
     def of(self, subjects: Sequence[Subject], make: bool) -> list[str]:
         """Their tokens; without `make` only of those who have a key."""
         return [found for subject in subjects if (found := self._of(subject, make))]

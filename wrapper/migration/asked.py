@@ -24,7 +24,6 @@ class Asked:
     seconds: float
     trace: str = ""
     subjects: tuple[Subject, ...] = ()
-    tenant: str = ""
     score: Callable[[Rows], Any] | None = field(default=None, repr=False)
 
 

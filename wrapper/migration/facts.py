@@ -40,13 +40,12 @@ class Epoch:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A difference for a person to look at. `kind` is its class, path and detail (`value items.balance rounding`); `shown` is JSON-ready
-    and masked already: where, control, candidate, rule. `subjects` are those of the request, `tenant` is its caller's."""
+    and masked already: where, control, candidate, rule. `subjects` are those of the request."""
 
     epoch: Epoch
     kind: str
     shown: Mapping[str, Any] = field(repr=False)
     subjects: tuple[Subject, ...] = ()
-    tenant: str = ""
 
 
 @dataclass(slots=True)

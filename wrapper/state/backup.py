@@ -24,7 +24,7 @@ from wrapper.state.seal import Seal, write_key
 
 TABLES = (
     "keys", "writes", "jobs", "generations", "leases",
-    "subjects", "decisions", "clients", "people", "signing_keys",
+    "subjects", "holds", "decisions", "clients", "people", "signing_keys",
     "moves", "proposals", "epochs", "epoch_keys", "epoch_hours", "epoch_counts", "samples", "recent", "consumers", "legs",
 )  # fmt: skip
 _LOST = json.dumps({"title": "The store was restored", "detail": "the job was under way when the backup was made; only its reply can tell"})

@@ -72,6 +72,9 @@ class Database(Protocol):
     def bulk(self) -> AbstractContextManager[Transaction]:
         """A transaction that may take as long as it needs and sees one moment: for backup and restore."""
 
+    def scrub(self) -> str:
+        """See that what was deleted leaves the files as far as that can be done while they are in use; what is to be said of the rest."""
+
     def version(self, tx: Transaction) -> int:
         """Of the schema; 0 when there is none yet."""
 

@@ -128,9 +128,9 @@ class Evidence(Table):
             if number < SAMPLES and (number or len(kinds) < KINDS):
                 kinds[sample.kind] = number + 1
                 sealed = self._seal.close(sample.shown, "samples", id, sample.kind, number)
-                rows.append((id, sample.kind, number, now, sealed, fingerprints(self._seal, sample.subjects), sample.tenant))
+                rows.append((id, sample.kind, number, now, sealed, fingerprints(self._seal, sample.subjects)))
         for marks, values in _parts(rows):
-            tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed, subject, tenant) VALUES {marks}", values)
+            tx.execute(f"INSERT INTO samples (epoch, class, number, at, sealed, subject) VALUES {marks}", values)
 
 
 def _touch(tx: Transaction, batch: Batch, new: Mapping[tuple[str, Feed], Seen], now: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrapper.state.database import BOUND
+from wrapper.state.database import BOUND, Transaction
 from wrapper.state.table import Table
 
 
@@ -23,7 +23,10 @@ class Generations(Table):
         """Count each of `names` up by one: in one order, so that two can't wait for each other."""
         with self._db.transaction(within=within) as tx:
             for name in sorted(set(names)):
-                tx.execute(
-                    "INSERT INTO generations (name, number) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET number = generations.number + 1",
-                    (name,),
-                )
+                count_up(tx, name)
+
+
+def count_up(tx: Transaction, name: str) -> None:
+    """One of them."""
+    change = "INSERT INTO generations (name, number) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET number = generations.number + 1"
+    tx.execute(change, (name,))

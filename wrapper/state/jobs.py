@@ -51,12 +51,11 @@ class Jobs(Table):
         return self._jobs("ORDER BY created DESC LIMIT ?", limit)
 
     def params(self, id: str) -> dict[str, Any]:
-        """What the caller of a job sent."""
-        params: dict[str, Any] = self._opened("params", id)
-        return params
+        """What the caller of a job sent; nothing once its time is over."""
+        return self._opened("params", id) or {}
 
     def answer(self, id: str) -> Any:
-        """What came back for a job, None before it is replied."""
+        """What came back for a job; None before it is replied, and once its time is over."""
         return self._opened("answer", id)
 
     # -- publishing, under a lease
@@ -149,7 +148,7 @@ class Jobs(Table):
     def _opened(self, column: str, id: str) -> Any:
         with self._db.reading() as tx:
             row = tx.one(f"SELECT {column} AS sealed FROM jobs WHERE id = ?", (id,))
-        return None if row is None or row["sealed"] is None else self._seal.open(row["sealed"], f"jobs.{column}", id)
+        return None if row is None or not row["sealed"] else self._seal.open(row["sealed"], f"jobs.{column}", id)
 
 
 def _park(tx: Transaction, job: Job, crashes: int) -> None:

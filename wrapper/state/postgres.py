@@ -36,6 +36,8 @@ BOUND = 2.8  # seconds for all of a transaction, a new connection included
 READ = 1.0  # seconds for one that only reads: who asks has a deadline
 QUEUE = 1.0  # seconds of these to wait for one of the connections
 SHORT = 0.3  # seconds of these while it is known that the server does not answer
+SCRUB = 60.0  # seconds for a VACUUM
+SCRUBBED = ("writes", "jobs", "samples", "decisions", "legs", "subjects")
 OURS = {
     "connect_timeout": "2", "keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3",
     "tcp_user_timeout": "5000", "client_encoding": "UTF8",
@@ -137,6 +139,19 @@ class Postgres:
                 line.execute("COMMIT")
             finally:
                 line.close()
+
+    def scrub(self) -> str:
+        """Outside of any transaction, as VACUUM wants it."""
+        deadline = time.monotonic() + SCRUB
+        with _told():
+            line = self._open(time.monotonic() + BOUND)
+            try:
+                with limit(deadline, line.cut):
+                    line.execute("SET statement_timeout = 0")
+                    line.execute(f"VACUUM {', '.join(SCRUBBED)}")
+            finally:
+                line.close()
+        return "VACUUM has freed the room; the server overwrites it as it needs it, and its log and your archives of it keep theirs"
 
     @contextmanager
     def _line(self, bound: float, apart: str) -> Iterator[_Line]:

@@ -104,6 +104,14 @@ class Sqlite:
             yield Transaction(connection.execute, self._now, self._clock.wall)
             connection.commit()
 
+    def scrub(self) -> str:
+        """The log of what was written holds old pages until it is cut."""
+        with self._told(), closing(self._connect()) as connection:
+            connection.execute(f"PRAGMA busy_timeout={BOUND * 1000:.0f}")
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return "somebody is reading: what was erased stays in the -wal file until `figway state purge` finds nobody"
+        return ""
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
@@ -144,6 +152,7 @@ class Sqlite:
             f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten: no free page tells of it
         return connection
 
     def _file(self) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from wrapper.state.evidence import Evidence
 from wrapper.state.generations import Generations
 from wrapper.state.issuer import IssuerTables
 from wrapper.state.jobs import Jobs
+from wrapper.state.kept import Kept
 from wrapper.state.keys import Keys
 from wrapper.state.leases import LeaseTable
 from wrapper.state.legs import Legs
@@ -37,7 +38,9 @@ from wrapper.state.writes import Writes
 _SEALED = "SELECT params AS sealed FROM jobs UNION ALL SELECT answer FROM writes WHERE answer IS NOT NULL LIMIT 1"
 
 
-class Store(Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables, Buckets, Decisions):
+class Store(
+    Keys, Writes, Legs, Jobs, LeaseTable, Generations, Census, Stages, Evidence, SubjectKeys, IssuerTables, Buckets, Decisions, Kept
+):
     """Thread-safe, and safe among processes and, with PostgreSQL, hosts. Raises BadStore for a store or a key that can't be used."""
 
     def __init__(

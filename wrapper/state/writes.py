@@ -22,7 +22,7 @@ class Writes(Table):
     def reserve(self, write: WriteId, request: Any, seconds: float, noted: bool = True, subjects: Sequence[Subject] = ()) -> Reservation:
         """Take the write, or say why not. A reservation whose process has ended, or that outlived `seconds`, has an unknown outcome; where
         its act will not be `noted` (intend, add_job), that is on record from here on: nobody can tell later whether it was begun."""
-        fingerprint, intent = self._seal.fingerprint(request), None if noted else self._seal.close({}, *_as("intent", write))
+        fingerprint, intent = self._seal.fingerprint(request), None if noted else self._seal.close({}, *bound("intent", write))
         with self._db.transaction() as tx:
             now = tx.now()
             values = (*mine(write), fingerprint, now + seconds, tx.wall(), intent, fingerprints(self._seal, subjects))
@@ -36,10 +36,10 @@ class Writes(Table):
             return Reservation("new")
         if row is None:
             return Reservation("in_flight")  # its owner gave it back this very moment
-        if row["fingerprint"] != fingerprint:
+        if row["fingerprint"] not in (fingerprint, ""):  # an erased one tells nothing of what was asked
             return Reservation("mismatch")
         if row["state"] == "done":
-            return Reservation("done", self._seal.open(row["answer"], *_as("answer", write)) if row["answer"] else None, row["job"])
+            return Reservation("done", self._seal.open(row["answer"], *bound("answer", write)) if row["answer"] else None, row["job"])
         if not _unseen(row, now):
             return Reservation("in_flight")
         return Reservation("unknown", unsettled=self._unsettled(row, now))
@@ -48,7 +48,7 @@ class Writes(Table):
         """What it will take to settle this write, should its end not be seen; before its first act. Raises NotReady, also when it is not
         this one's any more: it was thought dead."""
         with self._db.transaction() as tx:
-            sealed = self._seal.close(intent, *_as("intent", write))
+            sealed = self._seal.close(intent, *bound("intent", write))
             if not tx.execute(f"UPDATE writes SET intent = ? WHERE {MINE}", (sealed, *mine(write))).rowcount:
                 raise NotReady("this write took too long to begin; send it again")
 
@@ -57,7 +57,7 @@ class Writes(Table):
     def settle(self, write: WriteId, answer: Any, within: float = BOUND) -> None:
         """The write happened and this is its answer."""
         with self._db.transaction(within=within) as tx:
-            values = (self._seal.close(answer, *_as("answer", write)), *mine(write))
+            values = (self._seal.close(answer, *bound("answer", write)), *mine(write))
             tx.execute(f"UPDATE writes SET state = 'done', answer = ?, intent = NULL WHERE {MINE}", values)
             follow(tx, write, "done")
 
@@ -85,7 +85,7 @@ class Writes(Table):
 
     def found_done(self, write: Unsettled, answer: Any) -> None:
         """It has happened, and this is its answer."""
-        sealed = self._seal.close(answer, *_as("answer", write.id))
+        sealed = self._seal.close(answer, *bound("answer", write.id))
         self._found(write, "done", "UPDATE writes SET state = 'done', answer = ?, intent = NULL", sealed)
 
     def found_nothing(self, write: Unsettled) -> None:
@@ -111,7 +111,7 @@ class Writes(Table):
 
     def _unsettled(self, row: Row, now: float) -> Unsettled:
         id = WriteId(row["caller"], row["operation"], row["key"], row["owner"])
-        intent = None if row["intent"] is None else self._seal.open(row["intent"], *_as("intent", id))
+        intent = None if row["intent"] is None else self._seal.open(row["intent"], *bound("intent", id))
         return Unsettled(id, row["created"], _open(row), gone(row["owner"]), row["until"] - now, intent)
 
 
@@ -130,7 +130,7 @@ def mine(write: WriteId) -> tuple[str, str, str, str]:
     return write.caller, write.operation, write.key, write.owner
 
 
-def _as(column: str, write: WriteId) -> tuple[str, ...]:
+def bound(column: str, write: WriteId) -> tuple[str, ...]:
     """What a sealed value of it is bound to."""
     return f"writes.{column}", *mine(write)[:3]
 

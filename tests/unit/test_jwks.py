@@ -171,7 +171,10 @@ def test_keys_that_are_of_no_use_are_passed_over() -> None:
     assert len(usable(json.dumps({"keys": [*none, *good]}).encode())) == len(good)
 
 
-@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys": {}}', b"<html>", b'{"keys": ' + b" " * jwks.MOST + b"[]}", b"[" * 5000])
+NO_SETS = [b"", b"[]", b"{}", b'{"keys": {}}', b"<html>", b'{"keys": ' + b" " * jwks.MOST + b"[]}", b"[" * 5000]
+
+
+@pytest.mark.parametrize("document", NO_SETS, ids=range(len(NO_SETS)))
 def test_what_is_no_key_set_is_told_from_an_empty_one(document: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         usable(document)
@@ -252,3 +255,18 @@ def test_two_issuers_of_one_iss_are_refused() -> None:
         read({"issuers": {"a": one, "b": one}}, {})
     with pytest.raises(BadSettings, match="two of them are one issuer"):
         read({"issuers": {"a": one}, "issuer": {"url": "https://sso"}}, {})
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (500, False), (404, False), (206, False)])
+def test_a_key_set_counts_under_its_status_only(status: int, there: bool) -> None:
+    web = Web("issuer", lambda _: Page(status, "application/json", json.dumps({"keys": [OLD.jwk()]}).encode()))
+    url = "http://127.0.0.1:{1}/jwks".format(*web.start())
+    keys = Jwks("sso", source(Issuer("sso", "https://sso", url, "figway")))
+    try:
+        if there:
+            assert keys.key("old", "ES256") is not None
+        else:
+            with pytest.raises(NotReady):
+                keys.key("old", "ES256")
+    finally:
+        web.stop()

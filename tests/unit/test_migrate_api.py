@@ -19,6 +19,8 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 from tests.unit import moving
+from tests.unit.trails import records
+from tests.waiting import until
 from wrapper import kill_file
 from wrapper.app import create_app
 from wrapper.cli import figway
@@ -84,6 +86,20 @@ def test_each_thing_needs_its_scope_and_nothing_is_told_without_one(api: Api) ->
         for other in SCOPES:
             status = api.ask(request, other, {} if request.startswith("POST") else None).status_code
             assert (status == 403) is (other != scope), (request, other, status)
+
+
+def test_moves_looks_at_samples_and_what_was_refused_are_on_the_audit_trail(api: Api) -> None:
+    trail = api.office.store.folder / "audit"
+    api.ask("POST /migration/things.get/promote", "read", {})
+    api.ask("POST /migration/things.get/promote", "all", {"why": "it is time"})
+    api.ask("GET /migration/things.get/samples", "samples")
+    api.ask("GET /jobs/NONE", "bound")
+    until(lambda: len(records(trail, "denied")) == 2)
+    denied = [(r["who"], r["op"], r["status"]) for r in records(trail, "denied")]
+    assert denied == [("read", "migration.promote", 403), ("bound", "jobs", 404)]
+    acts = [(r["who"], r["what"], r["about"], r["via"]) for r in records(trail, "act")]
+    assert acts == [("all", "migrate promote", "things.get", "api"), ("samples", "migrate samples", "things.get", "api")]
+    assert [r["outcome"] for r in records(trail, "done")] == ["ok"]
 
 
 def test_an_endpoint_goes_to_a_canary_by_two_keys_and_back_by_one(api: Api) -> None:

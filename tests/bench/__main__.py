@@ -2,7 +2,7 @@
 
     make bench                      all rows, about four minutes
     make bench ARGS="--only d"      one row of the issue: a-e over HTTP and in process, f start and memory,
-                                    g under granian, h shadowing, 3 a stalled mainframe
+                                    g under granian, h shadowing, 3 a stalled mainframe, p what lets a request in
     make bench ARGS=--quick         every row once, briefly: whether it runs, not how fast
 
 Everything runs on loopback in one run, server against server in turn. Figures are ratios to a bare Flask hello on gunicorn
@@ -25,7 +25,7 @@ from tests.bench.rounds import Load, loading
 from tests.bench.table import Row, markdown
 
 FULL, QUICK = Plan(9, 0.8, 3.0, 3), Plan(1, 0.2, 0.5, 1)
-ALL = "abcdefgh3"
+ALL = "abcdefgh3p"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +61,7 @@ def _rows(env: Mapping[str, str], folder: Path, load: Load, other: Load, plan: P
             yield from facades.stalled(load, other, servers, plan)
         if "f" in keys:
             yield from facades.start(env, folder, servers, plan)
-    if set(keys) & set("cde"):
+    if set(keys) & set("cdep"):
         yield from inprocess.rows(env, folder / "inside", keys, plan.rounds)
 
 

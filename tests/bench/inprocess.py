@@ -16,7 +16,7 @@ from zeep.wsse.username import UsernameToken
 
 from adapters.base import Call
 from tests.adapters import odbc_asking
-from tests.bench import backends, estate, terminal
+from tests.bench import backends, estate, gatekeeping, terminal
 from tests.bench.table import Row
 from wrapper import assembly, log
 from wrapper.params import Params
@@ -63,6 +63,8 @@ def rows(env: Mapping[str, str], folder: Path, keys: str, rounds: int) -> Iterat
             yield from _credit(parts, env, made, rounds)
         if "e" in keys:
             yield from _customer(parts, env, rounds)
+        if "p" in keys:
+            yield gatekeeping.row(parts, folder, rounds)
 
 
 def _ledger(parts: assembly.Figway, env: Mapping[str, str], rounds: int) -> Iterator[Row]:

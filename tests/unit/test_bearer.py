@@ -17,7 +17,7 @@ from wrapper.access import Access, Issuer
 from wrapper.catalogue import Folder
 from wrapper.edge import Facade
 from wrapper.metrics import Metrics
-from wrapper.operation import Auth, Catalogue
+from wrapper.operation import Auth, Catalogue, ObjectRule
 from wrapper.policy.logins import FAILURES
 from wrapper.policy.peers import thumbprint
 from wrapper.settings import Settings
@@ -41,7 +41,7 @@ def web() -> Iterator[IssuerWeb]:
 @pytest.fixture
 def ask(web: IssuerWeb, tmp_path: Path) -> Ask:
     """A client of a facade that believes that issuer."""
-    read = operation(auth=Auth("things:read", purposes=("servicing", "collections"), object={"id": "thing"}))
+    read = operation(auth=Auth("things:read", purposes=("servicing", "collections"), object={"id": ObjectRule(claim="thing")}))
     made, store = service(tmp_path, Scripted(), read)
     systems = Systems(Catalogue({}, {}, "hash"), Settings(tmp_path, "", tmp_path), Folder(tmp_path), Holder(store))
     app = Facade("figway")

@@ -8,13 +8,13 @@ from typing import Any
 from tests.attack.parts import DEMO, Attack, Control, Seen, control
 from tests.attack.served import A, B, Target, unique
 
-KEYS, OBJECTS = "wrapper.policy.keys", "wrapper.policy.keys"
+KEYS = "wrapper.policy.keys"
 SCOPE = control("scope", (KEYS, "if scope not in caller.scopes:", "if False:"))
 PURPOSE = control(
     "a purpose is the caller's", (KEYS, "if not caller.purposes:", "if False:"), (KEYS, "if stated not in caller.purposes:", "if False:")
 )
 SUITABLE = control("a purpose is the endpoint's", (KEYS, "if stated not in auth.purposes:", "if False:"))
-OBJECT = control("the caller's own customer", (OBJECTS, "if ANY not in allowed and str(params.get(name)) not in allowed:", "if False:"))
+OBJECT = control("the caller's own customer", ("wrapper.policy.objects", "if not may(caller, value, params):", "if False:"))
 SECRET = control("the key's secret", (KEYS, "if not hmac.compare_digest(row.digest, _digest(found[2])):", "if False:"))
 
 INCOME, CREDIT, APPLICATION, ACCOUNTS = (

@@ -34,9 +34,7 @@ examples:
   - {request: {customer_id: "0000012345"}, expect: {status: 200}}
 """
 SITE = Site("kept", files={"endpoints/kept.accounts.yaml": KEPT})
-MASKED = control(
-    "masks", ("wrapper.policy.mask", 'return "pii:read" in caller.scopes or not any(f.mask or f.of for f in fields)', "return True")
-)
+MASKED = control("masks", ("wrapper.policy.mask", "if data is None or (mask := self.of(caller)) is None:", "if True:"))
 KEYED = control("a kept answer is of its question", ("wrapper.cache", "repr(sorted(params.items()))", "0"))
 BYPASS = control("who may go past the cache", ("wrapper.service", "request.fresh and BYPASS in request.caller.scopes", "request.fresh"))
 TAGGED = control(

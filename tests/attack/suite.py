@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from tests.attack import on_3270, on_backends, on_bodies, on_callers, on_drop, on_kept, on_soap, on_sql, on_values, on_writes
+from tests.attack import (
+    on_3270,
+    on_backends,
+    on_bodies,
+    on_callers,
+    on_catalogue,
+    on_credentials,
+    on_drop,
+    on_issuer,
+    on_kept,
+    on_limits,
+    on_records,
+    on_soap,
+    on_sql,
+    on_tokens,
+    on_values,
+    on_writes,
+)
 from tests.attack.parts import Attack
 
-FAMILIES = (on_bodies, on_values, on_sql, on_3270, on_soap, on_drop, on_backends, on_callers, on_kept, on_writes)
+FAMILIES = (
+    on_tokens, on_credentials, on_issuer, on_callers, on_writes, on_kept, on_bodies, on_values, on_sql, on_3270, on_soap, on_drop, on_backends,
+    on_catalogue, on_records, on_limits,
+)  # fmt: skip
 ATTACKS: tuple[Attack, ...] = tuple(attack for family in FAMILIES for attack in family.ATTACKS)
 MODULES = {attack.name: family.__name__ for family in FAMILIES for attack in family.ATTACKS}
 assert len(MODULES) == len(ATTACKS), "a name is there twice"

@@ -15,16 +15,24 @@ FINITE = control("no NaN", (BODY, "parse_constant=_constant, ", ""))
 DIGITS = control("digits", (BODY, "if len(text) > MOST_DIGITS:", "if False:"))
 OBJECT = control("an object", (BODY, "if not isinstance(body, dict):", "if False:"))
 WHOLE_TEXT = control("whole characters", (BODY, 'json.dumps(body, ensure_ascii=False, default=str).encode("utf-8")', "pass"))
-MEDIA = control("media type", (BODY, 'if mimetype != "application/json":', "if False:"))
+MEDIA = control("media type", (BODY, "if not _TYPE.fullmatch(kind) or any(", "if any("))
+CHARSET = control("UTF-8 by its header", (BODY, 'any(name.lower() != "utf-8" for', 'any(name.lower() == "?" for'))
+CODING = control("no coding", (BODY, 'if coding.lower() not in ("", "identity"):', "if False:"))
+DEEP = control("depth", (BODY, "        _check_depth(body)\n", ""))
+EXPONENT = control("exponents", (BODY, "if abs(number.adjusted()) <= MOST_DIGITS:", "if True:"))
 UTF8 = control("UTF-8", (BODY, 'data.decode("utf-8")', 'data.decode("utf-8", "replace")'))
 
 
-def parsed(text: str | bytes, mimetype: str = "application/json") -> Any:
-    return json_body.parse(text.encode() if isinstance(text, str) else text, mimetype)
+def parsed(text: str | bytes, kind: str = "application/json", coding: str = "") -> Any:
+    return json_body.parse(text.encode() if isinstance(text, str) else text, kind, coding)
 
 
-def reads(text: str | bytes, wanted: Any, mimetype: str = "application/json") -> Any:
-    return lambda _: same(parsed(text, mimetype), wanted)
+def reads(text: str | bytes, wanted: Any, kind: str = "application/json", coding: str = "") -> Any:
+    return lambda _: same(parsed(text, kind, coding), wanted)
+
+
+def deep(levels: int) -> Any:
+    return lambda _: Seen(bool(parsed('{"a": ' + "[" * levels + "]" * levels + "}")), f"{levels} levels")
 
 
 def no_number(text: str) -> Any:
@@ -83,4 +91,26 @@ ATTACKS = (
     _media("body.as_form", "application/x-www-form-urlencoded"),
     _media("body.as_multipart", "multipart/form-data"),
     _media("body.as_json_of_sorts", "application/json-patch+json"),
+    Attack(
+        "body.utf7_by_its_header",
+        "bodies",
+        CHARSET,
+        reads('{"a": "+ADw-"}', {"a": "+ADw-"}, "application/json; charset=utf-7"),
+        reads('{"a": "+ADw-"}', {"a": "+ADw-"}, 'application/json; charset="UTF-8"'),
+    ),
+    Attack(
+        "body.gzip_by_its_header",
+        "bodies",
+        CODING,
+        reads('{"a": 1}', {"a": 1}, coding="gzip"),
+        reads('{"a": 1}', {"a": 1}, coding="identity"),
+    ),
+    Attack("body.deep", "bodies", DEEP, deep(300), deep(20)),
+    Attack(
+        "body.exponent",
+        "bodies",
+        EXPONENT,
+        lambda _: Seen(parsed('{"n": 1e999999}')["n"] > 1, "a number of a million digits"),
+        lambda _: Seen(parsed('{"n": 1e20}')["n"] > 1, ""),
+    ),
 )

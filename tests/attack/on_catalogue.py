@@ -1,4 +1,4 @@
-"""The catalogue and the models beside it: files that lead out, YAML that does things, functions that are not ours, graphs that are others."""
+"""The catalogue and its models: files that lead out, YAML that does things, functions that are not ours, graphs that are others."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from tests.unit.test_issuer import (
     STOLEN,
     TILL,
     URL,
+    VERIFIER,
     Site,
     form,
 )
@@ -118,7 +119,7 @@ def given(ask: Callable[[Site], TestResponse], scope: str = "") -> Callable[[Pat
         with issuer(folder) as site:
             answer = ask(site)
             told = answer.json or {}
-            return Seen("access_token" in told and scope in told["scope"].split(" ") + [""], f"{answer.status_code} {told!s:.70}")
+            return Seen("access_token" in told and scope in [*told["scope"].split(" "), ""], f"{answer.status_code} {told!s:.70}")
 
     return act
 
@@ -249,7 +250,7 @@ ATTACKS = (
         "parameter_twice",
         TWICE,
         lambda site: site.token(
-            raw=f"grant_type=authorization_code&client_id=other&client_id=app&redirect_uri={BACK}&code_verifier={'v' * 43}&code={site.code()}"
+            raw=f"grant_type=authorization_code&client_id=other&client_id=app&redirect_uri={BACK}&code_verifier={VERIFIER}&code={site.code()}"
         ),
         redeems,
     ),

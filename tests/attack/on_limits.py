@@ -1,4 +1,4 @@
-"""How much and from where: floods of guesses, a model's answers drawn out one by one, addresses and certificates that callers only claim."""
+"""How much and from where: floods of guesses, a model's answers drawn out one by one, addresses that callers only claim."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from wrapper.state.seal import Seal
 from wrapper.state.store import Store
 
 LOG, MIGRATING, SEAL, TOKENISE = "wrapper.log", "wrapper.migrating", "wrapper.state.seal", "wrapper.policy.tokenise"
-LINES = control(
-    "a log line is JSON",
-    (LOG, "return orjson.dumps(event)", 'return " ".join(f"{name}={value}" for name, value in event.items()).encode()'),
-)
+DUMPED = "if (line := orjson.dumps(event)).isascii():"
+NAIVE = 'if line := " ".join(f"{name}={value}" for name, value in event.items()).encode():'
+LINES = control("a log line is JSON", (LOG, DUMPED, NAIVE))
+PLAIN = control("a log line is ASCII", (LOG, DUMPED, "if line := orjson.dumps(event):"))
 CLASSES = control(
     "errors are shown by class", (LOG, 'event["error"], event["at"] = type(error).__name__,', 'event["error"], event["at"] = str(error),')
 )
@@ -139,8 +139,8 @@ def revealed(tenant: str, change: Callable[[str], str] = str) -> Callable[[Path]
     return act
 
 
-def _log(name: str, value: str, wanted: Callable[[bytes], bool]) -> Attack:
-    return Attack(f"log.{name}", "logs", LINES, logged(value, wanted), logged("alice", lambda line: b"alice" in line))
+def _log(name: str, value: str, wanted: Callable[[bytes], bool], by: Control = LINES) -> Attack:
+    return Attack(f"log.{name}", "logs", by, logged(value, wanted), logged("alice", lambda line: b"alice" in line))
 
 
 def _killed(name: str, by: Control, said: dict[str, Any], wanted: str) -> Attack:
@@ -153,6 +153,9 @@ ATTACKS = (
     _log("carriage_return", "bob\rstatus=200", lambda line: b"\r" in line),
     _log("terminal_escape", "bob\x1b[2J\x1b[1A", lambda line: b"\x1b" in line),
     _log("forged_member", 'bob", "status": 200, "x": "', lambda line: b'bob", "status": 200' in line),
+    _log("next_line", "bob\x85alice: 200", lambda line: len(line.decode().splitlines()) > 1, PLAIN),
+    _log("line_separator", "bob\u2028alice: 200", lambda line: len(line.decode().splitlines()) > 1, PLAIN),
+    _log("right_to_left", "bob\u202e002", lambda line: "\u202e" in line.decode(), PLAIN),
     Attack("log.value_of_an_error", "logs", CLASSES, told(fails, "4111111111111111"), told(complains, "zeep")),
     Attack("log.value_of_a_library", "logs", TRUSTED, told(complains, "4111111111111111"), told(fails, "customers.get")),
     _killed("reason_with_a_line", REASON, killed(why="x\n*  # all of them"), "*"),

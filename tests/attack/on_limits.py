@@ -25,8 +25,10 @@ from wrapper.state.store import Store
 LOGINS, QUOTAS, PROXIED = "wrapper.policy.logins", "wrapper.policy.quotas", "wrapper.policy.proxied"
 FAILED = control("failed logins by address", (LOGINS, "if failures > FAILURES - 1:", "if False:"))
 NETWORK = control("a /64 is one caller", (LOGINS, 'ipaddress.ip_network(f"{address}/64", strict=False)', "ipaddress.ip_network(address)"))
-QUOTA = control("quotas", (QUOTAS, "if wait := self._take(purse, now):", "if wait := 0.0:"))
-SYSTEM = control("a system's rate", (QUOTAS, "if wait := self._take(purse, self._clock()):", "if wait := 0.0:"))
+QUOTA = control(
+    "quotas", (QUOTAS, "if wait := self._take(purse):\n                for earlier", "if wait := 0.0:\n                for earlier")
+)
+SYSTEM = control("a system's rate", (QUOTAS, "if wait := self._take(purse):\n            whose", "if wait := 0.0:\n            whose"))
 EVERYBODY = control(
     "who is not named has a quota, too",
     (

@@ -28,7 +28,14 @@ NETWORK = control("a /64 is one caller", (LOGINS, 'ipaddress.ip_network(f"{addre
 QUOTA = control(
     "quotas", (QUOTAS, "if wait := self._take(purse):\n                for earlier", "if wait := 0.0:\n                for earlier")
 )
-SYSTEM = control("a system's rate", (QUOTAS, "if wait := self._take(purse):\n            whose", "if wait := 0.0:\n            whose"))
+SYSTEM = control(
+    "a system's rate",
+    (
+        QUOTAS,
+        'if wait := self._take(purse):\n            self._events.happened("rate',
+        'if wait := 0.0:\n            self._events.happened("rate',
+    ),
+)
 EVERYBODY = control(
     "who is not named has a quota, too",
     (

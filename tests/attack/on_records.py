@@ -15,6 +15,8 @@ from tests.attack.parts import Attack, Control, Seen, control, same
 from tests.unit import moving
 from wrapper import kill_file, killing, log, migrating
 from wrapper.migrating import Said
+from wrapper.migration.decide import Standing, decide
+from wrapper.operation import Side
 from wrapper.policy.tokenise import Tokens
 from wrapper.state.seal import Seal
 from wrapper.state.store import Store
@@ -24,6 +26,9 @@ DUMPED = "if (line := orjson.dumps(event)).isascii():"
 NAIVE = 'if line := " ".join(f"{name}={value}" for name, value in event.items()).encode():'
 LINES = control("a log line is JSON", (LOG, DUMPED, NAIVE))
 PLAIN = control("a log line is ASCII", (LOG, DUMPED, "if line := orjson.dumps(event):"))
+FORGED_EVIDENCE = control(
+    "what testers do proves nothing", ("wrapper.migration.decide", "return Choice(wanted, evidence=False)", "return Choice(wanted)")
+)
 CLASSES = control(
     "errors are shown by class", (LOG, 'event["error"], event["at"] = type(error).__name__,', 'event["error"], event["at"] = str(error),')
 )
@@ -117,6 +122,16 @@ def promoted(second: str) -> Callable[[Path], Seen]:
     return act
 
 
+def proves(wanted: Side | None) -> Callable[[Any], Seen]:
+    """Got when an answer counts for the promotion of an endpoint that is compared."""
+
+    def act(_: Any) -> Seen:
+        counts = decide(Standing("shadow"), "things", "7", "alice", wanted).evidence
+        return Seen(counts, f"{'counted' if counts else 'not counted'} as evidence")
+
+    return act
+
+
 def moved(what: str, of: str) -> Callable[[Any], Seen]:
     """A sealed answer is copied over another row's, or column's. Got when it opens there."""
 
@@ -164,6 +179,7 @@ ATTACKS = (
     Attack("admin.ticket_with_a_line", "admin", TICKET, ticketed("CHG-1\napproved by bob"), ticketed("CHG-1")),
     Attack("admin.approved_by_oneself", "admin", TWO, promoted("alice"), promoted("bob")),
     Attack("admin.approved_in_capitals", "admin", TWO, promoted("ALICE"), promoted("bob")),
+    Attack("admin.evidence_of_a_tester", "admin", FORGED_EVIDENCE, proves("modern"), proves(None)),
     Attack("sealed.of_another_row", "at rest", PLACE, moved("writes.answer", "bob/1"), moved("writes.answer", "alice/1")),
     Attack("sealed.of_another_column", "at rest", PLACE, moved("jobs.params", "alice/1"), moved("writes.answer", "alice/1")),
     Attack("token_of_a_value.of_another_tenant", "at rest", WHOSE, revealed("south"), revealed("north")),

@@ -41,6 +41,7 @@ FORWARDED = control(
         'forwarded_allow_ips = proxy_allow_ips = "*"\nforwarder_headers = "SCRIPT_NAME,PATH_INFO"',
     ),
 )
+BACK = control("a redirect stays here", (EDGE, "error.new_url = urlsplit(error.new_url).path", "pass"))
 PATIENCE = control(
     "a caller has so long", ("wrapper.callers", "for line in [line for line in self._lines if line.deadline < now]:", "for line in ():")
 )
@@ -127,6 +128,17 @@ def dawdles(seconds: float) -> Callable[[Target], Seen]:
     return act
 
 
+def sent_to(host: str, wanted: str) -> Callable[[Target], Seen]:
+    """Where a path without its last slash sends a caller who names this host: got when it is there."""
+
+    def act(target: Target) -> Seen:
+        said = target.send(f"GET /docs HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()).decode("latin-1")
+        place = next((line.partition(": ")[2] for line in said.splitlines() if line.lower().startswith("location:")), "nowhere")
+        return Seen(place == wanted, f"sent to {place}")
+
+    return act
+
+
 def _head(name: str, attack: Any, by: Control = DOUBT, twin: Any = None, site: Site = DEMO) -> Attack:
     return Attack(f"head.{name}", "smuggling", by, attack, twin or gets(), site)
 
@@ -147,6 +159,14 @@ ATTACKS = (
     _head("two_idempotency_keys", pays(500, keys=2), twin=pays(500)),
     _head("script_name", gets(f"/public{HERE}", "SCRIPT_NAME: /public"), FORWARDED),
     _head("certificate_with_underscores", gets(HERE, f"X_Client_Cert: {pem('batch')}", key=None), MAPPED, CERTIFIED, PROXIED),
+    Attack(
+        "head.sent_elsewhere_by_its_host",
+        "smuggling",
+        BACK,
+        sent_to("evil.example", "http://evil.example/docs/"),
+        sent_to("figway", "/docs/"),
+        DEMO,
+    ),
     _size("body", LENGTH, pays(3 * 2**20), pays(2**19)),
     _size("body_in_chunks", CHUNKS, pays(3 * 2**20, True), pays(2**19, True)),
     _size("many_headers", FIELDS, gets(HERE, *[f"X-{n}: 1" for n in range(1500)]), gets(HERE, *[f"X-{n}: 1" for n in range(60)])),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 
 from tests import needs
-from tests.attack.parts import Edit
+from tests.attack.parts import ROOT, Edit
 from tests.attack.run import run, some
 from tests.attack.suite import ATTACKS
 
@@ -34,3 +35,11 @@ def test_there_are_so_many_as_the_issue_asks_for_and_every_family_has_a_turn() -
     assert families == {attack.family for attack in ATTACKS}
     assert len(ATTACKS) >= 150
     assert max(Counter(attack.name for attack in ATTACKS).values()) == 1
+
+
+def test_the_attacks_that_the_page_about_security_names_are_there() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    shown_by = [line.split(" | ")[4] for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    named = {name for cell in shown_by for name in re.findall(r"`([a-z0-9_]+\.[a-z0-9_]+)`", cell)}
+    assert len(named) > 50
+    assert named <= {attack.name for attack in ATTACKS}

@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from wrapper.cli_migrate import me
-from wrapper.cli_state import STATE, account, listed, opened
+from wrapper.cli_state import STATE, account, listed, opened, recording
 from wrapper.units import iso
 
 
@@ -38,10 +38,12 @@ def show(id: str, state: str | None) -> None:
     """Show one whole: features, reasons, and what people have said."""
     from wrapper.decisions import told
 
-    found = opened(state).decision(id)
+    store = opened(state)
+    found = store.decision(id)
     if found is None:
         raise click.ClickException(f"there is no decision {id}")
-    click.echo(json.dumps(told(found, whole=True), indent=2, ensure_ascii=False))
+    with recording(store, "decision shown", about=id):
+        click.echo(json.dumps(told(found, whole=True), indent=2, ensure_ascii=False))
 
 
 @decision.command("review")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wrapper.cli_migrate import ENDPOINT, JSON, ONE_OR_ALL, office, show
-from wrapper.cli_state import CATALOGUE, STATE, listed, opened
+from wrapper.cli_state import CATALOGUE, STATE, listed, opened, recording
 
 if TYPE_CHECKING:
     from wrapper.operation import Operation
@@ -36,7 +36,9 @@ def samples(endpoint: str, as_json: bool, catalogue: str | None, state: str | No
     """What differed, by kind, with masked values of both sides. And the rule that would accept it."""
     from wrapper import overview
 
-    show(overview.samples(office(catalogue, state), endpoint), as_json, _samples, "no difference was met since the evidence began")
+    at = office(catalogue, state)
+    with recording(at.store, "migrate samples", about=endpoint):
+        show(overview.samples(at, endpoint), as_json, _samples, "no difference was met since the evidence began")
 
 
 @click.command()
@@ -48,7 +50,9 @@ def rules(endpoint: str, as_json: bool, catalogue: str | None, state: str | None
     """The `compare` rules that would accept what is like noise. As a person may put them into the endpoint's file."""
     from wrapper import overview
 
-    show(overview.proposed_rules(office(catalogue, state), endpoint), as_json, _rules)
+    at = office(catalogue, state)
+    with recording(at.store, "migrate rules", about=endpoint):
+        show(overview.proposed_rules(at, endpoint), as_json, _rules)
 
 
 @click.command()

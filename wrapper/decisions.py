@@ -55,14 +55,17 @@ class Decisions:
     def shown(self, id: str, caller: Caller) -> dict[str, Any]:
         """For who made it and for reviewers of its tenant. Raises NoSuchThing."""
         found = self._found(id, caller)
-        return told(found, whole=REVIEW in caller.scopes)
+        with self._act(caller.principal, "decision shown", about=id):
+            return told(found, whole=REVIEW in caller.scopes)
 
     def open(self, caller: Caller, review: str) -> dict[str, Any]:
         """Those of the reviewer's tenant in a state of review, the newest first."""
         need(caller, REVIEW)
         if review not in ("open", *_ENDS):
             raise Invalid(f"review is open, {' or '.join(_ENDS)}")
-        return {"decisions": [told(one, whole=True) for one in self._store.decisions(caller.tenant, review)]}
+        found = self._store.decisions(caller.tenant, review)
+        with self._act(caller.principal, "decisions shown", about=[one.id for one in found]):
+            return {"decisions": [told(one, whole=True) for one in found]}
 
     def ask(self, id: str, caller: Caller, words: str) -> dict[str, Any]:
         """A person is to look at it, for the reason that the person concerned gives."""

@@ -150,14 +150,19 @@ class Service:
         if (answer := self.writes.job(id, caller)) is None:
             return None
         operation = self.catalogue.operations.get(answer.body["meta"]["job"]["operation"])
+        held = caller.purposes.intersection(operation.auth.purposes) if operation else ()
+        purpose = authorise(operation.auth, caller, min(held, default=None)) if operation else ""  # another credential, or less by now
         told = shown(answer, self._masks.get(operation.name) if operation else None, caller)
         if operation is None or told.body["data"] is None:
             return told
         kept = self._store.params(id)
         given = Given(**kept) if kept else Given({}, {}, {}, {})
         with self.audit.entry(operation, Request(caller, given, id)) as entry:
+            entry.purpose = purpose if len(held) == 1 else ""
             with suppress(Invalid):  # by the rules of today's catalogue
-                entry.concerns(self.load(operation, given))
+                params = self.load(operation, given)
+                entry.concerns(params)
+                self.authorise_object[operation.name](caller, params)
             return entry.answered(told, time.monotonic() + operation.deadline)
 
     def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms, entry: Entry) -> Answer:

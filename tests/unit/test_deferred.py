@@ -16,9 +16,9 @@ from adapters.base import Ticket
 from tests.unit.small import ALICE, DROP, Scripted, drop, reply, request, service
 from wrapper import writes
 from wrapper.jobs import Runner
-from wrapper.operation import Field, Param
+from wrapper.operation import Auth, Field, ObjectRule, Param
 from wrapper.policy.keys import Caller
-from wrapper.problems import NotReady
+from wrapper.problems import Forbidden, NotReady
 from wrapper.state.records import Job
 from wrapper.state.store import Store
 
@@ -155,8 +155,30 @@ def test_a_deferred_answer_is_masked_for_whoever_asks(tmp_path: Path) -> None:
     assert (gone.status, gone.body["data"]) == (200, None)
 
 
+def test_who_may_not_ask_any_more_gets_no_answer_of_a_job(tmp_path: Path) -> None:
+    rule = {"id": ObjectRule(claim="customer")}
+    bound = replace(DROP, auth=Auth("things:write", purposes=("servicing",), object=rule))
+    back_end = Scripted()
+    made, store = service(tmp_path, back_end, bound)
+    able = replace(ALICE, purposes=frozenset({"servicing"}))
+    id = made.serve(bound, request(caller=able, idempotency_key="k")).body["meta"]["job"]["id"]
+    runner = Runner(made, {"scripted": back_end}, store)
+    runner.turn()
+    back_end.replies[id] = reply()
+    runner.turn()
+    assert (answer := made.job(id, able)) is not None
+    assert answer.body["data"] == [{"id": "7", "amount": "1.00"}]
+    for less in (
+        replace(able, scopes=frozenset({"things:read"})),
+        replace(able, purposes=frozenset({"marketing"})),
+        replace(able, claims={"customer": frozenset({"8"})}),
+    ):
+        with pytest.raises(Forbidden):
+            made.job(id, less)
+
+
 def test_a_job_is_shown_to_its_own_caller_only(tmp_path: Path) -> None:
     made, _ = service(tmp_path, Scripted(), DROP)
     id = drop(made).body["meta"]["job"]["id"]
     assert made.job(id, Caller("bob")) is None
-    assert made.job(id, Caller("alice")) is not None
+    assert made.job(id, Caller("alice", ALICE.scopes)) is not None

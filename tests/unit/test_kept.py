@@ -118,6 +118,16 @@ def test_nothing_is_erased_while_something_of_it_is_under_way(store: Store) -> N
     assert store.erase_of(found)["writes"] == 2
 
 
+def test_what_is_also_of_somebody_who_is_held_is_not_erased_with_another(store: Store) -> None:
+    done(store, "TOGETHER", ERIKA, MAX)
+    store.hold(store.fingerprint(MAX), "ann", "case 7")
+    with pytest.raises(NotPossible, match="legal hold"):
+        store.erase_of(store.fingerprint(ERIKA))
+    assert store.reserve(id("TOGETHER"), {"of": "TOGETHER"}, 30).answer is not None
+    store.release_hold(store.fingerprint(MAX))
+    assert store.erase_of(store.fingerprint(ERIKA))["writes"] == 1
+
+
 def test_who_is_held_is_neither_erased_nor_dropped_until_released(place: Place) -> None:
     time = Time()
     with closing(place.open(time.clock)) as store:

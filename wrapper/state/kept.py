@@ -53,6 +53,7 @@ _ERASE: Mapping[str, str] = {
     "decisions": "DELETE FROM decisions WHERE id = ?",
 }
 """One row each. A job that still waits for its reply can be found again."""
+_SUBJECTS = ("writes", "jobs", "samples", "decisions")
 _ITS = "(w.caller, w.operation, w.key) = (l.caller, l.operation, l.key)"
 
 
@@ -185,6 +186,7 @@ class Kept(Table):
             )
             open = tx.all("SELECT id FROM decisions WHERE subject LIKE ? AND review = 'open'", (f"%{found}%",))
             reasons += [f"decision {row['id']} is under review" for row in open]
+            reasons += [f"{table} of theirs are also of somebody under a legal hold" for table in _SUBJECTS if _shared(tx, table, found)]
             reasons += [f"{row['side']} lacks a write ({row['state']}; reconcile {row['id']})" for row in legs]
         if reasons:
             raise NotPossible("nothing was erased", reasons)
@@ -240,6 +242,12 @@ def _key(row: Row) -> tuple[str, str, str]:
 
 def _legs_of(tx: Transaction, write: Row) -> list[Row]:
     return tx.all("SELECT * FROM legs WHERE (caller, operation, key) = (?, ?, ?)", _key(write))
+
+
+def _shared(tx: Transaction, table: str, found: str) -> bool:
+    """Whether a row about this person is about another, too, who is held."""
+    held = "EXISTS (SELECT 1 FROM holds h WHERE subject LIKE '%' || h.fingerprint || '%')"
+    return tx.one(f"SELECT subject FROM {table} WHERE subject LIKE ? AND {held} LIMIT 1", (f"%{found}%",)) is not None
 
 
 def _refuse_held(tx: Transaction, found: str) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -36,6 +37,7 @@ from wrapper.issuer.minting import hashed, signing_key
 from wrapper.policy.keys import ANY, Caller
 from wrapper.policy.logins import FAILURES, LoginLimit
 from wrapper.policy.proxied import PEER
+from wrapper.problems import NotReady
 from wrapper.state.issuer import Client, Grant, Person
 from wrapper.state.store import Store
 
@@ -190,6 +192,32 @@ def test_who_fails_too_often_is_made_to_wait_before_anything_is_looked_up(site: 
     assert site.batch().status_code == 429
     page = Browser(site.app).get("/oauth/authorize", query_string=ASKED, base_url=URL)
     assert page.status_code == 200
+
+
+def test_codes_that_a_clients_people_make_up_lock_nobody_out(site: Site) -> None:
+    for _ in range(int(FAILURES) + 1):
+        refused(site.redeemed("made-up"), "invalid_grant")
+        refused(site.refreshed("made.up"), "invalid_grant")
+    assert site.batch().status_code == 200
+
+
+def test_sign_ins_leave_threads_to_the_others() -> None:
+    turned_away = []
+
+    def sign_in() -> None:
+        began = time.monotonic()
+        try:
+            assert not passwords.right("wrong", None)
+        except NotReady:
+            turned_away.append(time.monotonic() - began)
+
+    people = [threading.Thread(target=sign_in) for _ in range(passwords.MANY + 10)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    assert len(turned_away) >= 10
+    assert min(turned_away) < 1.0
 
 
 def test_no_other_algorithm_makes_an_assertion(site: Site) -> None:

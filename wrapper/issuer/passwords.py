@@ -1,4 +1,5 @@
-"""Passwords of people: scrypt, with a salt each. It takes 32 MB and a quarter of a second on purpose, so few run at a time."""
+"""Passwords of people: scrypt, with a salt each. It takes 32 MB and a quarter of a second on purpose, so few run at a time, and few wait for
+that: each who waits holds one of the facade's threads."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from wrapper.problems import NotReady, RequestError
 
 LEAST, MOST = 12, 256
 _COST = {"n": 2**15, "r": 8, "p": 3, "maxmem": 64 * 1024 * 1024, "dklen": 32}
-_PLACES = threading.BoundedSemaphore(2)
+MANY = 6  # at once, those who wait included
+_PLACES, _INSIDE = threading.BoundedSemaphore(2), threading.BoundedSemaphore(MANY)
 _PATIENCE = 5.0  # seconds to wait for a place
 
 
@@ -34,12 +36,21 @@ def right(password: str, kept: str | None) -> bool:
     salt, derived = (base64.b64decode(part) for part in kept.split("$")[1:]) if kept is not None else (b"\0" * 16, b"")
     if len(password) > MOST:
         return False
-    if not _PLACES.acquire(timeout=_PATIENCE):
-        raise NotReady("too many people are signing in at this moment", headers={"Retry-After": "5"})
+    if not _INSIDE.acquire(blocking=False):
+        raise _busy()
     try:
-        return hmac.compare_digest(_derived(password, salt), derived)
+        if not _PLACES.acquire(timeout=_PATIENCE):
+            raise _busy()
+        try:
+            return hmac.compare_digest(_derived(password, salt), derived)
+        finally:
+            _PLACES.release()
     finally:
-        _PLACES.release()
+        _INSIDE.release()
+
+
+def _busy() -> NotReady:
+    return NotReady("too many people are signing in at this moment", headers={"Retry-After": "5"})
 
 
 def _derived(password: str, salt: bytes) -> bytes:

@@ -37,8 +37,10 @@ class _Door:
         """Before anything is looked up. Raises TooMany."""
         self.logins.check(_address())
 
-    def failed(self) -> None:
-        self.logins.failed(_address())
+    def failed(self, guess: bool = True) -> None:
+        """Without a `guess` it counts for nobody's address: a code or refresh token can't be guessed, and an app's people send it any."""
+        if guess:
+            self.logins.failed(_address())
         self.stranger(_address(), request.endpoint, request.environ[SEEN].trace)
 
 
@@ -106,7 +108,7 @@ def _told(server: Server, door: _Door, name: str, answered: Callable[[Asked], An
     except OAuth2Error as error:
         status, body, headers = server.refused(error)
     if isinstance(body, Mapping) and body.get("error") in ("invalid_client", "invalid_grant"):
-        door.failed()
+        door.failed(guess=body["error"] == "invalid_client")
     response = Reply(orjson.dumps(body), status)
     response.headers.update(dict(headers))
     return response

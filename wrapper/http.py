@@ -49,6 +49,7 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     tokens.warm()
     logins = LoginLimit(telemetry.metrics)
     login = partial(_login, Known(store, tokens, Certificates(access.certificates)), logins)
+    counted = partial(_counted, service, login)
     app.before_request(lambda: proxied.place(access.proxy, request.environ))
     if telemetry.tracing is not None:
         app.before_request(partial(_begin, telemetry))
@@ -57,11 +58,11 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     for operation in service.catalogue.operations.values():
         rule = re.sub(r"\{(\w+)\}", r"<\1>", operation.path)
         app.add_url_rule(rule, operation.name, _announcing(operation, _view(service, operation, login)), methods=[operation.method])
-    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, login, id)))
-    app.register_blueprint(_health(systems, store, login))
-    app.register_blueprint(decisions_api.blueprint(service.decisions, partial(_caller, login)))
-    app.register_blueprint(privacy_api.blueprint(store, service.audit, partial(_caller, login)))
-    app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, login)))
+    app.add_url_rule("/jobs/<id>", "jobs", lambda id: _respond(_job(service, counted(), id)))
+    app.register_blueprint(_health(systems, store, counted))
+    app.register_blueprint(decisions_api.blueprint(service.decisions, counted))
+    app.register_blueprint(privacy_api.blueprint(store, service.audit, counted))
+    app.register_blueprint(migrate_api.blueprint(service, store, partial(_caller, login)))  # no quota holds up a rollback or a kill
     if access.issuer is not None:
         from wrapper.issuer import routes  # who has another issuer needs none of it
 
@@ -124,16 +125,14 @@ def _announcing(operation: Operation, view: Callable[..., Response]) -> Callable
     return announcing
 
 
-def _job(service: Service, login: Login, id: str) -> Answer:
-    caller = _caller(login)
-    service.quotas.spend(None, caller, _seen().told)
+def _job(service: Service, caller: Caller, id: str) -> Answer:
     found = service.job(id, caller)
     if found is None:
         raise NoSuchThing("there is no such job, or it is not yours")
     return found
 
 
-def _health(systems: Systems, store: Store, login: Login) -> Blueprint:
+def _health(systems: Systems, store: Store, caller: Callable[[], Caller]) -> Blueprint:
     """Liveness and readiness never ask a back end: a sick mainframe must not take the facade out of the balancer."""
     health = Blueprint("health", __name__, url_prefix="/health")
 
@@ -148,7 +147,7 @@ def _health(systems: Systems, store: Store, login: Login) -> Blueprint:
 
     @health.get("/systems")
     def all_systems() -> Response:
-        need(_caller(login), "health:read")
+        need(caller(), "health:read")
         states = systems.probe(2.0)
         return _json({"systems": states}, 200 if all(s in ("up", "closed") for s in states.values()) else 503)
 
@@ -169,6 +168,13 @@ def _login(known: Known, logins: LoginLimit, environ: Mapping[str, Any]) -> Call
 def _caller(login: Login) -> Caller:
     caller = login(request.environ)
     _seen().caller = caller.principal
+    return caller
+
+
+def _counted(service: Service, login: Login) -> Caller:
+    """Who calls what is no endpoint: it costs their quota all the same."""
+    caller = _caller(login)
+    service.quotas.spend(None, caller, _seen().told)
     return caller
 
 

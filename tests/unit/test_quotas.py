@@ -25,7 +25,7 @@ from wrapper.policy import bucket, keys
 from wrapper.policy.bucket import Bucket, Draw, Drawn
 from wrapper.policy.keys import Caller
 from wrapper.policy.logins import FAILURES
-from wrapper.policy.quotas import AWAY, Quotas
+from wrapper.policy.quotas import AWAY, MOST, Quotas
 from wrapper.problems import Crowded, NotReady, RequestError, TooMany
 from wrapper.settings import Settings
 from wrapper.state.clock import Clock
@@ -152,6 +152,13 @@ def test_without_a_quota_nobody_asks_for_one() -> None:
         one.spend(operation(), ALICE, {})
         one.spend_system("scripted", "alice")
     assert shared.draws == 0
+
+
+def test_callers_without_a_quota_are_not_remembered_for_good() -> None:
+    one = Shared().worker(Access())
+    for n in range(MOST + 100):
+        one.spend(None, replace(ALICE, name=f"idp:{n}"), {})
+    assert len(one._limits) <= MOST
 
 
 # what consumers share
@@ -291,9 +298,10 @@ def test_a_kept_answer_costs_the_callers_quota_and_not_the_systems(tmp_path: Pat
         made.serve(op, request("8", BOB))
 
 
-def facade(folder: Path, back_end: Scripted, op: Operation) -> tuple[Client, str]:
+def facade(folder: Path, back_end: Scripted, op: Operation, access: Access | None = None) -> tuple[Client, str]:
     """A client of the facade, and a key."""
     made, store = service(folder, back_end, op)
+    made.quotas = Quotas(access or Access(), {}, store)
     token, row = keys.new(ALICE)
     store.put_key(row)
     app = Facade("figway")
@@ -310,6 +318,16 @@ def test_answers_say_what_is_left_and_errors_too(tmp_path: Path) -> None:
     assert [one.headers["RateLimit"] for one in asked] == [f'"{op.name}";r={left};t={t}' for left, t in ((1, 3), (0, 6), (0, 3))]
     assert {one.headers["RateLimit-Policy"] for one in asked} == {f'"{op.name}";q=20;w=60'}
     assert (asked[2].headers["Retry-After"], asked[2].json["type"]) == ("3", "/problems/too-many")  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", ["/jobs/1", "/decisions/1", "/tokens/reveal", "/subjects/report", "/health/systems"])
+def test_what_is_no_endpoint_costs_the_callers_quota_too(tmp_path: Path, path: str) -> None:
+    client, token = facade(tmp_path, Scripted(), operation(), of(Rate(2, 60, 2)))
+    method = "POST" if path.startswith(("/tokens", "/subjects")) else "GET"
+    sent = {"Authorization": f"Bearer {token}"}
+    asked = [client.open(path, method=method, headers=sent, environ_overrides=HERE).status_code for _ in range(3)]
+    assert asked[:2] != [429, 429]
+    assert asked[2] == 429
 
 
 def test_who_guesses_keys_is_refused_untried_and_the_known_caller_beside_it_is_served(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class Quotas:
         policy = ", ".join(f'"{p.policy}";q={p.draw.rate.amount:.0f};w={p.draw.rate.period:.0f}' for p in purses)
         if "whole" in limits:
             purses.append(self._purse("", f"endpoint {name}", access.rate(limits["whole"]), principal, self._priority(principal)))
-        if len(self._purses) >= MOST:
+        if max(len(self._purses), len(self._limits)) >= MOST:
             self._limits, self._purses = {}, {}
         return self._limits.setdefault(key, Limits(tuple(purses), policy))
 

@@ -24,7 +24,7 @@ from wrapper.cli_issuer import client, issuer, person
 from wrapper.cli_keys import key
 from wrapper.cli_migrate import migrate
 from wrapper.cli_model import model
-from wrapper.cli_state import CATALOGUE, STATE, lease, listed, opened, quota, state, writes
+from wrapper.cli_state import CATALOGUE, STATE, account, lease, listed, opened, quota, state, writes
 from wrapper.cli_subject import subject, token
 from wrapper.problems import NotPossible, RequestError
 from wrapper.settings import BadSettings, Settings, from_environment
@@ -96,7 +96,7 @@ def _check_live(settings: Settings, writes: bool) -> bool:
     parts = _assemble(settings)
     wrong = asked = 0
     try:
-        for outcome in live.run(parts.service, writes):
+        for outcome in live.run(parts.service, writes, account()):
             said = "skipped: it writes (--writes)" if outcome.skipped else outcome.wrong or "as expected"
             click.echo(f"{outcome.file}:{outcome.line}: {outcome.operation}: {said} ({outcome.elapsed * 1000:.0f} ms)")
             asked += not outcome.skipped
@@ -149,7 +149,7 @@ def call(endpoint: str, values: Sequence[str], side: str | None, wait: float, ca
         if operation.legacy is not None and operation.legacy.deferred:
             worker = threading.Thread(target=parts.runner().run, args=(stop,), daemon=True)
             worker.start()
-        answer = live.ask(parts.service, operation, _values(values), wanted=side, wait=wait)
+        answer = live.ask(parts.service, operation, _values(values), account(), wanted=side, wait=wait)
     finally:
         stop.set()
         if worker is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.errors import AdapterError
@@ -41,9 +41,9 @@ def operator(catalogue: Catalogue) -> Caller:
     return Caller("operator", frozenset(scopes), frozenset(purposes), {claim: frozenset({ANY}) for claim in claims})
 
 
-def ask(service: Service, operation: Operation, values: Mapping[str, Any], **request: Any) -> Answer:
-    """One call without HTTP; an error comes back as its problem."""
-    caller = operator(service.catalogue)
+def ask(service: Service, operation: Operation, values: Mapping[str, Any], who: str = "operator", **request: Any) -> Answer:
+    """One call without HTTP by `who`, whom no API key can pass for; an error comes back as its problem."""
+    caller = replace(operator(service.catalogue), name=f"cli:{who}", via="cli")
     purpose = operation.auth.purposes[0] if operation.auth.purposes else None
     key = job_id() if operation.effect == "write" else None
     try:
@@ -54,13 +54,13 @@ def ask(service: Service, operation: Operation, values: Mapping[str, Any], **req
         return Answer(shown.status, shown.body, shown.headers)
 
 
-def run(service: Service, writes: bool = False) -> Iterator[Outcome]:
+def run(service: Service, writes: bool = False, who: str = "operator") -> Iterator[Outcome]:
     """Every example of every endpoint; those that write only when asked to."""
     for operation in service.catalogue.operations.values():
         for example in operation.examples:
             began = time.monotonic()
             skipped = operation.effect != "read" and not writes
-            wrong = "" if skipped else differs(example, ask(service, operation, example.request))
+            wrong = "" if skipped else differs(example, ask(service, operation, example.request, who))
             yield Outcome(operation.name, operation.file, example.line, time.monotonic() - began, wrong, skipped)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from wrapper.access import OWN, unsafe
 from wrapper.catalogue.estate import Told
 
-TAKEN = {"cert": "callers by certificate", OWN: "callers of the embedded issuer"}
+TAKEN = {"cert": "callers by certificate", "cli": "people at the command line", OWN: "callers of the embedded issuer"}
 """What other callers' names begin with."""
 
 

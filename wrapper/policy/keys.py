@@ -32,7 +32,7 @@ class Caller:
     purposes: frozenset[str] = frozenset()
     claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tenant: str = ""
-    via: Literal["key", "token", "certificate"] = "key"
+    via: Literal["key", "token", "certificate", "cli"] = "key"
     bound: str = ""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -110,7 +111,7 @@ def test_without_anchors_a_clumsy_change_is_found_and_a_cut_is_not(sound: Corpus
     assert len([each for each in looked(tmp_path / "copy") if each.fault is not None]) == 1
 
 
-@pytest.mark.parametrize("way", ["cut", "changed", "forged"])
+@pytest.mark.parametrize("way", ["cut", "changed", "forged", "emptied", "torn"])
 def test_anchors_that_are_not_sound_themselves_are_found(sound: Corpus, tmp_path: Path, key: Path, way: str) -> None:
     kept, anchors = sound.anchors.read_bytes().splitlines(keepends=True), tmp_path / "anchors"
     match way:
@@ -118,6 +119,10 @@ def test_anchors_that_are_not_sound_themselves_are_found(sound: Corpus, tmp_path
             made = kept[:1] + kept[2:]
         case "changed":
             made = [*kept[:-1], kept[-1].replace(b'"at":"20', b'"at":"19', 1)]
+        case "emptied":
+            made = []
+        case "torn":
+            made = [kept[0][:-20]]
         case _:
             body = lines.packed({"at": lines.now(), "writers": {}})
             forged = signing.signed(lines.linked(len(kept) + 1, lines.digest(kept[-1][:-1]), body), signing.private(key))
@@ -245,6 +250,22 @@ def test_a_purge_that_was_killed_is_finished_by_the_next_one(tmp_path: Path, key
     purge(trail, "9999", "carol", "all", anchor)
     assert not (trail / chain.id).exists()
     no_fault(trail, anchor)
+
+
+def test_a_segment_stays_where_its_tombstone_has_no_room(tmp_path: Path) -> None:
+    trail = tmp_path / "trail"
+    written(trail, 5)
+    assert purge(trail, "9999", "carol", "all") == 1
+    stays, limit = written(trail, 5), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((trail / PURGED / lines.segment(1)).stat().st_size + 100, limit[1]))
+    try:
+        with pytest.raises(OSError):  # noqa: PT011 - whichever the system says
+            purge(trail, "9999", "carol", "all")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert lines.segments(trail / stays.id)
+    assert purge(trail, "9999", "carol", "all") == 1
+    no_fault(trail)
 
 
 def test_what_is_not_sound_is_not_purged_and_not_anchored(tmp_path: Path, key: Path) -> None:

@@ -7,6 +7,7 @@ chain of their own, which is anchored like the others.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -117,6 +118,8 @@ def _bury(folder: Path, about: Mapping[str, Any], key: Ed25519PrivateKey | None)
             made = lines.linked(1, prev, lines.packed({"kind": "segment", "writer": PURGED, "segment": 1, "at": lines.now()}))
             n, prev, made = 1, lines.digest(made), made + b"\n"
         line = lines.linked(n + 1, prev, lines.packed(about))
-        os.write(file, made + (signing.signed(line, key) if key is not None else line) + b"\n")
+        made += (signing.signed(line, key) if key is not None else line) + b"\n"
+        if os.write(file, made) != len(made):  # the segment stays where its tombstone has no room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(file)

@@ -46,6 +46,8 @@ def verify(folder: Path, anchors: Anchors | None, public: Ed25519PublicKey | Non
     stones: Stones = defaultdict(list)
     if anchors is not None:
         anchors.read()
+        if not anchors.n:
+            raise Fault(anchors.file, 1, "it holds no anchor: it was emptied, or is another file")
     names = {writer.name for writer in lines.writers(folder)} | ({PURGED} if anchors is not None and PURGED in anchors.heads else set())
     if PURGED in names:
         verified = _one(folder, PURGED, {}, anchors)

@@ -252,6 +252,22 @@ def test_a_purge_that_was_killed_is_finished_by_the_next_one(tmp_path: Path, key
     no_fault(trail, anchor)
 
 
+def test_a_trail_that_was_moved_away_is_gone_on_with_where_it_belongs_and_is_missed(tmp_path: Path, key: Path) -> None:
+    trail, anchor = tmp_path / "trail", Anchor(tmp_path / "trail", key, tmp_path / "anchors")
+    with closing(Writer(trail, {"process": "test"})) as writer:
+        writer.put(lines.packed({"at": lines.now(), "kind": "read"}), 5.0)
+        assert anchor.turn() == []
+        (moved,) = lines.writers(trail)
+        trail.rename(tmp_path / "elsewhere")
+        assert ["not there any more" in fault.what for fault in anchor.turn()] == [True]
+        assert ["not there any more" in fault.what for fault in Anchor(trail, key, tmp_path / "anchors").turn()] == [True]
+        with pytest.raises(NotReady):
+            writer.put(lines.packed({"at": lines.now(), "kind": "read"}), 5.0)
+        writer.put(lines.packed({"at": lines.now(), "kind": "read"}), 5.0)
+        assert [one.name == moved.name for one in lines.writers(trail)] == [False]
+        assert ["not there any more" in fault.what for fault in anchor.turn()] == [True]
+
+
 def test_a_segment_stays_where_its_tombstone_has_no_room(tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     written(trail, 5)

@@ -11,8 +11,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -88,15 +88,14 @@ class Anchor:
 
     def turn(self) -> list[Fault]:
         """Anchor what there is. What is not as it was anchored stays as it was in the anchors, and is returned. Raises OSError, Fault."""
-        if not self._folder.is_dir():
-            return []
-        with locked(self._folder):
+        there = self._folder.is_dir()
+        with locked(self._folder) if there else nullcontext():
             if self._file.exists():
                 self._anchors.read()
+            if not there:
+                return self._lost(set())
             at, gone_on, writers = lines.now(), dict[str, Anchored](), lines.writers(self._folder)
-            lost = self._anchors.heads.keys() - {writer.name for writer in writers}
-            gone = "it was anchored, and is not there any more"
-            faults = [Fault(self._folder / id, 0, gone) for id in sorted(lost) if not self._anchors.heads[id].over]
+            faults = self._lost({writer.name for writer in writers})
             for writer in writers:
                 known = self._anchors.heads.get(writer.name, Anchored(Head()))
                 try:
@@ -109,6 +108,10 @@ class Anchor:
             if gone_on:
                 self._add(at, gone_on)
         return faults
+
+    def _lost(self, there: Set[str]) -> list[Fault]:
+        gone, heads = "it was anchored, and is not there any more", self._anchors.heads
+        return [Fault(self._folder / id, 0, gone) for id in sorted(heads.keys() - there) if not heads[id].over]
 
     def _add(self, at: str, writers: Mapping[str, Anchored]) -> None:
         told = {id: {**asdict(anchored.head), "over": anchored.over} for id, anchored in writers.items()}

@@ -97,7 +97,7 @@ class Chain:
             prev = lines.digest(line)
             made.append(line)
         whole = b"\n".join((*made, b""))
-        if not os.fstat(self._file).st_nlink:
+        if not self._there():
             self.broken = True
             raise FileNotFoundError(errno.ENOENT, "the file is not there any more")
         try:
@@ -107,6 +107,12 @@ class Chain:
             self._cut()
             raise
         self._n, self._prev, self._length = n, prev, self._length + len(whole)
+
+    def _there(self) -> bool:
+        """Whether what is written is where others look for it: neither deleted nor moved away."""
+        with suppress(OSError):
+            return os.fstat(self._file).st_nlink > 0 and os.path.samestat(os.stat(self._path), os.fstat(self._held))
+        return False
 
     def _cut(self) -> None:
         """Back to the last line that somebody was told of."""

@@ -275,7 +275,7 @@ def test_a_segment_stays_where_its_tombstone_has_no_room(tmp_path: Path) -> None
     stays, limit = written(trail, 5), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, ((trail / PURGED / lines.segment(1)).stat().st_size + 100, limit[1]))
     try:
-        with pytest.raises(OSError):  # noqa: PT011 - whichever the system says
+        with pytest.raises(OSError):
             purge(trail, "9999", "carol", "all")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)

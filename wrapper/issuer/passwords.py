@@ -1,5 +1,5 @@
-"""Passwords of people: scrypt, with a salt each. It takes 32 MB and a quarter of a second on purpose, so few run at a time, and few wait for
-that: each who waits holds one of the facade's threads."""
+"""Passwords of people: scrypt, with a salt each. It takes 32 MB and a quarter of a second on purpose, so few run at a time, and few wait:
+each who waits holds one of the facade's threads."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from tests import needs
-from tests.attack.parts import ROOT, Edit
-from tests.attack.run import run, some
+from tests.attack.parts import ROOT, Edit, Seen
+from tests.attack.run import Met, run, some
 from tests.attack.suite import ATTACKS
 
 SEED = 3
@@ -43,3 +43,12 @@ def test_the_attacks_that_the_page_about_security_names_are_there() -> None:
     named = {name for cell in shown_by for name in re.findall(r"`([a-z0-9_]+\.[a-z0-9_]+)`", cell)}
     assert len(named) > 50
     assert named <= {attack.name for attack in ATTACKS}
+
+
+def test_an_attack_that_gets_through_a_twin_that_does_not_and_a_control_that_is_none_are_told_of() -> None:
+    right = {"attack": Seen(False, "403"), "twin": Seen(True, "200"), "bare": Seen(True, "200")}
+    assert Met(right).deviations() == []
+    for way, other in (("attack", Seen(True, "through")), ("twin", Seen(False, "not through")), ("bare", Seen(False, "held all the same"))):
+        [told] = Met({**right, way: other}).deviations()
+        assert told.endswith(other.what)
+    assert len(Met({}, ["it broke"]).deviations()) == 4

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 from requests_oauthlib import OAuth2Session
+from requests_oauthlib.oauth2_session import requests  # what it is made of
 
 from tests.flow.shelf import Running, serving
 from tests.live import ROOT

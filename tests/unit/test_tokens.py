@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -100,13 +100,26 @@ def test_a_header_that_is_not_of_an_access_token_is_refused(web: IssuerWeb, know
     refused(known, token(EC, web.claims(), **header))
 
 
-NOW = time.time()
+@dataclass(frozen=True, slots=True)
+class In:
+    """So many seconds after the test has begun, which may be minutes after this file was read."""
+
+    seconds: float
+    text: bool = False
+
+    def said(self) -> float | str:
+        moment = time.time() + self.seconds
+        return str(moment) if self.text else moment
+
+
+def timed(claims: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.said() if isinstance(value, In) else value for name, value in claims.items()}
 
 
 @pytest.mark.parametrize("claims", [
     {"iss": None}, {"iss": "https://sso.bank.example"}, {"iss": ["https://sso.bank.example/"]}, {"aud": None}, {"aud": "figway2"},
-    {"aud": ["x"]}, {"aud": ["figway", 1]}, {"aud": "x figway"}, {"exp": None}, {"exp": -1}, {"exp": str(NOW + 99)}, {"exp": True},
-    {"exp": 10**400}, {"nbf": NOW + 120}, {"nbf": "soon"}, {"iat": NOW + 120}, {"iat": NOW + 20, "exp": NOW + 15}, {"sub": None},
+    {"aud": ["x"]}, {"aud": ["figway", 1]}, {"aud": "x figway"}, {"exp": None}, {"exp": -1}, {"exp": In(99, text=True)}, {"exp": True},
+    {"exp": 10**400}, {"nbf": In(120)}, {"nbf": "soon"}, {"iat": In(120)}, {"iat": In(20), "exp": In(15)}, {"sub": None},
     {"sub": 7}, {"sub": ""}, {"sub": "a/b"}, {"sub": "a b"}, {"sub": "a\nb"}, {"sub": "é"}, {"sub": "x" * 129}, {"sub": "alice\n"},
     {"sub": "a,b"},
     {"client_id": None}, {"client_id": 1}, {"scope": 1}, {"scope": ["a", 1]}, {"scope": {"a": 1}}, {"customers": 5}, {"customers": [5]},
@@ -114,15 +127,15 @@ NOW = time.time()
     {"cnf": {"x5t#S256": "short"}}, {"cnf": {"x5t#S256": ""}}, {"cnf": {"x5t#S256": "A" * 43, "jkt": "x"}},
 ])  # fmt: skip
 def test_claims_that_are_not_what_they_must_be_are_refused(web: IssuerWeb, known: Known, claims: dict[str, Any]) -> None:
-    refused(known, token(EC, web.claims(**claims)))
+    refused(known, token(EC, web.claims(**timed(claims))))
 
 
 @pytest.mark.parametrize("claims", [
-    {"aud": "figway"}, {"exp": NOW + 300.5}, {"nbf": NOW + 10}, {"nbf": NOW}, {"iat": NOW + 10}, {"iat": None}, {"sub": "a" * 128},
+    {"aud": "figway"}, {"exp": In(300.5)}, {"nbf": In(10)}, {"nbf": In(0)}, {"iat": In(10)}, {"iat": None}, {"sub": "a" * 128},
     {"sub": "auth0|7"}, {"sub": "a.b@c.example"}, {"scope": None}, {"scope": None, "scp": ["a:b"]}, {"customers": "7"}, {"jti": "1"},
 ])  # fmt: skip
 def test_claims_that_are_what_they_must_be_are_taken(web: IssuerWeb, known: Known, claims: dict[str, Any]) -> None:
-    assert asks(known, token(EC, web.claims(**claims))).via == "token"
+    assert asks(known, token(EC, web.claims(**timed(claims)))).via == "token"
 
 
 @pytest.mark.parametrize("scopes", [{"scope": "a:b  c:d"}, {"scope": ["a:b", "c:d"]}, {"scope": None, "scp": "a:b c:d"}])
@@ -131,7 +144,7 @@ def test_scopes_come_as_text_or_as_a_list(web: IssuerWeb, known: Known, scopes: 
 
 
 def test_an_expired_token_is_told_to_be_so_to_who_had_it_and_to_nobody_else(web: IssuerWeb, known: Known) -> None:
-    past = {"exp": NOW - 1, "iat": NOW - 300}
+    past = {"exp": time.time() - 1, "iat": time.time() - 300}
     with pytest.raises(Unauthenticated) as error:
         asks(known, token(EC, web.claims(**past)))
     assert (error.value.detail, error.value.guess) == ("the API key or access token has expired", False)

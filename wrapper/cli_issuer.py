@@ -46,7 +46,7 @@ def add_client(
     proof, material = _proof(jwk, certificate)
     made = Client(who, proof, material, tuple(proofs.redirect(uri) for uri in dict.fromkeys(redirects)))
     store = opened(state, there=False)
-    with recording(store, "client add", of=who.principal, may=told(who)):
+    with recording(store, "client add", of=who.principal, may=told(who, record=True)):
         store.add_client(made)
     click.echo(f"{name} is registered")
 
@@ -100,7 +100,7 @@ def add_person(name: str, state: str | None, **given: Any) -> None:
     asked = sys.stdin.isatty()
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if asked else sys.stdin.readline().rstrip("\r\n")
     store = opened(state, there=False)
-    with recording(store, "person add", of=who.principal, may=told(who)):
+    with recording(store, "person add", of=who.principal, may=told(who, record=True)):
         store.add_person(Person(who, passwords.new(password)))
     click.echo(f"{name} is registered")
 

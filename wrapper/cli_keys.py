@@ -67,9 +67,9 @@ def checked(option: str, *words: str) -> None:
             raise click.UsageError(f"{option} must be like {example}, met {word!r}")
 
 
-def told(who: Caller) -> str:
-    """What a caller may do, for a list."""
-    claims = [f"{name}={','.join(sorted(values))}" for name, values in sorted(who.claims.items())]
+def told(who: Caller, record: bool = False) -> str:
+    """What a caller may do, for a list; for a `record` that is kept for good without whom a claim names."""
+    claims = [name if record else f"{name}={','.join(sorted(values))}" for name, values in sorted(who.claims.items())]
     named = [*sorted(who.scopes), *(f"for:{purpose}" for purpose in sorted(who.purposes)), *claims]
     return " ".join([*named, f"tenant:{who.tenant}"] if who.tenant else named)
 
@@ -88,7 +88,7 @@ def new_key(name: str, days: int, state: str | None, **given: Any) -> None:
     """Make a key and print it: this once."""
     who = caller(name, **given)
     store = opened(state, there=False)
-    with recording(store, "key new", of=who.principal, may=told(who)):
+    with recording(store, "key new", of=who.principal, may=told(who, record=True)):
         click.echo(store.issue(who, days * DAY or None))
 
 

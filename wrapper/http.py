@@ -66,7 +66,8 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
     if access.issuer is not None:
         from wrapper.issuer import routes  # who has another issuer needs none of it
 
-        app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger))
+        act = partial(service.audit.act, via="oauth")
+        app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger, act))
     document = orjson.dumps(openapi.document(service.catalogue, access))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))

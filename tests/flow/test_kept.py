@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from fixtures.estate import SESSIONS
 from fixtures.faults import Fault, Proxy
@@ -24,12 +26,14 @@ from tests.flow.client import Facade, Response
 from tests.flow.conftest import EVERYBODY, READS
 from tests.live import CATALOGUE, serving
 from tests.processes import descendants
+from wrapper import cli
 from wrapper.policy import keys
 
 WORKERS = 2
 CALLERS = (
     keys.Caller("teller", frozenset(f"{READS} customers:write".split()), frozenset({"credit-risk"}), EVERYBODY),
     keys.Caller("auditor", frozenset(f"{READS} pii:read cache:bypass".split()), frozenset({"credit-risk"}), EVERYBODY),
+    keys.Caller("officer", frozenset({"subjects:erase"})),
 )
 CHANGES = {
     "customers.get": ("deadline: 8s", "deadline: 8s, cache: {ttl: 10m}"),
@@ -45,6 +49,16 @@ class World:
     facade: Any
     host: Host3270
     line: Proxy
+    state: str
+
+    def figway(self, *words: str) -> tuple[int, str]:
+        """What a command about this store says, and its exit code."""
+        done = CliRunner().invoke(cli.figway, [*words, "--state", self.state])
+        return done.exit_code, done.output
+
+    def questions(self) -> int:
+        """How often the host was asked about a customer."""
+        return self.host.journal.count("key", "CUSTINQ enter")
 
     def ask(self, path: str, **sent: Any) -> Response:
         response: Response = self.facade.ask(f"GET /v1/customers/{path}", **sent)
@@ -80,7 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             **{f"{user.name}_LOGIN": f"{user.name}:{user.password}" for user in USERS[:SESSIONS]},
         }  # fmt: skip
         with serving(settings, CALLERS, folder, catalogue) as served:
-            yield World(Facade(served.address, served.keys, None, served.log), host, line)  # type: ignore[arg-type]
+            yield World(Facade(served.address, served.keys, None, served.log), host, line, served.state)  # type: ignore[arg-type]
     host.stop()
 
 
@@ -113,6 +127,39 @@ def test_an_etag_is_of_what_its_caller_may_see(world: World) -> None:
     assert (again.status, again.content, again.headers["etag"]) == (304, b"", seen.headers["etag"])
     assert world.ask(path, key="auditor", headers={"If-None-Match": seen.headers["etag"]}).status == 200
     assert world.ask(path, key=None, headers={"If-None-Match": seen.headers["etag"]}).status == 401
+
+
+def test_an_erasure_reaches_both_workers_and_all_that_was_kept_and_the_trail_verifies(world: World) -> None:
+    customer, line1, person = "0000010005", "5 ERASED STREET", "customer=0000010005"
+    asked: list[Response] = []
+    with ThreadPoolExecutor(8) as many:
+
+        def all_had_to_ask(within: float) -> None:
+            """Each worker has asked the host once, and keeps that."""
+            before, end = world.questions(), time.monotonic() + within
+            while world.questions() - before < WORKERS:
+                assert time.monotonic() < end
+                asked.extend(many.map(lambda _: world.ask(customer), range(8)))
+
+        assert world.move(customer, line1).status == 200
+        all_had_to_ask(10)
+        before = {answer.headers["x-request-id"] for answer in asked}
+        code, told = world.figway("audit", "show", "--subject", person)
+        assert before <= {json.loads(line)["request"] for line in told.splitlines()}
+        body = {"kind": "customer", "value": customer, "why": "case 1"}
+        erased = world.facade.ask("POST /subjects/erase", key="officer", body=body)
+        end = time.monotonic() + 2
+        assert (erased.status, erased.body["erased"]["writes"], erased.body["erased"]["keys"]) == (200, 1, 1)
+        assert world.figway("audit", "show", "--subject", person) == (0, "no records\n")
+        all_had_to_ask(end - time.monotonic())
+    assert {answer.status for answer in asked} == {200}
+    commits = world.commits(line1)
+    assert (world.move(customer, line1).status, world.commits(line1)) == (410, commits)
+    code, told = world.figway("audit", "verify")
+    assert (code, "no fault" in told) == (0, True), told
+    shown = {json.loads(line)["request"] for line in world.figway("audit", "show", "--subject", person)[1].splitlines()}
+    assert shown
+    assert not shown & before  # what came after the erasure is of somebody new
 
 
 def test_a_write_whose_worker_is_killed_between_commit_and_confirmation_is_found_done(world: World) -> None:

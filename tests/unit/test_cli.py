@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
 import re
 import sqlite3
 import subprocess
@@ -11,8 +14,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from joserfc.jwk import ECKey
 
 from tests.live import CATALOGUE, ROOT
+from tests.unit.trails import records
 from wrapper.cli import figway
 from wrapper.policy.keys import authenticate
 from wrapper.state.records import WriteId
@@ -91,6 +96,24 @@ def test_a_key_is_revoked_by_name(state: str) -> None:
     assert "revoked" in run("key", "list").output
     again = run("key", "revoke", "nobody")
     assert (again.exit_code, again.output) == (1, "0 revoked\n")
+
+
+def test_what_a_command_changes_is_on_the_audit_trail_with_who_typed_it(state: str, tmp_path: Path) -> None:
+    (jwk := tmp_path / "jwk").write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
+    given = [
+        ("key", "new", "ui", "--claim", "customer=0000012345"), ("key", "rotate", "ui"), ("key", "revoke", "ui"),
+        ("client", "add", "batch", "--jwk", str(jwk), "--scope", "a:read"), ("client", "remove", "batch"), ("client", "remove", "batch"),
+        ("person", "add", "ann"), ("person", "remove", "ann"), ("issuer", "rotate"), ("state", "rotate-key"),
+    ]  # fmt: skip
+    for words in given:
+        CliRunner().invoke(figway, words, input="correct horse battery staple\n")
+    found = [record for record in records(Path(state).with_name("audit")) if record["kind"] in ("act", "done")]
+    assert {record["who"] for record in found} == {pwd.getpwuid(os.getuid()).pw_name}
+    for kind in ("act", "done"):
+        assert sorted(record["what"] for record in found if record["kind"] == kind) == sorted(" ".join(words[:2]) for words in given)
+    assert sorted(record["outcome"] for record in found if record["kind"] == "done") == ["ClickException", *["ok"] * 9]
+    assert {record["what"]: record["may"] for record in found if "may" in record} == {"key new": "customer", "client add": "a:read"}
+    assert not re.search("correct horse|12345", str(found))
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,11 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from werkzeug.test import Client as Browser
 from werkzeug.test import TestResponse
 
+from tests.unit.trails import records
+from tests.waiting import until
 from wrapper import http
 from wrapper.access import OwnIssuer
+from wrapper.audit.trail import Audit
 from wrapper.edge import Facade
 from wrapper.issuer import passwords, proofs, routes
 from wrapper.issuer.minting import hashed, signing_key
@@ -70,6 +73,7 @@ TILL, STOLEN, OLD = certificate(), certificate(), certificate(-1)
 class Site:
     app: Flask
     store: Store
+    audit: Audit
 
     def token(self, *, peer: bytes | None = None, raw: str = "", path: str = "/oauth/token", **form: str) -> TestResponse:
         environ = {PEER: peer} if peer else {}
@@ -116,9 +120,9 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with closing(Store(f"sqlite:///{tmp_path}/state.sqlite")) as store:
+    with closing(Store(f"sqlite:///{tmp_path}/state.sqlite")) as store, closing(Audit(tmp_path / "audit", store)) as audit:
         app = Facade("test")
-        app.register_blueprint(routes.blueprint(OwnIssuer(URL), store, LoginLimit(), lambda *_: None))
+        app.register_blueprint(routes.blueprint(OwnIssuer(URL), store, LoginLimit(), audit.stranger, audit.act))
         app.register_error_handler(Exception, partial(http._failed, lambda *_: None))
         store.add_client(Client(RIGHTS, "key", json.dumps(BATCH_KEY.as_dict(private=False))))
         store.add_client(Client(replace(RIGHTS, name="till"), "certificate", hashlib.sha256(TILL).hexdigest()))
@@ -130,7 +134,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         store.add_person(
             Person(Caller("ann", frozenset({"a:read", "c:read"}), frozenset({"servicing", "audit"}), everybody, "north"), KEPT)
         )
-        yield Site(app, store)
+        yield Site(app, store, audit)
 
 
 def refused(answer: TestResponse, error: str) -> None:
@@ -394,8 +398,26 @@ def test_a_person_signs_in_and_the_app_gets_a_code_that_is_good(site: Site) -> N
     assert wrong.status_code == 403
     back = sent_back(browser.post("/oauth/authorize", query_string=ASKED, data=form(page), base_url=URL))
     assert (back["state"], back["iss"]) == ("s-1", URL)
-    assert site.claims(site.redeemed(back["code"]))["sub"] == "ann"
+    redeemed = site.redeemed(back["code"])
+    assert site.claims(redeemed)["sub"] == "ann"
     assert PASSWORD not in wrong.text
+    site.token(path="/oauth/revoke", client_id="app", token=redeemed.json["refresh_token"])
+    acts = [(record["who"], record["what"], record["client"]) for record in records(site.audit.writer.folder, "act")]
+    assert acts == [("north/figway:ann", what, "app") for what in ("sign-in", "token", "sign-out")]
+
+
+def test_each_token_that_is_given_is_on_record_and_none_where_that_can_not_be(site: Site) -> None:
+    answer = site.batch(scope="a:read")
+    [told] = records(site.audit.writer.folder, "act")
+    assert {name: told[name] for name in ("who", "what", "client", "scopes", "jti")} == {
+        "who": "north/figway:batch", "what": "token", "client": "batch", "scopes": ["a:read"], "jti": hashed(site.claims(answer)["jti"]),
+    }  # fmt: skip
+    assert answer.json["access_token"] not in str(told)
+    site.batch(key=OTHER_KEY)
+    until(lambda: [record["outcome"] for record in records(site.audit.writer.folder, "denied")] == ["Unauthenticated"], 5)
+    site.audit.close()
+    assert (given := site.batch()).status_code == 503
+    assert "access_token" not in given.text
 
 
 def test_a_person_who_denies_or_may_not_is_sent_back_without_a_code(site: Site) -> None:

@@ -14,13 +14,14 @@ from tests.waiting import until
 from wrapper.migration.facts import Batch, Epoch, Sample
 from wrapper.policy.keys import Caller
 from wrapper.problems import NotPossible
-from wrapper.state.kept import ERASURES
+from wrapper.state.kept import CLASSES, ERASURES
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
 from wrapper.subjects import Subject
 
 DAY = 86400.0
 ERIKA, MAX = Subject("customer", "0000012345"), Subject("customer", "0000099999")
+MADE = {"score": 0.4, "outcome": "refuse", "features": {"age": 44}, "reasons": [{"feature": "age", "weight": 0.2}]}
 EPOCH = Epoch("a", "build-1", "c0ffee", "")
 
 
@@ -55,7 +56,7 @@ def both(store: Store) -> None:
         done(store, name, person)
         job(store, name, person)
         sample(store, name, person)
-        store.add_decision("alice", "", "loans.decide", "risk/1", "hash", [person], {"value": 0.4, "of": name})
+        store.add_decision("alice", "", "loans.decide", "risk/1", "hash", [person], {**MADE, "of": name})
         store.subject_key(person)
         store.issue(Caller(f"app-of-{name.lower()}", claims={"customer": frozenset({person.value}), "branch": frozenset({"1"})}))
 
@@ -68,7 +69,7 @@ def test_all_that_is_kept_of_a_person_is_found_and_nothing_of_others(store: Stor
     assert kept["writes"][-1]["answer"] == {"status": 200, "body": {"name": "ERIKA"}}
     assert [(j["id"], j["params"], j["answer"]["data"]) for j in kept["jobs"]] == [("JOBERIKA", {"debtor": "ERIKA"}, "ERIKA")]
     assert [s["shown"] for s in kept["samples"]] == [{"control": "ERIKA"}]
-    assert [d["made"]["of"] for d in kept["decisions"]] == ["ERIKA"]
+    assert [d["made"] for d in kept["decisions"]] == [{**MADE, "of": "ERIKA"}]
     assert [(c["kind"], c["name"]) for c in kept["callers"]] == [("keys", "app-of-erika")]
     assert "MAX" not in repr(kept)
 
@@ -115,6 +116,8 @@ def test_nothing_is_erased_while_something_of_it_is_under_way(store: Store) -> N
     assert store.drop("decisions", store.time_of_day() + 1) == 0  # not while it is under review
     assert store.end_review(decided, "bob", "upheld", "it is right")
     store.replied("JOB2", {"data": 1, "meta": {}})
+    reported = store.kept_of(found)["decisions"][0]
+    assert [reported[name] for name in ("review", "reviewer", "words", "why")] == ["upheld", "bob", "it is wrong", "it is right"]
     assert store.erase_of(found)["writes"] == 2
 
 
@@ -138,14 +141,14 @@ def test_who_is_held_is_neither_erased_nor_dropped_until_released(place: Place) 
         with pytest.raises(NotPossible, match="legal hold"):
             store.erase_of(found)
         later = store.time_of_day() + DAY
-        assert {kind: store.drop(kind, later) for kind in ("answers", "jobs", "samples")} == {"answers": 1, "jobs": 1, "samples": 1}
+        assert {kind: store.drop(kind, later) for kind in CLASSES} == dict.fromkeys(CLASSES, 1)
         assert sorted(write["answer"] is not None for write in store.kept_of(found)["writes"]) == [False, True]
         assert (held := store.held(found)) is not None
         assert (held.who, held.why) == ("ann", "case 7 of ERIKA")
         assert store.release_hold(found)
         assert not store.release_hold(found)
         assert store.due("answers", later) == store.drop("answers", later) == 1
-        assert store.erase_of(found)["jobs"] == 1
+        assert (erased := store.erase_of(found))["jobs"] == erased["decisions"] == 1
 
 
 def test_only_what_is_past_its_time_is_dropped_in_bounded_portions_and_repeats_are_still_known(store: Store) -> None:
@@ -171,7 +174,7 @@ def test_dropped_samples_make_room_for_new_ones(store: Store) -> None:
 
 def sealed(place: Place) -> list[bytes]:
     """Pieces of every sealed value that the tables hold now: a large one lies on many pages."""
-    columns = (("writes", "answer"), ("jobs", "params"), ("jobs", "answer"), ("samples", "sealed"))
+    columns = (("writes", "answer"), ("jobs", "params"), ("jobs", "answer"), ("samples", "sealed"), ("decisions", "sealed"))
     values = [bytes(value) for table, column in columns for (value,) in place.said(f"SELECT {column} FROM {table}") if value]  # type: ignore[call-overload]
     return [value[at : at + 24] for value in values for at in range(15, len(value) - 24, 100)]
 
@@ -191,6 +194,7 @@ def test_what_is_gone_is_in_no_page_and_no_log_of_the_files_not_even_sealed(tmp_
             done(store, str(number), ERIKA, answer=big)
         job(store, "1", ERIKA)
         sample(store, "1", ERIKA)
+        store.add_decision("alice", "", "loans.decide", "risk/1", "hash", [ERIKA], {**MADE, "features": {"f": "1" * 9000}})
         planted = sealed(place)
         done(store, "MAX", MAX)
         assert other.reserve(id("MAX"), {"of": "MAX"}, 30).state == "done"  # it has connections of its own
@@ -198,7 +202,7 @@ def test_what_is_gone_is_in_no_page_and_no_log_of_the_files_not_even_sealed(tmp_
         if way == "erased":
             store.erase_of(store.fingerprint(ERIKA))
         else:
-            for kind in ("answers", "jobs", "samples"):
+            for kind in CLASSES:
                 assert store.drop(kind, store.time_of_day() + 1) > 0
         assert store.overwrite_deleted() == ""
         assert there(place, planted) == 0

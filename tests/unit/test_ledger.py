@@ -10,6 +10,7 @@ import pytest
 from tests.unit.small import moving
 from wrapper.ledger import MOST, PORTION, RECENT, SAMPLES, Ledger
 from wrapper.migration.facts import Batch, Epoch, Sample
+from wrapper.policy.keys import Caller
 from wrapper.problems import NotReady, Unsure
 
 EPOCH = Epoch("things.get", "1", "c", "")
@@ -61,6 +62,15 @@ def made(store: Told, clock: Callable[[], float] = time.time) -> Ledger:
 @pytest.fixture
 def ledger(store: Told) -> Ledger:
     return made(store)
+
+
+def test_no_caller_has_a_name_that_the_store_can_not_write() -> None:
+    for name in ("a\ud800", "\udcff"):
+        with pytest.raises(ValueError, match="surrogates"):
+            Caller(name)
+        with pytest.raises(ValueError, match="surrogates"):
+            Caller("ann", tenant=name)
+    assert Caller("ünter", tenant="north").principal == "north/ünter"
 
 
 def test_a_backlog_is_told_in_portions_and_goes_on_where_it_was_broken_off(store: Told, ledger: Ledger) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
-from tests.unit.stores import Place
+from tests.unit.stores import Place, on_sqlite
 from wrapper.cli import figway
+from wrapper.migration.facts import Batch, Epoch, Sample
 from wrapper.policy.keys import Caller
 from wrapper.problems import NotReady
 from wrapper.state.database import BadStore
@@ -127,6 +130,52 @@ def test_a_rotation_keeps_repeats_people_and_backups_known(store: Store, place: 
     assert [row[0][1:3] for row in place.said("SELECT intent FROM writes") if isinstance(row[0], bytes)] == [b"\0\2"]
     assert len(place.key.read_bytes().split()) == 3  # two keys, and since when the second one seals
     assert os.stat(place.key).st_mode & 0o077 == 0
+
+
+def something_of_everything(store: Store, name: str) -> Any:
+    """Fill each sealed column anew; how to open all of that."""
+    person, value, caller = Subject("customer", name), {"of": name}, Caller(name, claims={"customer": frozenset({name})})
+    done, open, drop = (WriteId("alice", "payments.create", f"{kind} {name}") for kind in ("done", "open", "drop"))
+    store.issue(caller)
+    store.add_client(Client(replace(caller, name=f"app-{name}"), "none"))
+    store.add_person(Person(replace(caller, name=f"ann-{name}"), "hash"))
+    for write in (done, open, drop):
+        store.reserve(write, {}, 30, subjects=[person])
+    store.settle(done, value)
+    store.intend(open, value)
+    store.add_leg(open, "payments", name, "modern", "pending", value)
+    store.add_job(drop, f"JOB{name}", value, "t", 60)
+    store.claim("worker", 30)
+    store.published(f"JOB{name}", "worker")
+    store.replied(f"JOB{name}", {"data": value, "meta": {}})
+    store.record(Batch(samples=[Sample(Epoch("a", "build-1", "c0ffee", ""), "value x", value, (person,))]))
+    decided = store.add_decision("alice", "", "loans.decide", "risk/1", "hash", [person], value)
+    store.ask_review(decided, "alice", f"words of {name}")
+    store.end_review(decided, "bob", "upheld", f"why of {name}")
+    store.subject_key(person)
+    store.hold(found := store.fingerprint(person), "ann", f"case of {name}")
+    store.add_signing_key({"kid": name, "x": name})
+    return lambda: (
+        store.kept_of(found), store.subject_keys(person), store.held(found), [k for k in store.public_keys()["keys"] if k["kid"] == name],
+    )  # fmt: skip
+
+
+def test_every_sealed_column_outlives_a_rotation_and_is_sealed_by_the_newest_key_from_then_on(tmp_path: Path) -> None:
+    place = on_sqlite(tmp_path)
+    with closing(place.open()) as store:
+        opened = something_of_everything(store, "before")
+        whole = opened()
+        store.rotate_key()
+        assert opened() == whole
+        again = repr(something_of_everything(store, "after")())
+        assert again.count("after") == repr(whole).count("before") > 15
+    tables = "sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' AND (c.type = 'BLOB' OR c.name = 'claims')"
+    columns = place.said(f"SELECT t.name, c.name FROM {tables}")
+    assert len(columns) > 14
+    for table, column in columns:
+        values = [value for (value,) in place.said(f"SELECT {column} FROM {table}") if value]
+        heads = {(base64.b64decode(value) if isinstance(value, str) else bytes(value))[:3] for value in values}  # type: ignore[call-overload]
+        assert heads == {b"\2\0\1", b"\2\0\2"}, f"{table}.{column}: fill it in something_of_everything"
 
 
 def test_the_customers_that_keys_clients_and_people_may_ask_about_are_kept_sealed(store: Store, place: Place) -> None:

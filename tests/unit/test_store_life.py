@@ -74,6 +74,22 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         place.open()
 
 
+def test_what_a_version_before_had_deleted_is_gone_from_the_file_once_it_is_upgraded(tmp_path: Path) -> None:
+    place, planted = on_sqlite(tmp_path), b"gAAAAA-deleted-"
+    place.key.write_bytes(Fernet.generate_key())
+    row = "INSERT INTO writes VALUES ('alice', 'payments.create', ?, '', 'done', 5.0, ?, NULL, 1.0)"
+    with closing(sqlite3.connect(place.file)) as db:
+        db.execute("PRAGMA secure_delete=OFF")
+        db.executescript(VERSION_1)
+        db.executemany(row, [(str(number), planted * 100) for number in range(20)])
+        db.execute("DELETE FROM writes")
+        db.commit()
+    assert planted in place.file.read_bytes()
+    place.open().close()
+    assert place.said("PRAGMA user_version") == [(VERSION,)]
+    assert not any(planted in file.read_bytes() for file in tmp_path.iterdir())
+
+
 def test_a_store_of_the_version_before_is_upgraded_on_either_engine(place: Place) -> None:
     """What it has been asked to do since is all there is to it: the version only adds."""
     engine = Sqlite(place.file, Clock()) if place.url.startswith("sqlite") else Postgres(place.url, place.key.parent)

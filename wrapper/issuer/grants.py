@@ -14,7 +14,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from wrapper.issuer.clients import METHODS, Registered
-from wrapper.issuer.minting import hashed
+from wrapper.issuer.minting import hashed, principal
 from wrapper.state.issuer import Grant
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):
         """The scopes are what the client asks for and the person has."""
         scopes = frozenset(request.scope.split()) & request.user.caller.scopes
         kept = request.payload.redirect_uri, request.payload.data["code_challenge"]
+        self.server.act(principal(request.user.caller), "sign-in", client=request.client.client_id, scopes=sorted(scopes))
         self.server.store.add_code(hashed(code), Grant(request.client.client_id, request.user.caller.name, scopes, *kept), CODE)
 
     def query_authorization_code(self, code: str, client: Registered) -> Code | None:
@@ -145,4 +146,5 @@ class Revocation(RevocationEndpoint):
         return self.server.held(token)
 
     def revoke_token(self, token: Held, _: Any) -> None:
+        self.server.act(principal(self.server.person(token.grant.person).caller), "sign-out", client=token.grant.client)
         self.server.store.end_family(token.token.family)

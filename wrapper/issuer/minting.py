@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from wrapper.access import OwnIssuer
+from wrapper.access import OWN, OwnIssuer
 from wrapper.policy.keys import ANY, Caller
 from wrapper.state.issuer import Client, Person
 from wrapper.state.store import Store
@@ -37,12 +37,17 @@ def rights(client: Client, person: Person | None) -> Caller:
     return Caller(who.name, app.scopes & who.scopes, app.purposes & who.purposes, claims, who.tenant)
 
 
+def principal(caller: Caller) -> str:
+    """As whom the facade knows who comes with a token of this caller."""
+    return replace(caller, name=f"{OWN}:{caller.name}").principal
+
+
 def _both(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
     return others if ANY in some else some if ANY in others else some & others
 
 
-def access_token(own: OwnIssuer, store: Store, client: str, caller: Caller, bound: str) -> str:
-    """Signed by the newest key, the first of which is made now. `bound`: the certificate that it is worth nothing without."""
+def access_token(own: OwnIssuer, store: Store, client: str, caller: Caller, bound: str, id: str) -> str:
+    """Signed by the newest key, the first of which is made now. `bound`: the certificate that it is worth nothing without. `id`: jti."""
     jwk = store.signing_key()
     if jwk is None:
         store.add_signing_key(signing_key(), first=True)
@@ -51,7 +56,7 @@ def access_token(own: OwnIssuer, store: Store, client: str, caller: Caller, boun
     now = int(time.time())
     about: Mapping[str, Any] = {
         "iss": own.url, "aud": own.url, "sub": caller.name, "client_id": client, "iat": now, "exp": now + int(own.tokens),
-        "jti": secrets.token_urlsafe(16), "scope": " ".join(sorted(caller.scopes)), "purpose": sorted(caller.purposes),
+        "jti": id, "scope": " ".join(sorted(caller.scopes)), "purpose": sorted(caller.purposes),
         "claims": {name: sorted(values) for name, values in caller.claims.items()},
     }  # fmt: skip
     more = {**({"tenant": caller.tenant} if caller.tenant else {}), **({"cnf": {"x5t#S256": bound}} if bound else {})}

@@ -4,7 +4,8 @@ headers; HTTP is `routes.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,20 +15,22 @@ from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError
 from wrapper.access import OwnIssuer
 from wrapper.issuer.clients import METHODS, PROOFS, Asked, Assertion, Registered, by_certificate, thumbprint
 from wrapper.issuer.grants import AuthorizationCode, ClientCredentials, Held, Pkce, Refresh, RefreshToken, Revocation
-from wrapper.issuer.minting import access_token, rights
+from wrapper.issuer.minting import access_token, hashed, principal, rights
 from wrapper.issuer.proofs import ALGORITHMS
 from wrapper.state.issuer import Person
 from wrapper.state.store import Store
 
+Act = Callable[..., object]
 Answer = tuple[int, str | Mapping[str, Any], Sequence[tuple[str, str]]]
 
 
 class Server(AuthorizationServer):
     """Thread-safe: it keeps nothing of a request. Its own methods raise NotReady while the store is away."""
 
-    def __init__(self, own: OwnIssuer, store: Store) -> None:
+    def __init__(self, own: OwnIssuer, store: Store, act: Act) -> None:
+        """`act` puts on the audit trail what is about to be given."""
         super().__init__()
-        self.own, self.store = own, store
+        self.own, self.store, self.act = own, store, act
         self.register_client_auth_method(PROOFS["key"], Assertion(store, [own.url, f"{own.url}/oauth/token"]))
         self.register_client_auth_method(PROOFS["certificate"], by_certificate)
         for grant, extensions in ((ClientCredentials, []), (AuthorizationCode, [Pkce()]), (RefreshToken, [])):
@@ -68,7 +71,9 @@ class Server(AuthorizationServer):
             raise InvalidScopeError("The client is not registered for all of this scope.")
         granted = replace(most, scopes=most.scopes & set(scope.split()))
         bound = thumbprint(request.peer) if client.record.proof == "certificate" and request.peer is not None else ""
-        made = access_token(self.own, self.store, client.client_id, granted, bound)
+        id = secrets.token_urlsafe(16)
+        made = access_token(self.own, self.store, client.client_id, granted, bound, id)
+        self.act(principal(granted), "token", client=client.client_id, scopes=sorted(granted.scopes), jti=hashed(id))
         told = {"access_token": made, "token_type": "Bearer", "expires_in": int(self.own.tokens)}
         return {**told, "scope": " ".join(sorted(granted.scopes))}
 

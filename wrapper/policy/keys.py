@@ -35,6 +35,10 @@ class Caller:
     via: Literal["key", "token", "certificate", "cli"] = "key"
     bound: str = ""
 
+    def __post_init__(self) -> None:
+        """No caller has a name that the store or a log can't write, like a lone surrogate."""
+        self.principal.encode()
+
     @property
     def principal(self) -> str:
         """Under which all that belongs to this caller is kept: no name has a slash, so no two tenants share one."""

@@ -50,7 +50,7 @@ _ERASE: Mapping[str, str] = {
     "jobs": "UPDATE jobs SET params = substr(params, 1, 0), answer = NULL, trace = '',"
     f" subject = CASE WHEN state IN {_FINAL} THEN '' ELSE subject END WHERE id = ?",
     "samples": "DELETE FROM samples WHERE (epoch, class, number) = (?, ?, ?)",
-    "decisions": "DELETE FROM decisions WHERE id = ?",
+    "decisions": "DELETE FROM decisions WHERE id = ? AND review <> 'open'",
 }
 """One row each. A job that still waits for its reply can be found again."""
 _SUBJECTS = ("writes", "jobs", "samples", "decisions")

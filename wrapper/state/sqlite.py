@@ -26,6 +26,7 @@ BOUND = 2.6  # seconds to wait for other writers, those of this process and of a
 SHORT = 0.3  # seconds of these while it is known that another process does not let go
 BUSY = 1.2  # seconds that one who reads waits for who recovers the file
 READERS = 8  # connections kept open for reading
+OVERWRITES = 5  # the version from which on what is deleted is overwritten: a file of one before is written anew, once, as it is upgraded
 PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 REMOTE = re.compile(
@@ -194,6 +195,8 @@ class Sqlite:
             connection.execute("PRAGMA journal_mode=WAL")
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise BadStore(f"{self.path} is damaged: restore a backup with `figway state restore`, or name another file")
+            if 0 < connection.execute("PRAGMA user_version").fetchone()[0] < OVERWRITES:
+                connection.execute("VACUUM")
 
     def version(self, tx: Transaction) -> int:
         return int(tx.execute("PRAGMA user_version").fetchone()[0])

@@ -42,7 +42,9 @@ class Erasures:
         self._stop.set()
 
     def _run(self) -> None:
-        while not self._stop.wait(POLL):
+        pause = 0.0  # the first look is at once: what is remembered by then is forgotten, and that is next to nothing
+        while not self._stop.wait(pause):
+            pause = POLL
             try:
                 number = self._number()
             except NotReady:
@@ -51,6 +53,6 @@ class Erasures:
                 log.get().error("erasures", outcome=type(error).__name__, exc_info=error)
                 continue
             if number != self._known:
-                self._known = number
                 for forget in self._forget:
                     forget()
+                self._known = number

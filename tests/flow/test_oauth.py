@@ -14,9 +14,8 @@ from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
-from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 from requests_oauthlib import OAuth2Session
-from requests_oauthlib.oauth2_session import requests  # what it is made of
+from zeep.transports import requests  # which zeep brings
 
 from tests.flow.shelf import Running, serving
 from tests.live import ROOT
@@ -86,9 +85,9 @@ def test_requests_oauthlib_signs_a_person_in_and_keeps_them_signed_in(site: tupl
         renewed = session.refresh_token(told["token_endpoint"], client_id="app")
         assert renewed["access_token"] != token["access_token"]
         assert session.get(f"{url}/v1/things/1", timeout=10).status_code == 200
-        with pytest.raises(InvalidGrantError):
+        with pytest.raises(Exception, match="invalid_grant"):
             session.refresh_token(told["token_endpoint"], refresh_token=token["refresh_token"], client_id="app")
-        with pytest.raises(InvalidGrantError):  # the family is over: also its newest token
+        with pytest.raises(Exception, match="invalid_grant"):  # the family is over: also its newest token
             session.refresh_token(told["token_endpoint"], refresh_token=renewed["refresh_token"], client_id="app")
 
 

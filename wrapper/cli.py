@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -183,7 +184,7 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
 )
 @click.option("--workers", type=int, help="Worker processes (FIGWAY_WORKERS; default 1).")
 @click.option("--threads", type=int, help="Threads a worker (FIGWAY_THREADS; default 32); 8 of them are kept for health.")
-@click.option("--admin-bind", help="HOST:PORT of a listener for /health and /metrics alone (FIGWAY_ADMIN_BIND; default none).")
+@click.option("--admin-bind", help="HOST:PORT of a listener for health, metrics and administration (FIGWAY_ADMIN_BIND; default none).")
 @click.option("--patience", type=int, help="Seconds that a caller may take for a body or an answer (FIGWAY_PATIENCE; default 10).")
 def serve(**given: Any) -> None:
     """Serve a catalogue: a web server and one job worker. TERM stops gracefully, HUP loads the catalogue anew when it has no fault.
@@ -218,6 +219,7 @@ def list_jobs(limit: int, state: str | None) -> None:
 def work(catalogue: str | None, state: str | None) -> None:
     """Run the job worker in the foreground; `serve` does this by itself. What it says is its log, also why it can't start."""
     from wrapper import log
+    from wrapper.audit.follow import Fault
 
     try:
         parts = _assemble(from_environment(catalogue=catalogue, state=state), patient=True)
@@ -232,8 +234,9 @@ def work(catalogue: str | None, state: str | None) -> None:
         parts.runner().run(stop)
     finally:
         parts.close()
-        if (anchor := parts.anchor()) is not None:
-            anchor.turn()  # our own end too
+        with suppress(OSError, Fault):  # that anchors can't be written was told while it ran
+            if (anchor := parts.anchor()) is not None:
+                anchor.turn()  # our own end too
 
 
 @figway.command()

@@ -93,12 +93,16 @@ def _limits(found: Sequence[Verified], known: Any, signed: bool) -> Iterator[str
 def anchor_now(state: str | None) -> None:
     """Anchor what there is now; `serve` does so every 10 seconds."""
     from wrapper.audit.anchor import NOTHING, anchoring
+    from wrapper.audit.follow import Fault
 
     settings = _settings(state)
     made = anchoring(settings, _beside(settings))
     if made is None:
         raise click.ClickException(NOTHING)
-    faults = made.turn()
+    try:
+        faults = made.turn()
+    except (Fault, OSError) as error:
+        raise click.ClickException(f"nothing was anchored: {error}") from None
     for fault in faults:
         click.echo(str(fault), err=True)
     sys.exit(1 if faults else 0)

@@ -145,3 +145,7 @@ def rotate(at_once: bool, state: str | None) -> None:
     with recording(store, "issuer rotate", at_once=at_once):
         store.add_signing_key(signing_key(), retired=0.0 if at_once else RETIRED)
     click.echo("tokens are signed with a new key")
+    if at_once:
+        click.echo("the old one is published no more; send HUP to every `figway serve`, which may believe it for five minutes else")
+    else:
+        click.echo("the old one is published for a day more; when others know it: --at-once")

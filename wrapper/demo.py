@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,6 +37,12 @@ class Show:
     callers: Sequence[Caller]
     workers: int
     take: Callable[[Settings, tuple[str, int], Mapping[str, str], Path], Verdict]
+
+
+NOT_OURS: Mapping[str, Any] = dict.fromkeys(("audit", "audit_key", "audit_anchor", "tls_cert", "tls_key", "tls_client_ca")) | {
+    "admin_bind": ""
+}
+"""What an installation says in this shell is not said of the demo: least of all where its audit trail is."""
 
 
 def run(once: bool, bind: str, show: str = "tour") -> int:
@@ -65,10 +72,12 @@ def _all(bind: str, running: ExitStack, once: bool, show: Show) -> Verdict:
         catalogue=str(ROOT / "fixtures" / "catalogue"),
         state=f"sqlite:///{folder}/state.sqlite",
         state_key=f"{folder}/state.key",
+        models=str(ROOT / "fixtures" / "models"),
         bind=_free(bind),
         workers=show.workers,
         log_level="info",
     )
+    settings = replace(settings, **NOT_OURS)
     with closing(Store(settings.state, settings.state_key)) as store:
         made = {caller.name: store.issue(caller) for caller in show.callers}
     click.echo("Starting a mainframe, a credit bureau, a file drop, a ledger and a new accounts service ...")

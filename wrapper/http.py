@@ -253,10 +253,11 @@ def _from_flask(error: HTTPException) -> RequestError:
             return NoSuchThing("no endpoint has this path; /docs lists them")
         case 503:
             return NotReady("the facade is shutting down")
-    made = RequestError(error.description or error.name)
+    allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    made = RequestError(f"this path takes {allowed}" if allowed else error.description or error.name)
     made.status, made.title = error.code or 400, error.name
-    if error.code == 405 and getattr(error, "valid_methods", None):
-        made.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
+    if allowed:
+        made.headers["Allow"] = allowed
     return made
 
 

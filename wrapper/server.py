@@ -95,7 +95,9 @@ def _place(settings: Settings) -> Path:
     with closing(Store(settings.state, settings.state_key)) as store:
         if store.folder.resolve() == settings.catalogue.resolve():
             raise BadSettings(f"the state store lies among the catalogue's files in {store.folder}: give it a folder of its own")
-        anchoring(settings, store.folder)  # a key that can't be used shows now, and a trail that can't be written
+        anchoring(settings, store.folder)  # a key that can't be used shows now, and places that can't be written
+        if settings.audit_anchor is not None and not settings.audit_anchor.parent.is_dir():
+            raise BadSettings(f"audit_anchor {settings.audit_anchor}: its folder is not there; make it, or mount it")
         with acts.alone(trail_of(settings, store.folder), "figway", "start", via="server", bind=settings.bind):
             pass
         place = own_place(store.folder)

@@ -106,7 +106,8 @@ def models_beside(catalogue: Path) -> Path:
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The environment for a child process that is to see the same settings."""
-    inherited = {name: value for name, value in settings.environ.items() if name != METRICS}
+    ours = {METRICS, *(f"FIGWAY_{n.upper()}" for n in NAMES)}  # what is None here is not said there
+    inherited = {name: value for name, value in settings.environ.items() if name not in ours}
     shared = {METRICS: str(settings.metrics)} if settings.metrics is not None else {}
     said = {f"FIGWAY_{n.upper()}": str(value) for n in NAMES if (value := getattr(settings, n)) is not None}
     return {**inherited, **said, **shared}

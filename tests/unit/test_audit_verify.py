@@ -359,3 +359,14 @@ def test_the_commands_make_a_key_anchor_verify_show_and_purge(tmp_path: Path) ->
 def test_half_an_anchor_is_refused(tmp_path: Path) -> None:
     env = {"FIGWAY_STATE": f"sqlite:///{tmp_path}/state.sqlite", "FIGWAY_AUDIT_ANCHOR": str(tmp_path / "anchors")}
     assert "takes both" in run("audit", "anchor", env=env, code=1)
+
+
+def test_a_place_that_is_not_there_is_named(tmp_path: Path, key: Path) -> None:
+    env = {"FIGWAY_STATE": f"sqlite:///{tmp_path}/state.sqlite", "FIGWAY_AUDIT_KEY": str(key)}
+    run("key", "new", "ui", env=env)
+    said = run("audit", "anchor", env=env | {"FIGWAY_AUDIT_ANCHOR": f"{tmp_path}/nowhere/anchors"}, code=1)
+    assert "nothing was anchored" in said
+    assert f"{tmp_path}/nowhere/anchors" in said
+    assert f"can't be written: {tmp_path}/nowhere/audit" in run(
+        "key", "new", "ui", env=env | {"FIGWAY_AUDIT": f"{tmp_path}/nowhere/audit"}, code=1
+    )

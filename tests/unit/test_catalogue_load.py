@@ -169,7 +169,7 @@ def test_a_folder_without_a_catalogue_is_told(tmp_path: Path) -> None:
 def test_a_copy_that_kept_its_name_is_told_beside_the_faults_of_both_files(folder: Path) -> None:
     text = (folder / "endpoints" / "customers.get.yaml").read_text()
     (folder / "endpoints" / "branches.get.yaml").write_text(text.replace("route: GET /v1/customers/", "route: GET /docs/customers/"))
-    (folder / "endpoints" / "customers.get.yaml").write_text(text.replace("route: GET /v1/customers/", "route: GET /jobs/customers/"))
+    (folder / "endpoints" / "customers.get.yaml").write_text(text.replace("route: GET /v1/customers/", "route: GET /subjects/customers/"))
     assert [line for line in faults(folder) if "Figway's own" not in line] == [
         "endpoints/branches.get.yaml:1: the endpoint is called 'customers.get' and its file 'branches.get.yaml'; give both one name"
     ]

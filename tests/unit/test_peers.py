@@ -87,6 +87,12 @@ def refused(known: Known, sent: str | None, peer: bytes | None) -> str:
     return error.value.headers["WWW-Authenticate"]
 
 
+def test_a_certificate_that_says_nobody_is_told_why(known: Known) -> None:
+    for peer, why in ((THEIRS, "no caller known here"), (certificate(HOST, began=-3, days=-1), "has expired")):
+        with pytest.raises(Unauthenticated, match=f"{why}.*; send an API key"):
+            known.caller(None, peer)
+
+
 def test_a_bound_token_is_its_certificates_holders_at_each_request(web: IssuerWeb, known: Known) -> None:
     sent = f"Bearer {token(SIGNER, web.claims(cnf={'x5t#S256': thumbprint(MINE)}))}"
     for stolen in (None, THEIRS, MINE[:-1], b""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def test_what_can_not_be_used_is_named(name: str, value: Any) -> None:
     with pytest.raises(BadSettings, match=rf"^{name} must be ") as raised:
         from_environment({}, catalogue="/c", **{name: value})
     assert "secret" not in str(raised.value)
+
+
+def test_what_is_taken_out_of_the_settings_does_not_come_back_from_the_environment() -> None:
+    made = from_environment({"FIGWAY_AUDIT": "/var/lib/figway/audit", "PATH": "/bin"}, catalogue="/c")
+    assert from_environment(as_environment(replace(made, audit=None))).audit is None
+    assert as_environment(made)["PATH"] == "/bin"
 
 
 def test_the_store_may_be_named_by_a_reference_and_is_never_printed(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from wrapper.audit.lines import now, packed
-from wrapper.audit.writer import Writer
+from wrapper.audit.writer import AWAY, Writer
 from wrapper.late import SOON
+from wrapper.problems import NotReady
 from wrapper.state.clock import me
 
 PATIENCE = 5.0  # seconds
@@ -37,8 +38,13 @@ class Act:
 @contextmanager
 def alone(folder: Path, who: str, what: str, **about: Any) -> Iterator[None]:
     """An act of a process that does nothing else, like a command: a writer of its own."""
-    with closing(Writer(folder, {"process": me()})) as writer, Act(writer, who, what, **about):
-        yield
+    with closing(Writer(folder, {"process": me()})) as writer:
+        try:
+            act = Act(writer, who, what, **about)
+        except NotReady:  # who types may know where it is
+            raise NotReady(f"{AWAY}: {folder}") from None
+        with act:
+            yield
 
 
 def told(folder: Path, who: str, what: str, **about: Any) -> None:

@@ -42,7 +42,7 @@ class Verified:
 
 
 def verify(folder: Path, anchors: Anchors | None, public: Ed25519PublicKey | None) -> Iterator[Verified]:
-    """Writer by writer. Raises Fault for anchors that are not sound themselves, OSError."""
+    """Writer by writer. Raises Fault for anchors that are not sound themselves or not there, OSError."""
     stones: Stones = defaultdict(list)
     if anchors is not None:
         anchors.read()

@@ -15,7 +15,7 @@ from wrapper.catalogue.build import CURRENCIES, Endpoint
 from wrapper.catalogue.estate import Estate, Told, response, walk
 from wrapper.catalogue.found import Path
 
-OURS = (".well-known", "decisions", "docs", "health", "jobs", "migration", "oauth", "openapi.json")
+OURS = (".well-known", "decisions", "docs", "health", "jobs", "migration", "oauth", "openapi.json", "subjects", "tokens")
 _FITS = {
     "pattern": ("string",), "min_length": ("string",), "max_length": ("string",), "one_of": ("string",),
     "currency": ("decimal",), "scale": ("decimal",), "minimum": ("integer", "decimal"), "maximum": ("integer", "decimal"),

@@ -29,9 +29,9 @@ def token(authorization: str | None) -> str:
     return sent
 
 
-def unknown() -> Unauthenticated:
-    """Nothing was sent that says who calls."""
-    return Unauthenticated(_HOW, headers={"WWW-Authenticate": _REALM})
+def unknown(why: str = "") -> Unauthenticated:
+    """Nothing was sent that says who calls; `why` a certificate does not, which its holder may know."""
+    return Unauthenticated(why + _HOW, headers={"WWW-Authenticate": _REALM})
 
 
 def invalid(said: str = "the API key or access token is not valid") -> Unauthenticated:

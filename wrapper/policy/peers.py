@@ -44,11 +44,11 @@ class Certificates:
             raise bearer.unknown() from None
         now, ends = self._wall(), shown.not_valid_after_utc.timestamp()
         if not shown.not_valid_before_utc.timestamp() <= now < ends:
-            raise bearer.unknown()
+            raise bearer.unknown("the client certificate has expired, or is not valid yet; ")
         print = hashlib.sha256(peer).hexdigest()
         found = [one for one in self._known if (one.san in names if one.san else hmac.compare_digest(one.sha256, print))]
         if len(found) != 1:
-            raise bearer.unknown()
+            raise bearer.unknown("the client certificate is that of no caller known here; ")
         one = found[0]
         caller = Caller(f"cert:{one.name}", one.scopes, one.purposes, one.claims, one.tenant, via="certificate")
         return Vouched(caller, ends)

@@ -70,7 +70,8 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
         app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger, act))
     document = orjson.dumps(openapi.document(service.catalogue, access))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
-    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Figway", "validatorUrl": None}))
+    shown, signs_in = {"app_name": "Figway", "validatorUrl": None}, {"usePkceWithAuthorizationCodeGrant": True}
+    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", shown, signs_in))
 
 
 def _view(service: Service, operation: Operation, login: Login) -> Callable[..., Response]:

@@ -72,7 +72,7 @@ def document(catalogue: Catalogue, access: Access) -> dict[str, Any]:
 
 def _schemes(catalogue: Catalogue, access: Access) -> dict[str, Any]:
     """How a caller may show who it is: any one of these."""
-    schemes: dict[str, Any] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key, fw_..."}}
+    schemes: dict[str, Any] = {"key": {"type": "http", "scheme": "bearer", "description": "an API key (fw_...), or an access token"}}
     if access.issuers:
         named = ", ".join(issuer.issuer for issuer in access.issuers.values())
         schemes["token"] = {
@@ -86,7 +86,8 @@ def _schemes(catalogue: Catalogue, access: Access) -> dict[str, Any]:
         scopes = {operation.auth.scope: "" for operation in catalogue.operations.values() if operation.auth.scope}
         code = {"authorizationUrl": f"{at}/authorize", "tokenUrl": f"{at}/token", "refreshUrl": f"{at}/token", "scopes": scopes}
         flows = {"clientCredentials": {"tokenUrl": f"{at}/token", "scopes": scopes}, "authorizationCode": code}
-        schemes["oauth"] = {"type": "oauth2", "flows": flows, "description": "an access token of the embedded issuer; PKCE is needed"}
+        about = "an access token of the embedded issuer, with PKCE; it knows no client secrets: leave client_secret empty"
+        schemes["oauth"] = {"type": "oauth2", "flows": flows, "description": about}
     if access.certificates:
         schemes["certificate"] = {"type": "mutualTLS", "description": "a client certificate that is registered"}
     return schemes

@@ -102,6 +102,7 @@ def test_the_docs_page_is_served_from_here_alone(facade: Facade) -> None:
     page = facade.ask("GET /docs/", key=None)
     assert page.status == 200
     html = page.content.decode()
+    assert '{"usePkceWithAuthorizationCodeGrant": true}' in html  # else nobody could sign in there
     assets = re.findall(r"""(?:src|href)=["']([^"'#]+)["']""", html)
     assert assets
     for asset in assets:

@@ -228,6 +228,7 @@ def test_a_forecast_is_told_with_its_interval_or_not_at_all() -> None:
     assert shown.forecasts(told(*rest, moves=ends[:1])) == [
         "1 of 4 endpoints with a modern side are on modern or retired; no forecast: only 1 endpoint has reached modern"
     ]
+    assert shown.forecasts(told(*rest, moves=[]))[0].endswith("no forecast: no endpoint has reached modern")
     able, everything = shown.forecasts(told(*rest, endpoint("e", modern=False), moves=ends))
     assert re.fullmatch(
         r"3 of 4 .* between 2026-\d\d-\d\d and 202\d-\d\d-\d\d \(80% sure; as likely before 202\d-\d\d-\d\d as after it\)", able

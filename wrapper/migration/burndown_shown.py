@@ -90,8 +90,8 @@ def _told(outlook: Outlook) -> str:
     if outlook.reached == outlook.endpoints:
         return f"{about}: done"
     if seen is None:
-        moved = f"only {outlook.reached} endpoint{'s have' if outlook.reached > 1 else ' has'} reached modern" + (
-            ", in one move" if outlook.reached > 1 else ""
+        moved = {0: "no endpoint has reached modern", 1: "only 1 endpoint has reached modern"}.get(
+            outlook.reached, f"only {outlook.reached} endpoints have reached modern, in one move"
         )
         return f"{about}; no forecast: {moved}"
     grain = minute if seen.late - seen.early < 2 * DAY else day

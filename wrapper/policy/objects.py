@@ -55,5 +55,5 @@ def _claimed(allowed: frozenset[str], value: Any) -> bool:
 
 def _refusal(name: str, rule: ObjectRule) -> str:
     if rule.claim:
-        return f"this caller's claim '{rule.claim}' does not cover the {name} asked for"
+        return f"this caller has no claim '{rule.claim}' that covers the {name} asked for"
     return f"this caller may not ask about the {name} given"

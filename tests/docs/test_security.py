@@ -87,7 +87,7 @@ def test_every_command_is_one_and_takes_what_it_is_given(line: str) -> None:
     words = shlex.split(line)
     while isinstance(command, click.Group) and words:
         command = command.commands[words.pop(0)]
-    given, beyond, _ = command.make_parser(click.Context(command)).parse_args(words)
+    given, beyond, _ = command.make_parser(click.Context(command)).parse_args([*words])
     assert beyond == []
     if words:  # else it is only spoken of
         missing = [

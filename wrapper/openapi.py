@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from wrapper import offered
 from wrapper.access import Access
 from wrapper.convert import DIGITS
+from wrapper.offered import problem
 from wrapper.operation import Catalogue, Field, Migration, Operation
 
 _PROBLEM = {
@@ -55,6 +57,7 @@ def document(catalogue: Catalogue, access: Access) -> dict[str, Any]:
         told = {**_operation(operation), "security": _security(schemes, [operation.auth.scope] if operation.auth.scope else [])}
         paths.setdefault(operation.path, {})[operation.method.lower()] = told
     paths["/jobs/{id}"] = {"get": _jobs()}
+    offered.add(paths)
     paths["/health/systems"] = {"get": _systems()}
     paths["/health/live"] = {"get": _health("live", "The process runs")}
     paths["/health/ready"] = {"get": _health("ready", "The facade takes requests; asks no back end")}
@@ -124,7 +127,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     later = {"202": {"description": "taken; the answer will be at Location", "content": {"application/json": {"schema": _envelope({})}}}}
     conflict = {"409": "in flight, or changed by somebody else", "412": "not as expected"} if operation.effect == "write" else {}
     bodied = {"413": "the body is too large", "415": "not application/json"} if any(p.where == "body" for p in operation.params) else {}
-    problems = {code: _problem(text) for code, text in {**_REFUSALS, **conflict, **bodied, **_FAILURES, **_ending(operation)}.items()}
+    problems = {code: problem(text) for code, text in {**_REFUSALS, **conflict, **bodied, **_FAILURES, **_ending(operation)}.items()}
     announced = _announced(operation)
     return {code: {**told, **announced} for code, told in {**ok, **(later if deferred else {}), **problems}.items()}
 
@@ -248,21 +251,18 @@ def _whole(number: Any) -> int | None:
     return None if number is None else int(number)
 
 
-def _problem(text: str) -> dict[str, Any]:
-    return {"description": text, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-
-
 def _jobs() -> dict[str, Any]:
     return {
         "operationId": "jobs",
         "summary": "A deferred request's state, and its answer once there is one",
         "tags": ["jobs"],
-        "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9A-Z]{12}$"}}],
         "responses": {
             "200": {"description": "the job", "content": {"application/json": {"schema": _envelope({})}}},
-            **{code: _problem(_REFUSALS[code]) for code in ("401", "429")},
-            "404": _problem("no such job of yours"),
-            "503": _problem(_FAILURES["503"]),
+            **{code: problem(_REFUSALS[code]) for code in ("400", "401", "429")},
+            "404": problem("no such job of yours"),
+            "410": problem("its answer is not kept any more"),
+            "503": problem(_FAILURES["503"]),
         },
     }
 
@@ -278,7 +278,7 @@ def _systems() -> dict[str, Any]:
         "responses": {
             "200": {"description": "all are up", "content": answer},
             "503": {"description": "at least one is not", "content": answer},
-            **{code: _problem(_REFUSALS[code]) for code in ("401", "403", "429")},
+            **{code: problem(_REFUSALS[code]) for code in ("401", "403", "429")},
         },
     }
 

@@ -57,8 +57,8 @@ def blueprint(store: Store, audit: Audit, caller: Callable[[], Caller]) -> Bluep
         if not purpose:
             raise Forbidden("this needs a caller with a purpose")
         body = json_body.parse(request.get_data(), request.mimetype)
-        tokens = body.get("tokens")
-        if set(body) - {"tokens", "why"} or not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        tokens, why = body.get("tokens"), body.get("why", "")
+        if set(body) - {"tokens", "why"} or not isinstance(tokens, list) or not all(isinstance(text, str) for text in (why, *tokens)):
             raise Invalid('the body is like {"tokens": ["tk1_..."], "why": "..."}')
         return _json({"values": desk(who, body).reveal(tokens, who.tenant, purpose, request.environ[SEEN].trace)})
 

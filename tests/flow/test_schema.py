@@ -24,7 +24,8 @@ def test_schemathesis_finds_nothing_that_is_not_as_described(tmp_path: Path) -> 
     needs.program("s3270")
     needs.file("/usr/lib/*/odbc/libsqlite3odbc.so", "/usr/lib/odbc/libsqlite3odbc.so")
     caller = operator(catalogue.load(CATALOGUE))
-    caller = replace(caller, scopes=caller.scopes | {"health:read", "pii:read"}, purposes=frozenset({"credit-risk"}))
+    ours = {"health:read", "pii:read", "subjects:report", "subjects:erase", "subjects:hold", "decisions:review"}
+    caller = replace(caller, scopes=caller.scopes | ours, purposes=frozenset({"credit-risk"}))
     with Estate() as settings, serving(settings, [caller], tmp_path) as served:
         ran = run(served.address, served.keys[caller.name], tmp_path)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]

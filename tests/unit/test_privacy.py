@@ -27,6 +27,7 @@ from wrapper.operation import Auth, Caching, ObjectRule
 from wrapper.policy.keys import Caller
 from wrapper.policy.tokenise import Tokens
 from wrapper.privacy import Desk, Purge
+from wrapper.privacy_api import REVEAL
 from wrapper.problems import Invalid, NotKept, NotPossible
 from wrapper.settings import from_environment
 from wrapper.state.store import Store
@@ -252,6 +253,28 @@ def test_tokens_are_revealed_for_a_purpose_to_their_own_tenant_and_a_few_at_a_ti
     for key, asked, headers, status in refused:
         answer = api.ask("/tokens/reveal", key, {"tokens": asked}, **headers)
         assert (answer.status_code, b"DE89" in answer.data) == (status, False), (key, asked, headers)
+
+
+def test_a_reason_is_text(api: Api) -> None:
+    token = Tokens(api.store).tokenise("iban", "DE89", "retail")
+    for why, status in ({"of": "DE89"}, 422), (5, 422), ("case 1", 200):
+        answer = api.ask("/tokens/reveal", "all", {"tokens": [token], "why": why}, **{"Figway-Purpose": "a"})
+        assert answer.status_code == status, answer.text
+
+
+def test_what_is_offered_about_people_is_described_with_its_scope_and_no_more(api: Api) -> None:
+    ours = ("/decisions", "/subjects", "/tokens", "/jobs")
+    described = Client(api.app).get("/openapi.json", environ_base={"REMOTE_ADDR": "127.0.0.1"}).json["paths"]
+    offered = {
+        (rule.rule.replace("<", "{").replace(">", "}"), method.lower())
+        for rule in api.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith(ours)
+    }
+    assert {(path, method) for path, told in described.items() for method in told if path.startswith(ours)} == offered
+    assert len(offered) == 10
+    for path, scope in ("/subjects/erase", "subjects:erase"), ("/decisions/{id}/outcome", "decisions:review"), ("/tokens/reveal", REVEAL):
+        assert scope in described[path]["post"]["description"]
 
 
 def test_the_commands_do_what_the_api_does(api: Api) -> None:

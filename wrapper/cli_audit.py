@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -132,11 +133,11 @@ def purge(before: str, why: str, state: str | None) -> None:
 
 
 @audit.command("show")
-@click.option("--who", help="A caller, or who acted.")
+@click.option("--who", help="A caller, or who acted; by a bare name those of every issuer and tenant.")
 @click.option("--operation", help="An endpoint.")
 @click.option("--subject", "subject", metavar="KIND=VALUE", help="A person: customer=0000012345.")
 @click.option("--tenant", default="", help="Whose customer that is, where there are several tenants.")
-@click.option("--since", default="", help="A day or a moment, like 2026-01-31 or 2026-01-31T12:00.")
+@click.option("--since", default="", help="A day or a moment, like 2026-01-31 or 2026-01-31T12:00 (UTC).")
 @STATE
 def show(who: str | None, operation: str | None, subject: str | None, tenant: str, since: str, state: str | None) -> None:
     """Print records as JSON lines, writer by writer."""
@@ -146,6 +147,8 @@ def show(who: str | None, operation: str | None, subject: str | None, tenant: st
     kind, equals, value = (subject or "").partition("=")
     if subject is not None and not equals:
         raise click.UsageError(f"--subject must be like customer=0000012345, met {subject!r}")
+    if not re.fullmatch(r"(\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?)?", since):
+        raise click.UsageError(f"--since must be like 2026-01-31, or 2026-01-31T12:00 (UTC), met {since!r}")
     about = {name: said for name, said in {"of": who, "op": operation, "since": since}.items() if said}
     with closing(opened(state)) as store, recording(store, "audit show", **about):
         tokens = shown.tokens(store.subject_keys, Subject(kind, value, tenant)) if equals else None

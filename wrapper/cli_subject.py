@@ -33,6 +33,8 @@ def desk(state: str | None, why: str) -> Iterator[Desk]:
     from wrapper.audit.trail import Audit
     from wrapper.privacy import Desk
 
+    if not why.strip():
+        raise click.UsageError("--why must say why, like --why 'case 71'")
     with closing(opened(state)) as store:
         folder = anchor.folder(from_environment(catalogue=str(Path.cwd()), state=state), store.folder)
         with closing(Audit(folder, store)) as trail:
@@ -53,7 +55,10 @@ def subject() -> None:
 def report(whom: str, tenant: str, why: str, state: str | None) -> None:
     """Print all that is kept of a person, opened, as JSON."""
     with desk(state, why) as at:
-        _show(at.report(_subject(whom, tenant)))
+        found = at.report(_subject(whom, tenant))
+    _show(found)
+    if not any(isinstance(kept, list) and kept for kept in found.values()):
+        click.echo("nothing is kept of them; look whether kind, value and --tenant are as requests have them", err=True)
 
 
 @subject.command("erase")

@@ -60,8 +60,8 @@ def unkill(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     held, file = kill_file.read(folder), folder / kill_file.NAME
     unknown = [name for name in names if name not in held]
     if unknown or not held:
-        met = f"it holds {', '.join(held)}" if held else "it holds nothing"
-        raise NoSuchThing(f"{', '.join(unknown) or 'nothing'} could be taken out of {file}: {met}")
+        met = f"holds {', '.join(held)}" if held else "holds nothing"
+        raise NoSuchThing(f"the kill file {file} {met}: {', '.join(unknown) or 'nothing'} can't be taken out; stages are as `status` says")
     left = {name: text for name, text in held.items() if names and name not in names}
     try:
         kill_file.write(folder, left)

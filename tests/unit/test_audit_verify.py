@@ -349,11 +349,20 @@ def test_the_commands_make_a_key_anchor_verify_show_and_purge(tmp_path: Path) ->
     shown = [json.loads(line) for line in run("audit", "show", env=env).splitlines()]
     assert [(r["kind"], r["what"]) for r in shown if "what" in r][:2] == [("act", "key new"), ("done", "key new")]
     assert shown[1]["of"] == "claims-ui"
+    assert "must be like 2026-01-31" in run("audit", "show", "--since", "31/01/2026", env=env, code=2)
     assert run("audit", "purge", "--before", "9999-01-01", "--why", "a test", env=env).startswith("2 purged")
     assert "no fault" in run("audit", "verify", env=env)
     (file,) = (trail / PURGED).iterdir()
     file.write_bytes(file.read_bytes().replace(b"a test", b"a joke"))
     assert "at fault" in run("audit", "verify", env=env, code=1)
+
+
+def test_a_bare_name_finds_who_is_of_an_issuer_or_a_tenant(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    names = ["ann", "sso:ann", "retail/ann", "retail/sso:ann", "joann", "ann:bob"]
+    (tmp_path / "w" / lines.segment(1)).write_text("".join(json.dumps({"who": name}) + "\n" for name in names) + "{}\n")
+    assert [record["who"] for record in show.records(tmp_path, "ann")] == names[:4]
+    assert [record["who"] for record in show.records(tmp_path, "sso:ann")] == ["sso:ann", "retail/sso:ann"]
 
 
 def test_half_an_anchor_is_refused(tmp_path: Path) -> None:

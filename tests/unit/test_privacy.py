@@ -282,7 +282,7 @@ def test_the_commands_do_what_the_api_does(api: Api) -> None:
 
     def run(*words: str) -> Any:
         done = CliRunner().invoke(figway, [*words, "--why", "case 1", "--state", api.url], env={"FIGWAY_STATE": api.url})
-        return json.loads(done.output) if done.exit_code == 0 else done.output
+        return json.loads(done.stdout) if done.exit_code == 0 else done.output
 
     found = api.store.fingerprint(person)
     assert run("subject", "report", "customer=0000012345")["fingerprint"] == found
@@ -294,3 +294,6 @@ def test_the_commands_do_what_the_api_does(api: Api) -> None:
     assert run("token", "reveal", token, "--tenant", "retail") == {token: "DE89"}
     assert "not a token" in run("token", "reveal", "x")
     assert "customer=0000012345" in run("subject", "report", "nobody")
+    said = ("subject", "report", "customer=0000012345", "--state", api.url)
+    assert "nothing is kept of them; look" in CliRunner().invoke(figway, [*said, "--why", "case 1"]).stderr
+    assert "must say why" in CliRunner().invoke(figway, [*said, "--why", " "]).output

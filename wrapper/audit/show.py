@@ -26,12 +26,17 @@ def records(
             with file.open("rb") as opened:
                 for line in opened:
                     record = _read(line)
-                    if record.get("at", "") < since or (who is not None and record.get("who") != who):
+                    if record.get("at", "") < since or (who is not None and not _is(who, str(record.get("who")))):
                         continue
                     if operation is not None and record.get("op") != operation:
                         continue
                     if tokens is None or not set(tokens).isdisjoint(record.get("subjects", ())):
                         yield {"writer": writer.name, **record}
+
+
+def _is(who: str, said: str) -> bool:
+    """By the bare name too, whatever issuer or tenant it is of: whoever looks for what a name has seen must not miss it."""
+    return said == who or said.endswith((f":{who}", f"/{who}"))
 
 
 def _read(line: bytes) -> dict[str, Any]:

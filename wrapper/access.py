@@ -44,7 +44,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Who makes access tokens that are believed: `issuer` is their `iss` to the letter, `jwks` a URL or a file. `claims` says which of
-    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate.
+    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate. No token of
+    its gives more than `scopes`, where there are some.
     `own`: the embedded one, whose tokens are as OWN says."""
 
     name: str
@@ -57,6 +58,7 @@ class Issuer:
     tenant: str = ""
     bound: bool = False
     ca: str = ""
+    scopes: frozenset[str] = frozenset()
     own: bool = False
 
 
@@ -132,7 +134,8 @@ def _issuer(name: str, raw: Mapping[str, Any], said: str) -> Issuer:
     jwks = said.removeprefix("file:") if said.startswith("file:") else raw["jwks"]
     if unfit := unsafe(jwks):
         raise BadSettings(f"access.yaml.issuers.{name}.jwks: {unfit}")
-    return Issuer(name, jwks=jwks, algorithms=tuple(raw.get("algorithms", ALGORITHMS)), claims=raw.get("claims", {}), **given)
+    given |= {"claims": raw.get("claims", {}), "scopes": frozenset(raw.get("scopes", ()))}
+    return Issuer(name, jwks=jwks, algorithms=tuple(raw.get("algorithms", ALGORITHMS)), **given)
 
 
 def unsafe(jwks: str) -> str:

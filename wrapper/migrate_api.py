@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from wrapper import json_body, killing, migrating, overview
+from wrapper import json_body, killing, migrating, overview, subjects
 from wrapper.audit.trail import Audit
 from wrapper.edge import Reply
 from wrapper.migrating import Office, Said
@@ -41,7 +41,8 @@ def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> B
         authorise(operation.auth, who, request.headers.get("Figway-Purpose"))
         loaded = service.load(operation, service.place(operation, params))
         service.authorise_object[operation.name](who, loaded)
-        with service.audit.act(who.principal, "migrate compare", about=endpoint, via="api"):
+        about = service.audit.tokens.of(subjects.of(operation, loaded, who.tenant), make=True)
+        with service.audit.act(who.principal, "migrate compare", about=endpoint, subjects=about, via="api"):
             return _json(service.shadow.compare_now(operation, loaded))
 
     return api

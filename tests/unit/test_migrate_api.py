@@ -191,6 +191,7 @@ def test_one_key_is_compared_as_evidence_by_who_may_ask_for_it(api: Api) -> None
     assert compare(api, "bound", "2").status_code == 403  # another customer
     assert compare(api, "bound", "one").status_code == 422
     assert compare(api, "bound", "1").json["outcome"] == "equal"
+    assert [len(r["subjects"]) for r in records(api.office.store.folder / "audit", "act") if r["what"] == "migrate compare"] == [1]
     api.app.extensions["figway"].service.ledger.close()
     facts = api.office.store.facts("things.get")
     assert facts is not None

@@ -19,6 +19,7 @@ _ISSUER = strict(
     jwks=text("where its keys are: an https URL, or file: and a path; read anew when they change"),
     audience=text("what the tokens' `aud` must name"),
     algorithms=listed({"enum": list(ALGORITHMS)}, "those that are believed; left out, all of these"),
+    scopes=listed(SCOPE, "what its tokens may give at most, roles as role:viewer; left out, all that they name"),
     claims=named(WORD, "a claim of ours"),
     purposes=text("the claim that names the caller's purposes; left out, `purpose`"),
     tenant=text("the claim that names the caller's tenant; left out, all are of the one tenant"),

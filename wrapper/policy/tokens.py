@@ -154,6 +154,8 @@ def _caller(claims: Claims, issuer: Issuer) -> Caller:
     if not _NAME.fullmatch(name):
         raise _Refused("its sub can't be a caller's name")
     scopes = _texts(claims, "scope" if "scope" in claims else "scp") | {PREFIX + role for role in _texts(claims, "roles")}
+    if issuer.scopes:
+        scopes &= issuer.scopes
     ours, purposes = _ours(claims, issuer), _texts(claims, issuer.purposes)
     tenant, bound = _tenant(claims, issuer), _bound(claims, issuer)
     return Caller(f"{issuer.name}:{name}", scopes, purposes, ours, tenant, via="token", bound=bound)

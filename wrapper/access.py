@@ -44,9 +44,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Who makes access tokens that are believed: `issuer` is their `iss` to the letter, `jwks` a URL or a file. `claims` says which of
-    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate. No token of
-    its gives more than `scopes`, where there are some.
-    `own`: the embedded one, whose tokens are as OWN says."""
+    their claims is ours: {"customer": "customers"}; `purposes` and `tenant` name one each. `bound`: only those bound to a certificate.
+    `scopes`, where there are some, are what its tokens give at most. `own`: the embedded one, whose tokens are as OWN says."""
 
     name: str
     issuer: str

@@ -259,7 +259,7 @@ def _jobs() -> dict[str, Any]:
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9A-Z]{12}$"}}],
         "responses": {
             "200": {"description": "the job", "content": {"application/json": {"schema": _envelope({})}}},
-            **{code: problem(_REFUSALS[code]) for code in ("400", "401", "429")},
+            **{code: problem(_REFUSALS[code]) for code in ("400", "401", "403", "429")},
             "404": problem("no such job of yours"),
             "410": problem("its answer is not kept any more"),
             "503": problem(_FAILURES["503"]),

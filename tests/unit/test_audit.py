@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from adapters.errors import OutcomeUnknown
 from tests.unit.small import ALICE, DROP, Scripted, fail, join, missing, operation, reply, request, service
 from tests.unit.trails import records
 from tests.waiting import until
-from wrapper.audit.denials import BURST, Denials
+from wrapper.audit.denials import BURST, STRANGERS, Denials
 from wrapper.audit.tokens import Tokens, token
 from wrapper.jobs import Runner
 from wrapper.late import Late
@@ -177,6 +178,17 @@ def test_a_flood_of_denials_is_counted_and_not_recorded_one_by_one() -> None:
     assert told[-1] == {"request": "999", "more": 1000 - BURST}
     denials.met("bob", {"request": "new"})
     assert told[-1] == {"request": "new"}
+
+
+def test_strangers_fill_no_disk(tmp_path: Path) -> None:
+    made, store = service(tmp_path, Scripted(), operation())
+    began = time.monotonic()
+    for n in range(500):
+        made.audit.stranger("10.0.0.9", "things.get", str(n))
+    made.audit.close()
+    denied = records(store.folder / "audit", "denied")
+    assert 0 < len(denied) <= (STRANGERS + 1) * (2 + time.monotonic() - began)
+    assert sum(one.get("more", 1) for one in denied) == 500
 
 
 def test_an_act_is_on_record_before_it_is_done_and_how_it_ended(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 BURST = 20
+STRANGERS = 2  # of those whom nobody knows: what they can cause is kept for years, and fills a disk
 SECOND = 1.0
 KINDS = 1000
 _REST = ("", "", 0)
@@ -24,16 +25,16 @@ class Denials:
         self._last: dict[Hashable, Mapping[str, Any]] = {}
         self._until = 0.0
 
-    def met(self, key: Hashable, about: Mapping[str, Any]) -> None:
-        """One of a kind."""
+    def met(self, key: Hashable, about: Mapping[str, Any], most: int = BURST) -> None:
+        """One of a kind, of which `most` a second have a record each."""
         self.turn()
         with self._lock:
             if key not in self._seen and len(self._seen) >= KINDS:
                 key = _REST
             seen = self._seen[key] = self._seen.get(key, 0) + 1
-            if seen > BURST:
-                self._last[key] = about
-        if seen <= BURST:
+            if seen > most:
+                self._last[key] = {**about, "more": seen - most}
+        if seen <= most:
             self._tell(about)
 
     def turn(self, now: bool = False) -> None:
@@ -41,7 +42,7 @@ class Denials:
         if not now and self._clock() < self._until:
             return
         with self._lock:
-            counted = [{**self._last[key], "more": self._seen[key] - BURST} for key in self._last]
+            counted = [*self._last.values()]
             self._seen, self._last, self._until = {}, {}, self._clock() + SECOND
         for about in counted:
             self._tell(about)

@@ -24,7 +24,7 @@ from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import subjects
 from wrapper.audit.acts import PATIENCE, Act
-from wrapper.audit.denials import Denials
+from wrapper.audit.denials import STRANGERS, Denials
 from wrapper.audit.lines import now, packed
 from wrapper.audit.tokens import Keys, Tokens
 from wrapper.audit.writer import Writer
@@ -61,7 +61,7 @@ class Audit:
     def stranger(self, address: str, endpoint: str | None, trace: str) -> None:
         """Somebody whom nobody knows was refused."""
         about = {"at": now(), "kind": "denied", "op": endpoint or "", "status": 401, "outcome": "Unauthenticated", "from": address}
-        self.denials.met(("", "", 401), {**about, "request": trace})
+        self.denials.met(("", "", 401), {**about, "request": trace}, STRANGERS)
 
     def denied(self, who: str, endpoint: str, error: RequestError, trace: str) -> None:
         """Somebody whom we know was refused what is no endpoint of the catalogue: a job of others, the admin API."""

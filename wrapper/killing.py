@@ -61,7 +61,9 @@ def unkill(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     unknown = [name for name in names if name not in held]
     if unknown or not held:
         met = f"holds {', '.join(held)}" if held else "holds nothing"
-        raise NoSuchThing(f"the kill file {file} {met}: {', '.join(unknown) or 'nothing'} can't be taken out; stages are as `status` says")
+        raise NoSuchThing(
+            f"{', '.join(unknown) or 'nothing'} can't be taken out of {file}, which {met}; `migrate status` says where it stands"
+        )
     left = {name: text for name, text in held.items() if names and name not in names}
     try:
         kill_file.write(folder, left)

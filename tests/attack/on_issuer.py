@@ -31,6 +31,7 @@ from tests.unit.test_issuer import (
 )
 from wrapper import http
 from wrapper.access import OwnIssuer
+from wrapper.audit.trail import Audit
 from wrapper.edge import Facade
 from wrapper.issuer import proofs, routes
 from wrapper.policy.keys import ANY, Caller
@@ -99,9 +100,9 @@ EVERYBODY = {"customer": frozenset({ANY})}
 
 @contextmanager
 def issuer(folder: Path) -> Iterator[Site]:
-    with closing(Store(f"sqlite:///{folder}/state.sqlite")) as store:
+    with closing(Store(f"sqlite:///{folder}/state.sqlite")) as store, closing(Audit(folder / "audit", store)) as audit:
         app = Facade("test")
-        app.register_blueprint(routes.blueprint(OwnIssuer(URL), store, LoginLimit(), lambda *_: None))
+        app.register_blueprint(routes.blueprint(OwnIssuer(URL), store, LoginLimit(), audit.stranger, audit.act))
         app.register_error_handler(Exception, partial(http._failed, lambda *_: None))
         store.add_client(Client(RIGHTS, "key", json.dumps(BATCH_KEY.as_dict(private=False))))
         for name, certificate in (("till", TILL), ("old", OLD)):
@@ -109,7 +110,7 @@ def issuer(folder: Path) -> Iterator[Site]:
         for name, tenant in (("app", ""), ("other", ""), ("south", "south")):
             store.add_client(Client(Caller(name, RIGHTS.scopes, RIGHTS.purposes, tenant=tenant), "none", redirects=(BACK,)))
         store.add_person(Person(Caller("ann", frozenset({"a:read", "c:read"}), frozenset({"servicing"}), EVERYBODY, "north"), KEPT))
-        yield Site(app, store)
+        yield Site(app, store, audit)
 
 
 def given(ask: Callable[[Site], TestResponse], scope: str = "") -> Callable[[Path], Seen]:

@@ -111,14 +111,16 @@ def _check_live(settings: Settings, writes: bool) -> bool:
 @figway.command()
 @CATALOGUE
 def routes(catalogue: str | None) -> None:
-    """List the endpoints: method, path, name, effect, where each side lives."""
+    """List the endpoints: method, path, name, effect, where each side lives; then who may call, for what, about whom."""
     from wrapper import catalogue as catalogues
 
     settings = from_environment(catalogue=catalogue)
     for op in catalogues.load(settings.catalogue, settings.models).operations.values():
         legacy = op.legacy.system if op.legacy else "join of " + ", ".join(p.operation for p in op.parts)
         modern = f" -> {op.modern.system}" if op.modern else ""
-        click.echo(f"{op.method:6} {op.path:45} {op.name:20} {op.effect:10} {legacy}{modern}")
+        whom = [f"{name}={rule.may or (f'claim:{rule.claim}' if rule.claim else 'any')}" for name, rule in op.auth.object.items()]
+        may = " ".join([op.auth.scope or "any caller", *(f"for:{purpose}" for purpose in op.auth.purposes), *whom])
+        click.echo(f"{op.method:6} {op.path:45} {op.name:20} {op.effect:10} {legacy + modern:25} {may}")
 
 
 @figway.command()

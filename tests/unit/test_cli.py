@@ -198,7 +198,10 @@ def test_the_wrong_seal_key_is_told_in_a_line(state: str, content: bytes) -> Non
 
 def test_a_catalogue_is_checked_and_listed(state: str, tmp_path: Path) -> None:
     assert run("check", str(CATALOGUE)).output.endswith("endpoints, no faults\n")
-    assert "/v1/customers/{customer_id}/risk" in run("routes", "--catalogue", str(CATALOGUE)).output
+    (risk,) = [
+        line for line in run("routes", "--catalogue", str(CATALOGUE)).output.splitlines() if "/v1/customers/{customer_id}/risk" in line
+    ]
+    assert risk.endswith(" risk:read for:credit-risk customer_id=claim:customer")
     (tmp_path / "endpoints").mkdir()
     (tmp_path / "systems.yaml").write_text("systems: []\n")
     ran = run("check", str(tmp_path))

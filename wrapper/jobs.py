@@ -35,7 +35,8 @@ from wrapper.pilot import Pilot
 from wrapper.privacy import Purge
 from wrapper.problems import Inadequate, NoSuchThing, NotReady, RequestError, problem
 from wrapper.request import Given
-from wrapper.service import Adapters, Service
+from wrapper.service import Service
+from wrapper.sides import Adapters
 from wrapper.state.census import Counted
 from wrapper.state.clock import me
 from wrapper.state.records import Job, LeaseLost

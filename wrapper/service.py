@@ -18,11 +18,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from adapters.base import Adapter, Call, Reply
-from adapters.errors import AdapterError, Misread, OutcomeUnknown
-from wrapper import functions, retiring
+from adapters.base import Reply
+from adapters.errors import Misread
+from wrapper import retiring
 from wrapper.access import Access
 from wrapper.audit.trail import Audit, Entry
 from wrapper.cache import Cache
@@ -36,41 +36,36 @@ from wrapper.ledger import Ledger
 from wrapper.metrics import Metrics
 from wrapper.migration.compare import failure
 from wrapper.migration.decide import Choice
-from wrapper.operation import SIDES, Catalogue, Operation, Source
+from wrapper.operation import Catalogue, Operation
 from wrapper.params import Params
 from wrapper.policy import objects
 from wrapper.policy.keys import Caller, authorise
 from wrapper.policy.mask import Masks
 from wrapper.policy.quotas import Quotas
 from wrapper.policy.tokenise import Tokens
-from wrapper.problems import Invalid, NoSuchThing, RequestError
-from wrapper.quality import STALE, gate, too_old
+from wrapper.problems import Invalid
+from wrapper.quality import STALE, too_old
 from wrapper.request import Answer, Given, Request, Side, Terms
-from wrapper.rows import Reader, Rows
+from wrapper.rows import Rows
 from wrapper.score import Scorer
 from wrapper.settle import Settling
 from wrapper.shadow import Shadow
+from wrapper.sides import Adapters, Sides, source_of
 from wrapper.spare_time import SpareTime
 from wrapper.standings import Standings
 from wrapper.state.kept import ERASURES
 from wrapper.state.store import Store
 from wrapper.telemetry import Telemetry
 from wrapper.traffic import Traffic, wanted
-from wrapper.truth import echo, echoed, fact, one
+from wrapper.truth import fact
 from wrapper.writes import Writes
 
 BYPASS = "cache:bypass"
 """The scope of callers whose `Cache-Control: no-cache` is heeded."""
 
 
-class Adapters(Protocol):
-    """Live adapters by system name."""
-
-    def __getitem__(self, name: str) -> Adapter: ...
-
-
 class Service:
-    """Everything of a catalogue that is compiled once: parameter loaders, readers, scorers. Thread-safe."""
+    """Everything of a catalogue that is compiled once: parameter loaders, rules, masks, sides. Thread-safe."""
 
     def __init__(
         self,
@@ -87,18 +82,14 @@ class Service:
         """Without an `audit` it has one of its own, beside the store."""
         self.catalogue = catalogue
         self.quotas = quotas or Quotas(Access(), catalogue.systems, store)
-        self._adapters, self._scorer, self._store = adapters, scorer, store
+        self._scorer, self._store = scorer, store
         self._params = {op.name: Params(op) for op in catalogue.operations.values()}
         self.authorise_object = {op.name: objects.check(op.auth, packages) for op in catalogue.operations.values()}
         tokens = Tokens(store)
         self._masks = {op.name: Masks(op.fields, partial(store.derived, "masks"), tokens.tokenise) for op in catalogue.operations.values()}
-        sides = [(op, side, source) for op in catalogue.operations.values() for side in SIDES if (source := op.source(side)) is not None]
-        self._readers = {(op.name, side): Reader(op.fields, source.read, packages, source.transform_records) for op, side, source in sides}
-        self._given = {(op.name, side): functions.of_params(source.transform_params, packages) for op, side, source in sides}
-        self._echoed = {op.name: echoed(op) for op in catalogue.operations.values()}
         told = telemetry or Telemetry(Metrics())
         self.audit = audit or Audit(store.folder / "audit", store, catalogue.hash, told.metrics)
-        self._asking = {(op.name, side): told.asking(op, side, source) for op, side, source in sides}
+        self._sides = Sides(catalogue, adapters, packages, told)
         self.decisions = Decisions(store, partial(self.audit.act, via="api"))
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
@@ -107,7 +98,7 @@ class Service:
         self.shadow = Shadow(self._aside, self.traffic.lacking, self.ledger, store.newest_build, self._spare, told.metrics)
         self._late = Late()
         self.cache = Cache(catalogue.operations, store, self._late, told.metrics)
-        self.settling = Settling(catalogue, store, self._rows_at, self.load, self._dumped_row, self.cache.changed, self.audit.note)
+        self.settling = Settling(catalogue, store, self._rows_at, self.load, self._sides.dumped_row, self.cache.changed, self.audit.note)
         self.writes = Writes(store, waiters, self._late, self.settling)
         self.dual = Dual(catalogue, store, self.standings)
         self.erasures = Erasures(partial(store.generation, ERASURES), (self.cache.forget, self.audit.tokens.forget))
@@ -168,7 +159,7 @@ class Service:
     def _write(self, operation: Operation, request: Request, params: Mapping[str, Any], terms: Terms, entry: Entry) -> Answer:
         """A write is reserved under its idempotency key first, and never done twice."""
         choice = self.traffic.choose(operation, params, terms)
-        source = _source(operation, choice.side)
+        source = source_of(operation, choice.side)
         write = self.writes.begin(operation, choice.side, request, terms)
         if isinstance(write, Answer):
             return write
@@ -195,7 +186,7 @@ class Service:
         else:
             choice, rows = self._chosen(operation, params, terms, choice)
             facts = {"": fact(operation, rows)}
-            data = self._dumped(operation, choice.side, rows)
+            data = self._sides.dumped(operation, choice.side, rows)
             about, age, stale = meta(operation, choice.side, rows), rows.age, too_old(operation, rows)
         score, notes = (None, {"not_scored": STALE}) if stale and operation.scoring else self._scorer.score(operation, facts)
         if score is not None and operation.scoring is not None and operation.scoring.decides:
@@ -225,7 +216,7 @@ class Service:
         took = time.monotonic() - began
         with self._spare:
             began = time.monotonic() - took
-            return self._read(operation, side, params, reply), time.monotonic() - began
+            return self._sides.read(operation, side, params, reply), time.monotonic() - began
 
     def _scored(self, operation: Operation, facts: Mapping[str, Any], asked: Operation, rows: Rows) -> Any:
         """The score that an answer would have with these rows of one of its parts, or of itself."""
@@ -233,41 +224,20 @@ class Service:
         return self._scorer.score(operation, {**facts, name: fact(asked, rows)})[0]
 
     def _replied(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms, background: bool = False) -> Reply:
-        source = _source(operation, side)
-        given = self._given[operation.name, side](params, source.system)
-        call = Call(
-            operation.name, source.target, given, terms.deadline, terms.trace, operation.effect, source.repeat == "allowed", terms.acting,
-            background=background, key=terms.key,
-        )  # fmt: skip
+        source, call = self._sides.call(operation, side, params, terms, background)
         self.quotas.spend_system(source.system, terms.consumer, background)
-        return self._asking[operation.name, side](self._adapters[source.system], call)
+        return self._sides.asked(operation, side, source, call)
 
     def fetch(self, operation: Operation, side: Side, params: Mapping[str, Any], terms: Terms) -> Rows:
         """Canonical rows from one side, echo-checked and through the quality gate; an object is exactly one row."""
 
         def ask(deadline: float) -> Rows:
-            return self._read(operation, side, params, self._replied(operation, side, params, replace(terms, deadline=deadline)))
+            return self._sides.read(operation, side, params, self._replied(operation, side, params, replace(terms, deadline=deadline)))
 
         if operation.effect == "read":
             return self.cache.rows(operation, side, params, terms, ask)
         with self.cache.changing(operation):
             return ask(terms.deadline)
-
-    def _read(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
-        """What was answered, as canonical rows. A write whose answer can't be read has happened."""
-        try:
-            return self._canonical(operation, side, params, reply)
-        except (RequestError, AdapterError) as error:
-            if operation.effect == "read":
-                raise
-            raise OutcomeUnknown("the back end took the write, but its answer can't be read", backend=reply.backend) from error
-
-    def _canonical(self, operation: Operation, side: Side, params: Mapping[str, Any], reply: Reply) -> Rows:
-        rows = self._readers[operation.name, side].read(reply)
-        gate(rows, operation.quality)
-        echo(self._echoed[operation.name], params, rows)
-        one(operation, rows)
-        return rows
 
     def _rows_of(self, name: str, values: Mapping[str, Any], terms: Terms) -> tuple[Operation, Rows]:
         """A join's part: the same fetch, with parameters loaded by the part's own rules."""
@@ -294,10 +264,8 @@ class Service:
 
     def read_reply(self, operation: Operation, reply: Reply) -> dict[str, Any]:
         """A deferred reply as an answer's body, not yet masked, for the job that asked for it."""
-        rows = self._readers[operation.name, "legacy"].read(reply)
-        gate(rows, operation.quality)
-        one(operation, rows)
-        return {"data": self._dumped(operation, "legacy", rows), "score": None, "meta": meta(operation, "legacy", rows)}
+        rows = self._sides.gated(operation, "legacy", reply)
+        return {"data": self._sides.dumped(operation, "legacy", rows), "score": None, "meta": meta(operation, "legacy", rows)}
 
     def place(self, operation: Operation, values: Mapping[str, Any]) -> Given:
         """Values by name, put where the operation wants them (command line, examples)."""
@@ -307,29 +275,7 @@ class Service:
         """Typed parameters. Raises Invalid."""
         return self._params[operation.name].load(given)
 
-    def _dumped(self, operation: Operation, side: Side, rows: Rows) -> Any:
-        dumped = self._readers[operation.name, side].dump(rows.good)
-        return dumped if operation.shape == "items" else dumped[0]
-
-    def _dumped_row(self, operation: Operation, row: Mapping[str, Any]) -> Any:
-        side: Side = "legacy" if operation.legacy is not None else "modern"  # canonical rows are the same on both
-        return self._readers[operation.name, side].dump([row])[0]
-
     def close(self) -> None:
-        for end in (
-            self.erasures.close,
-            self._join.close,
-            self._late.close,
-            self.standings.close,
-            self.shadow.close,
-            self.ledger.close,
-            self.audit.close,
-        ):
-            end()
-
-
-def _source(operation: Operation, side: Side) -> Source:
-    source = operation.source(side)
-    if source is None:
-        raise NoSuchThing(f"{operation.name} has no {side} side")
-    return source
+        ends = self.erasures, self._join, self._late, self.standings, self.shadow, self.ledger, self.audit
+        for each in ends:
+            each.close()

@@ -116,6 +116,8 @@ def list_keys(state: str | None) -> None:
 
 
 def _state(row: KeyRow, now: float) -> str:
+    if not row.genuine:
+        return "forged"
     return "revoked" if row.revoked else "expired" if row.expires is not None and row.expires <= now else "active"
 
 

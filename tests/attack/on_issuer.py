@@ -40,10 +40,10 @@ from wrapper.state.issuer import Client, Person
 from wrapper.state.store import Store
 
 CLIENTS, GRANTS, SERVER, STATE = "wrapper.issuer.clients", "wrapper.issuer.grants", "wrapper.issuer.server", "wrapper.state.issuer"
-UPDATE = '"UPDATE families SET token = ? WHERE id = ? AND token = ? AND until > ?", (instead, id, token, tx.now())'
+GOOD = '"SELECT * FROM families WHERE id = ? AND token = ? AND until > ?", (id, token, tx.now())'
 CODE_ONCE = control(
     "a code is used once",
-    (STATE, 'and tx.execute("DELETE FROM codes WHERE digest = ?", (code,)).rowcount:', 'and tx.one("SELECT 1 AS n"):'),
+    (STATE, 'and tx.execute("DELETE FROM codes WHERE digest = ?", (code,)).rowcount', 'and tx.one("SELECT 1 AS n")'),
 )
 CODE_OWN = control(
     "a code is its client's",
@@ -63,9 +63,7 @@ BACK_TO = control(
     "people are sent back to the letter",
     (CLIENTS, "return redirect_uri in self.record.redirects", "return any(redirect_uri.startswith(one) for one in self.record.redirects)"),
 )
-REFRESH_ONCE = control(
-    "a refresh token is used once", (STATE, UPDATE, '"UPDATE families SET token = ? WHERE id = ? AND until > ?", (instead, id, tx.now())')
-)
+REFRESH_ONCE = control("a refresh token is used once", (STATE, GOOD, '"SELECT * FROM families WHERE id = ? AND until > ?", (id, tx.now())'))
 REFRESH_OWN = control("a refresh token is its client's", (GRANTS, "return self.grant.client == client.client_id", "return True"))
 SCOPE = control(
     "a client's scopes are its own",

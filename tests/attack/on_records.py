@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from wrapper import kill_file, killing, log, migrating
 from wrapper.migrating import Said
 from wrapper.migration.decide import Standing, decide
 from wrapper.operation import Side
+from wrapper.policy.keys import Caller, new
 from wrapper.policy.tokenise import Tokens
+from wrapper.state.issuer import Client, Person
 from wrapper.state.seal import Seal
 from wrapper.state.store import Store
 
@@ -42,6 +46,11 @@ WHOSE = control(
     "a token is a tenant's and of its class",
     (TOKENISE, "yield tenant.encode()", 'yield b""'),
     (TOKENISE, "yield kind.encode()", 'yield b""'),
+)
+
+MARKED = control(
+    "rows that let somebody in are marked",
+    ("wrapper.state.marks", 'if hmac.compare_digest(str(row["mark"]).encode(), _mark(seal, table, row).encode()):', "if True:"),
 )
 
 
@@ -143,6 +152,26 @@ def moved(what: str, of: str) -> Callable[[Any], Seen]:
     return act
 
 
+def written(statement: str, may: str = "a:read") -> Callable[[Path], Seen]:
+    """Somebody writes to the store, and has not its key. Got when a caller may do what only an operator may."""
+
+    def act(folder: Path) -> Seen:
+        with closing(Store(f"sqlite:///{folder}/state.sqlite")) as store:
+            caller = Caller("alice", frozenset({may}))
+            sent, (mine, row) = store.issue(caller), new(caller)
+            store.add_client(Client(caller, "none", "", ("https://app.example/",)))
+            store.add_person(Person(replace(caller, name="ann"), "hash"))
+            with closing(sqlite3.connect(folder / "state.sqlite")) as db:
+                db.execute(statement, {"id": row.id, "digest": row.digest} if ":digest" in statement else {})
+                db.commit()
+            key, client, person = store.key((mine if ":digest" in statement else sent)[3:15]), store.client("alice"), store.person("ann")
+        met = [one.caller.scopes for one in (key, client, person) if one is not None]
+        told = "everybody is whom they were" if len(met) == 3 else "a row is taken for none"
+        return Seen(any("b:operate" in scopes for scopes in met), told)
+
+    return act
+
+
 def revealed(tenant: str, change: Callable[[str], str] = str) -> Callable[[Path], Seen]:
     """A token of the north's. Got when it opens for this tenant, after this was done to it."""
 
@@ -182,6 +211,16 @@ ATTACKS = (
     Attack("admin.evidence_of_a_tester", "admin", FORGED_EVIDENCE, proves("modern"), proves(None)),
     Attack("sealed.of_another_row", "at rest", PLACE, moved("writes.answer", "bob/1"), moved("writes.answer", "alice/1")),
     Attack("sealed.of_another_column", "at rest", PLACE, moved("jobs.params", "alice/1"), moved("writes.answer", "alice/1")),
+    *(
+        Attack(f"sealed.rights_of_a_{of}", "at rest", MARKED, written(statement), written("SELECT 1", "b:operate"))
+        for of, statement in {
+            "key": "UPDATE keys SET scopes = 'b:operate'",
+            "client": "UPDATE clients SET scopes = 'b:operate'",
+            "person": "UPDATE people SET scopes = 'b:operate'",
+            "key_invented": "INSERT INTO keys (id, digest, name, scopes, purposes, claims, created)"
+            " VALUES (:id, :digest, 'eve', 'b:operate', '', '{}', 1.0)",
+        }.items()
+    ),
     Attack("token_of_a_value.of_another_tenant", "at rest", WHOSE, revealed("south"), revealed("north")),
     Attack(
         "token_of_a_value.as_another_class",

@@ -61,6 +61,8 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_knows(tmp_pat
         db.commit()
     with closing(place.open()) as store:
         assert store.key("0123456789ab") is not None
+        place.said("INSERT INTO keys VALUES ('ba9876543210', 'digest', 'eve', 'a:b', '', '{}', 1.0, 0, '', NULL, '')")  # this once
+        assert store.key("ba9876543210") is None
         assert store.reserve(DONE, {"x": 1}, 30).answer == {"status": 200}
         assert store.reserve(OPEN, {}, 30).state == "in_flight"  # a process of the first version may still be at it
         claimed = store.claim("worker", 30)

@@ -47,7 +47,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A stored key: never the secret itself. Times are of the day; one that `expires` never is None."""
+    """A stored key: never the secret itself. Times are of the day; one that `expires` never is None; one that is not `genuine` was not
+    made, or was changed, without the store's key, and its rights are not told."""
 
     id: str
     digest: str
@@ -55,6 +56,7 @@ class KeyRow:
     revoked: bool = False
     expires: float | None = None
     created: float = field(default=0.0, compare=False)
+    genuine: bool = True
 
 
 @dataclass(frozen=True, slots=True)

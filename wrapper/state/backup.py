@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wrapper.state import marks
 from wrapper.state.database import BadStore, Database, Transaction, note, prepare
 from wrapper.state.schema import VERSION
 from wrapper.state.seal import Seal, write_key
@@ -74,7 +75,7 @@ def backup(database: Database, key: Path, file: Path) -> int:
 
 def restore(database: Database, key: Path, file: Path) -> int:
     """Fill a store that does not exist yet; returns the number of rows. Raises BadStore, and then the store is not there."""
-    sealed = _verified(file)
+    sealed, version = _verified(file)
     there = key.read_text(encoding="ascii").strip() if key.exists() else sealed
     if not f"{there}\n".startswith(f"{sealed}\n"):  # keys may have been added since
         raise BadStore(f"{key} is another key than the backup's: move it away, or restore into another place")
@@ -87,9 +88,10 @@ def restore(database: Database, key: Path, file: Path) -> int:
         note(tx, "seal", Seal(sealed.encode()).fingerprint("figway"))
         count = 0
         for table, row in _rows(file):
-            marks = ", ".join("?" * len(row))
-            tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+            tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
             count += 1
+        if version < marks.SINCE:
+            marks.mark_old(Seal(sealed.encode()), tx)
         for statement, values in _SINCE:
             tx.execute(statement, values)
     return count
@@ -101,8 +103,8 @@ def _lines(tx: Transaction) -> Iterator[str]:
             yield json.dumps([table, {name: _plain(value) for name, value in dict(row).items()}]) + "\n"
 
 
-def _verified(file: Path) -> str:
-    """The key in a backup that is whole. Raises BadStore."""
+def _verified(file: Path) -> tuple[str, int]:
+    """The key in a backup that is whole, and its schema's version. Raises BadStore."""
     count, digest, last = 0, hashlib.sha256(), ""
     try:
         with gzip.open(file, "rt", encoding="ascii", newline="\n") as lines:
@@ -123,7 +125,7 @@ def _verified(file: Path) -> str:
         raise BadStore(f"{file} is not a whole backup: take another")
     if version > VERSION:
         raise BadStore(f"{file} is of schema version {version}, this Figway knows up to {VERSION}: restore it with the newer one")
-    return key
+    return key, version
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -91,8 +91,8 @@ class Database(Protocol):
         """Close this process's connections; the next use opens new ones."""
 
 
-def prepare(database: Database, tx: Transaction, on_new: Callable[[], None]) -> None:
-    """Schema and version, before the first promise is made on it. Raises BadStore.
+def prepare(database: Database, tx: Transaction, on_new: Callable[[], None]) -> int:
+    """Schema and version, before the first promise is made on it; the version that was there. Raises BadStore.
 
     `on_new` makes what belongs to a new store; its tables are there only when that is, too.
     """
@@ -108,6 +108,7 @@ def prepare(database: Database, tx: Transaction, on_new: Callable[[], None]) -> 
     if version < VERSION:
         database.upgraded(tx, VERSION)
     database.started(tx)
+    return version
 
 
 def note(tx: Transaction, name: str, value: str) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from wrapper.policy.keys import Caller
 from wrapper.problems import NotPossible
+from wrapper.state import marks
 from wrapper.state.database import Row, Transaction
 from wrapper.state.table import Table
 
 RETIRED = 86400.0
 """Seconds for which a signing key that was replaced is still published: longer than any token holds."""
-_RIGHTS = "name, scopes, purposes, claims, tenant, created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,18 @@ class IssuerTables(Table):
         """Raises NotPossible when somebody has its name."""
         with self._db.transaction(alone="issuer") as tx:
             _free(tx, client.caller.name)
-            own = (client.proof, client.material, " ".join(client.redirects))
-            tx.execute(
-                f"INSERT INTO clients ({_RIGHTS}, proof, material, redirects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*self._rights("clients", client.caller, tx), *own),
-            )
+            own = {"created": tx.wall(), "proof": client.proof, "material": client.material, "redirects": " ".join(client.redirects)}
+            marks.add(self._seal, tx, "clients", {**self._rights(client.caller, "clients", client.caller.name), **own})
 
     def client(self, name: str) -> Client | None:
         with self._db.reading() as tx:
             row = tx.one("SELECT * FROM clients WHERE name = ?", (name,))
-        return None if row is None else self._client(row)
+        return None if row is None or not marks.genuine(self._seal, "clients", row) else self._client(row)
 
     def clients(self) -> list[Client]:
         with self._db.reading() as tx:
-            return [self._client(row) for row in tx.all("SELECT * FROM clients ORDER BY name")]
+            rows = tx.all("SELECT * FROM clients ORDER BY name")
+        return [self._client(row) for row in rows if marks.genuine(self._seal, "clients", row)]
 
     def remove_client(self, name: str) -> bool:
         """With all that it was given and is not over. False: there was none."""
@@ -78,19 +76,18 @@ class IssuerTables(Table):
         """Raises NotPossible when somebody has that name."""
         with self._db.transaction(alone="issuer") as tx:
             _free(tx, person.caller.name)
-            tx.execute(
-                f"INSERT INTO people ({_RIGHTS}, password) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*self._rights("people", person.caller, tx), person.password),
-            )
+            own = {"created": tx.wall(), "password": person.password}
+            marks.add(self._seal, tx, "people", {**self._rights(person.caller, "people", person.caller.name), **own})
 
     def person(self, name: str) -> Person | None:
         with self._db.reading() as tx:
             row = tx.one("SELECT * FROM people WHERE name = ?", (name,))
-        return None if row is None else Person(self._caller("people", row), row["password"])
+        return None if row is None or not marks.genuine(self._seal, "people", row) else self._person(row)
 
     def people(self) -> list[Person]:
         with self._db.reading() as tx:
-            return [Person(self._caller("people", row), row["password"]) for row in tx.all("SELECT * FROM people ORDER BY name")]
+            rows = tx.all("SELECT * FROM people ORDER BY name")
+        return [self._person(row) for row in rows if marks.genuine(self._seal, "people", row)]
 
     def remove_person(self, name: str) -> bool:
         """Signs the person out everywhere, too. False: there was none."""
@@ -106,10 +103,9 @@ class IssuerTables(Table):
         """`code` is a hash, as all that is handed in here."""
         with self._db.transaction() as tx:
             tx.execute("DELETE FROM codes WHERE until <= ?", (tx.now(),))
-            tx.execute(
-                "INSERT INTO codes (digest, client, person, scopes, redirect, challenge, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (code, grant.client, grant.person, " ".join(sorted(grant.scopes)), grant.redirect, grant.challenge, tx.now() + lasts),
-            )
+            about = {"client": grant.client, "person": grant.person, "scopes": " ".join(sorted(grant.scopes))}
+            once = {"redirect": grant.redirect, "challenge": grant.challenge, "until": tx.now() + lasts}
+            marks.add(self._seal, tx, "codes", {"digest": code, **about, **once})
 
     def code(self, code: str) -> Grant | None:
         """What it stands for. One that was used before ends the family that it began."""
@@ -118,7 +114,7 @@ class IssuerTables(Table):
             used = row is None and tx.one("SELECT id FROM families WHERE code = ?", (code,)) is not None
         if used:
             self._end("code = ?", code)
-        return None if row is None else _grant(row, row["redirect"], row["challenge"])
+        return None if row is None or not marks.genuine(self._seal, "codes", row) else _grant(row, row["redirect"], row["challenge"])
 
     def redeem(self, code: str, family: str, token: str, lasts: float) -> bool:
         """Take the code and begin a family; False, and what it began before is over, when it was taken already."""
@@ -126,11 +122,10 @@ class IssuerTables(Table):
             now = tx.now()
             tx.execute("DELETE FROM families WHERE until <= ?", (now,))
             row = tx.one("SELECT * FROM codes WHERE digest = ? AND until > ?", (code, now))
-            if row is not None and tx.execute("DELETE FROM codes WHERE digest = ?", (code,)).rowcount:
-                tx.execute(
-                    "INSERT INTO families (id, code, client, person, scopes, token, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (family, code, row["client"], row["person"], row["scopes"], token, now + lasts),
-                )
+            taken = row is not None and tx.execute("DELETE FROM codes WHERE digest = ?", (code,)).rowcount
+            if taken and row is not None and marks.genuine(self._seal, "codes", row):
+                about = {name: row[name] for name in ("client", "person", "scopes")}
+                marks.add(self._seal, tx, "families", {"id": family, "code": code, **about, "token": token, "until": now + lasts})
                 return True
         self._end("code = ?", code)
         return False
@@ -139,14 +134,13 @@ class IssuerTables(Table):
         """What the holder of its refresh token may have; none once it is over."""
         with self._db.reading() as tx:
             row = tx.one("SELECT * FROM families WHERE id = ? AND until > ?", (id, tx.now()))
-        return None if row is None else _grant(row)
+        return None if row is None or not marks.genuine(self._seal, "families", row) else _grant(row)
 
     def renew(self, id: str, token: str, instead: str) -> bool:
         """The family's one good refresh token is another now. False, and the family is over, when `token` was not the good one."""
         with self._db.transaction() as tx:
-            if tx.execute(
-                "UPDATE families SET token = ? WHERE id = ? AND token = ? AND until > ?", (instead, id, token, tx.now())
-            ).rowcount:
+            row = tx.one("SELECT * FROM families WHERE id = ? AND token = ? AND until > ?", (id, token, tx.now()))
+            if row is not None and marks.change(self._seal, tx, "families", row, token=instead):
                 return True
         self.end_family(id)
         return False
@@ -193,16 +187,11 @@ class IssuerTables(Table):
             rows = tx.all("SELECT kid, sealed FROM signing_keys WHERE until IS NULL OR until > ? ORDER BY created DESC", (tx.now(),))
         return {"keys": [{name: value for name, value in self._private(row).items() if name != "d"} for row in rows]}
 
-    def _rights(self, table: str, caller: Caller, tx: Transaction) -> tuple[Any, ...]:
-        claims = self._closed_claims(caller.claims, table, caller.name)
-        return caller.name, " ".join(sorted(caller.scopes)), " ".join(sorted(caller.purposes)), claims, caller.tenant, tx.wall()
-
-    def _caller(self, table: str, row: Row) -> Caller:
-        claims = self._open_claims(row["claims"], table, row["name"])
-        return Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
-
     def _client(self, row: Row) -> Client:
-        return Client(self._caller("clients", row), row["proof"], row["material"], tuple(row["redirects"].split()))
+        return Client(self._caller(row, "clients", row["name"]), row["proof"], row["material"], tuple(row["redirects"].split()))
+
+    def _person(self, row: Row) -> Person:
+        return Person(self._caller(row, "people", row["name"]), row["password"])
 
     def _private(self, row: Row) -> dict[str, Any]:
         return dict(self._seal.open(row["sealed"], "signing_keys", row["kid"]))

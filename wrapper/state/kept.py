@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper.problems import NotPossible
+from wrapper.state import marks
 from wrapper.state.database import Row, Transaction
 from wrapper.state.generations import count_up
 from wrapper.state.legs import OPEN
@@ -194,9 +195,12 @@ class Kept(Table):
     def _claiming(self, tx: Transaction, found: str) -> list[tuple[str, Row, str]]:
         """Keys, clients and people whose claims name them, and which claim that is."""
         met = []
-        for table, id in (("keys", "id"), ("clients", "name"), ("people", "name")):
-            for row in tx.all(f"SELECT {id} AS id, name, tenant, claims FROM {table}"):
-                claims = self._open_claims(row["claims"], table, row["id"])
+        for table, columns in (("keys", "*"), ("clients", "*, name AS id"), ("people", "*, name AS id")):
+            for row in tx.all(f"SELECT {columns} FROM {table}"):
+                try:
+                    claims = self._open_claims(row["claims"], table, row["id"])
+                except ValueError:  # somebody else has written it: it opens nothing, and names nobody
+                    continue
                 met += [
                     (table, row, claim) for claim, values in claims.items()
                     if any(mark(self._seal, Subject(claim, value, row["tenant"])) == found for value in values)
@@ -207,7 +211,10 @@ class Kept(Table):
         claims = self._open_claims(row["claims"], table, row["id"])
         left = frozenset(value for value in claims[claim] if mark(self._seal, Subject(claim, value, row["tenant"])) != found)
         kept = {**claims, claim: left} if left else {name: values for name, values in claims.items() if name != claim}
-        values = (self._closed_claims(kept, table, row["id"]), row["id"], row["claims"])
+        closed = self._closed_claims(kept, table, row["id"])
+        if marks.genuine(self._seal, table, row):
+            return marks.change(self._seal, tx, table, row, claims=closed)
+        values = (closed, row["id"], row["claims"])
         return tx.execute(f"UPDATE {table} SET claims = ? WHERE {'id' if table == 'keys' else 'name'} = ? AND claims = ?", values).rowcount
 
     def _shown_write(self, row: Row) -> dict[str, Any]:

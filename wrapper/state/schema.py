@@ -98,6 +98,7 @@ CREATE INDEX writes_answered ON writes (created) WHERE answer IS NOT NULL;
 CREATE INDEX jobs_kept ON jobs (updated) WHERE answer IS NOT NULL OR length(params) > 0;
 ALTER TABLE keys ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN expires REAL;
+ALTER TABLE keys ADD COLUMN mark TEXT NOT NULL DEFAULT '';
 CREATE TABLE decisions (
     id TEXT PRIMARY KEY, principal TEXT NOT NULL, tenant TEXT NOT NULL, subject TEXT NOT NULL, operation TEXT NOT NULL, model TEXT NOT NULL,
     catalogue TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL, sealed BLOB NOT NULL,
@@ -108,19 +109,20 @@ CREATE INDEX decisions_subject ON decisions (subject);
 CREATE INDEX decisions_review ON decisions (review, created);
 CREATE TABLE clients (
     name TEXT PRIMARY KEY, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
-    proof TEXT NOT NULL CHECK (proof IN ('key', 'certificate', 'none')), material TEXT NOT NULL, redirects TEXT NOT NULL
+    proof TEXT NOT NULL CHECK (proof IN ('key', 'certificate', 'none')), material TEXT NOT NULL, redirects TEXT NOT NULL,
+    mark TEXT NOT NULL
 ) STRICT;
 CREATE TABLE people (
     name TEXT PRIMARY KEY, scopes TEXT NOT NULL, purposes TEXT NOT NULL, claims TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
-    password TEXT NOT NULL
+    password TEXT NOT NULL, mark TEXT NOT NULL
 ) STRICT;
 CREATE TABLE codes (
     digest TEXT PRIMARY KEY, client TEXT NOT NULL, person TEXT NOT NULL, scopes TEXT NOT NULL, redirect TEXT NOT NULL,
-    challenge TEXT NOT NULL, until REAL NOT NULL
+    challenge TEXT NOT NULL, until REAL NOT NULL, mark TEXT NOT NULL
 ) STRICT;
 CREATE TABLE families (
     id TEXT PRIMARY KEY, code TEXT NOT NULL, client TEXT NOT NULL, person TEXT NOT NULL, scopes TEXT NOT NULL, token TEXT NOT NULL,
-    until REAL NOT NULL
+    until REAL NOT NULL, mark TEXT NOT NULL
 ) STRICT;
 CREATE INDEX families_by_code ON families (code);
 CREATE TABLE assertions (digest TEXT PRIMARY KEY, until REAL NOT NULL) STRICT;

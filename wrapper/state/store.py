@@ -14,7 +14,7 @@ from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import log
 from wrapper.problems import NotReady
-from wrapper.state import backup
+from wrapper.state import backup, marks
 from wrapper.state.buckets import Buckets
 from wrapper.state.census import Census
 from wrapper.state.clock import Clock
@@ -107,9 +107,11 @@ class Store(
         if not self._patient:
             self._engine.create(False)
         with self._engine.transaction(alone="schema") as tx:
-            prepare(self._engine, tx, self._on_new)
+            version = prepare(self._engine, tx, self._on_new)
             seal = seal_in(self._key_file, self._engine.where)
             self._check_key(tx, seal)
+            if 0 < version < marks.SINCE:
+                log.get().warning("state", outcome="upgraded", detail=f"{marks.mark_old(seal, tx)} keys are taken over as they are")
         self._open = seal
 
     def _on_new(self) -> None:

@@ -7,7 +7,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from wrapper.state.database import Database
+from wrapper.policy.keys import Caller
+from wrapper.state.database import Database, Row
 from wrapper.state.seal import Seal
 
 
@@ -21,6 +22,17 @@ class Table(ABC):
     @property
     @abstractmethod
     def _seal(self) -> Seal: ...
+
+    def _rights(self, caller: Caller, table: str, name: str) -> dict[str, str]:
+        """What a caller is and may, as a row keeps it."""
+        return {
+            "name": caller.name, "scopes": " ".join(sorted(caller.scopes)), "purposes": " ".join(sorted(caller.purposes)),
+            "claims": self._closed_claims(caller.claims, table, name), "tenant": caller.tenant,
+        }  # fmt: skip
+
+    def _caller(self, row: Row, table: str, name: str) -> Caller:
+        claims = self._open_claims(row["claims"], table, name)
+        return Caller(row["name"], frozenset(row["scopes"].split()), frozenset(row["purposes"].split()), claims, row["tenant"])
 
     def _closed_claims(self, claims: Mapping[str, frozenset[str]], table: str, name: str) -> str:
         """A caller's claims as a row keeps them: they name customers."""

@@ -338,6 +338,7 @@ def test_refresh_tokens_are_exchanged_and_an_old_one_ends_the_family(site: Site)
     assert site.claims(third)["scope"] == "a:read"
     refused(site.refreshed(first), "invalid_grant")
     refused(site.refreshed(third.json["refresh_token"]), "invalid_grant")
+    assert "sign in again" in site.refreshed(first).json["error_description"]
     other = site.redeemed(site.code("other"))
     assert site.refreshed(other.json["refresh_token"]).status_code == 200
 

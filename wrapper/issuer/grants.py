@@ -112,8 +112,11 @@ class RefreshToken(grants.RefreshTokenGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
     server: Server
 
-    def authenticate_refresh_token(self, refresh_token: str) -> Held | None:
-        return self.server.held(refresh_token)
+    def authenticate_refresh_token(self, refresh_token: str) -> Held:
+        held = self.server.held(refresh_token)
+        if held is None:
+            raise InvalidGrantError("The refresh token has ended, or is none: sign in again.")
+        return held
 
     def create_token_response(self) -> Answered:
         """The one good token is exchanged for another; any other of its family is a stolen one or its rightful twin, and ends them all."""

@@ -4,17 +4,13 @@ nothing: who may do what is in decisions.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-import orjson
 from flask import Blueprint, Response, request
 
-from wrapper import json_body
 from wrapper.decisions import Decisions
-from wrapper.edge import Reply
+from wrapper.edge import as_json, said
 from wrapper.policy.keys import Caller
-from wrapper.problems import Invalid
 
 
 def blueprint(decisions: Decisions, caller: Callable[[], Caller]) -> Blueprint:
@@ -23,31 +19,19 @@ def blueprint(decisions: Decisions, caller: Callable[[], Caller]) -> Blueprint:
 
     @api.get("")
     def listed() -> Response:
-        return _json(decisions.open(caller(), request.args.get("review", "open")))
+        return as_json(decisions.open(caller(), request.args.get("review", "open")))
 
     @api.get("/<id>")
     def shown(id: str) -> Response:
-        return _json(decisions.shown(id, caller()))
+        return as_json(decisions.shown(id, caller()))
 
     @api.post("/<id>/review")
     def review(id: str) -> Response:
-        return _json(decisions.ask(id, caller(), _said("words")["words"]))
+        return as_json(decisions.ask(id, caller(), said(words=str).get("words", "")))
 
     @api.post("/<id>/outcome")
     def outcome(id: str) -> Response:
-        who, said = caller(), _said("outcome", "why")
-        return _json(decisions.end(id, who, said["outcome"], said["why"]))
+        who, body = caller(), said(outcome=str, why=str)
+        return as_json(decisions.end(id, who, body.get("outcome", ""), body.get("why", "")))
 
     return api
-
-
-def _said(*names: str) -> Mapping[str, str]:
-    """The body: an object with exactly these texts."""
-    body = json_body.parse(request.get_data(), request.mimetype)
-    if body.keys() != set(names) or not all(isinstance(value, str) for value in body.values()):
-        raise Invalid(f"the body is an object with {' and '.join(names)}, texts, and nothing else")
-    return body
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Reply(orjson.dumps(body), content_type="application/json")

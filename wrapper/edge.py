@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response
+import orjson
+from flask import Flask, Response, request
 from werkzeug.routing import MapAdapter, RequestRedirect
 
+from wrapper import json_body
 from wrapper.tracing import Served
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,6 +72,22 @@ class Reply(Response):
             return super().__call__(environ, start_response)
         start_response(self.status, own + ours)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+
+def as_json(body: Any, status: int = 200, kind: str = "application/json") -> Reply:
+    """An answer of JSON-ready data."""
+    return Reply(orjson.dumps(body), status, content_type=kind)
+
+
+def sent() -> dict[str, Any]:
+    """The request's body. Raises RequestError, WrongType."""
+    environ = request.environ
+    return json_body.parse(request.get_data(), environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
+
+
+def said(**kinds: type) -> dict[str, Any]:
+    """The request's body, of which these members may be there. Raises Invalid too."""
+    return json_body.members(sent(), kinds)
 
 
 class Facade(Flask):

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from wrapper import decisions_api, json_body, log, migrate_api, openapi, privacy_api, retiring
 from wrapper.access import Access
-from wrapper.edge import SEEN, Reply, Seen
+from wrapper.edge import SEEN, Reply, Seen, as_json, sent
 from wrapper.operation import Operation, Side
 from wrapper.policy import proxied
 from wrapper.policy.keys import Caller, need
@@ -84,11 +84,9 @@ def _view(service: Service, operation: Operation, login: Login) -> Callable[...,
         caller = login(environ)
         seen.caller = caller.principal
         bare = not body_fields and environ.get("CONTENT_LENGTH") in _BODYLESS
-        body = (
-            {} if bare else json_body.parse(request.get_data(), environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
-        )
+        body = {} if bare else sent()
         json_body.typed(body, body_fields)
-        header = {name: request.headers[sent] for name, sent in header_names.items() if sent in request.headers}
+        header = {name: request.headers[there] for name, there in header_names.items() if there in request.headers}
         asked = Request(
             caller=caller,
             given=Given(path, _query() if environ.get("QUERY_STRING") else {}, header, body),
@@ -140,18 +138,18 @@ def _health(systems: Systems, store: Store, caller: Callable[[], Caller]) -> Blu
 
     @health.get("/live")
     def live() -> Response:
-        return _json({"status": "live"})
+        return as_json({"status": "live"})
 
     @health.get("/ready")
     def ready() -> Response:
         store.ping()
-        return _json({"status": "ready"})
+        return as_json({"status": "ready"})
 
     @health.get("/systems")
     def all_systems() -> Response:
         need(caller(), "health:read")
         states = systems.probe(2.0)
-        return _json({"systems": states}, 200 if all(s in ("up", "closed") for s in states.values()) else 503)
+        return as_json({"systems": states}, 200 if all(s in ("up", "closed") for s in states.values()) else 503)
 
     return health
 
@@ -241,9 +239,9 @@ def _failed(service: Service, error: Exception) -> Response:
     if shown.status == 500:
         log.get().error("failed", endpoint=request.endpoint, request_id=trace, exc_info=error)
     try:
-        response = _json(shown.body, shown.status, "application/problem+json")
+        response = as_json(shown.body, shown.status, "application/problem+json")
     except TypeError:  # a name or text that JSON can't carry; to fail here would hand the path, with its keys, to Flask's own log
-        response = _json({"title": shown.body["title"], "status": shown.status}, shown.status, "application/problem+json")
+        response = as_json({"title": shown.body["title"], "status": shown.status}, shown.status, "application/problem+json")
     response.headers.update(shown.headers)
     return response
 
@@ -263,7 +261,7 @@ def _from_flask(error: HTTPException) -> RequestError:
 
 
 def _respond(answer: Answer) -> Response:
-    response = _json(answer.body, answer.status)
+    response = as_json(answer.body, answer.status)
     response.headers.update(answer.headers)
     return response
 
@@ -276,7 +274,3 @@ def _unless_known(answer: Answer) -> Response:
     if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(tag):
         return Reply(b"", 304, headers)
     return Reply(body, answer.status, headers, content_type="application/json")
-
-
-def _json(body: Mapping[str, Any], status: int = 200, mimetype: str = "application/json") -> Response:
-    return Reply(orjson.dumps(body), status, content_type=mimetype)

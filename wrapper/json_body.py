@@ -12,6 +12,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from wrapper import strict_json
 from wrapper.operation import Field
 from wrapper.problems import Invalid, RequestError
 
@@ -23,6 +24,8 @@ _WANTED: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "decimal": ('an amount as text, like "12.50"', (str,)),
     "integer": ("a whole number", (int, Decimal)), "boolean": ("true or false", (bool,)),
 }  # fmt: skip
+
+_KINDS: Mapping[type, str] = {dict: "an object", list: "a list", str: "text"}
 
 
 class WrongType(RequestError):
@@ -48,6 +51,16 @@ def parse(data: bytes, kind: str, coding: str = "") -> dict[str, Any]:
         raise RequestError(f"the body is not acceptable: {error}") from None
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")
+    return body
+
+
+def members(body: dict[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The body, which has these members at most, each of its kind. Raises Invalid."""
+    for name, value in body.items():
+        if name not in kinds:
+            raise Invalid(f"the body has {', '.join(kinds)}; {name!r} is none of them")
+        if not isinstance(value, kinds[name]):
+            raise Invalid(f"{name} must be {_KINDS[kinds[name]]}")
     return body
 
 
@@ -96,15 +109,4 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("an object names a member twice")
-    return made
-
-
-_JSON = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object)
+_JSON = strict_json.decoder(parse_float=_number, parse_int=_integer)

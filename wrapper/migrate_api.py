@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, request
 
-from wrapper import json_body, killing, migrating, overview, subjects
+from wrapper import killing, migrating, overview, subjects
 from wrapper.audit.trail import Audit
-from wrapper.edge import Reply
+from wrapper.edge import Reply, as_json, said
 from wrapper.migrating import Office, Said
 from wrapper.migration import burndown_shown, consumption
 from wrapper.policy.keys import Caller, authorise, need
@@ -37,13 +36,15 @@ def blueprint(service: Service, store: Store, caller: Callable[[], Caller]) -> B
         """One key, for a sweep: by who may ask this endpoint about it."""
         who = _may(caller(), SWEEP)
         operation = migrating.endpoint(office, endpoint)
-        params = _said({"params": dict})["params"]
+        params = said(params=dict).get("params")
+        if params is None:
+            raise Invalid('the body is like {"params": {"customer_id": "..."}}')
         authorise(operation.auth, who, request.headers.get("Figway-Purpose"))
         loaded = service.load(operation, service.place(operation, params))
         service.authorise_object[operation.name](who, loaded)
         about = service.audit.tokens.of(subjects.of(operation, loaded, who.tenant), make=True)
         with service.audit.act(who.principal, "migrate compare", about=endpoint, subjects=about, via="api"):
-            return _json(service.shadow.compare_now(operation, loaded))
+            return as_json(service.shadow.compare_now(operation, loaded))
 
     return api
 
@@ -54,7 +55,7 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: 
             who = _may(caller(), scope)
             if scope == SAMPLES:  # they hold what customers' answers held
                 audit.act(who.principal, f"migrate {name}", about=path["name"], via="api")
-            return _json(told(office, **path))
+            return as_json(told(office, **path))
 
         api.add_url_rule(rule, name, view, methods=["GET"])
 
@@ -84,45 +85,45 @@ def _looks(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: 
         told = overview.burned_down(office)
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
             return Reply(burndown_shown.page(told).encode(), content_type="text/html; charset=utf-8")
-        return _json(burndown_shown.data(told))
+        return as_json(burndown_shown.data(told))
 
 
 def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: Audit) -> None:
     @api.post("/<endpoint>/promote")
     def promote(endpoint: str) -> Response:
         who = _may(caller(), CHANGE).name
-        said = _said({"to": str, "share": str, "consumers": dict, "ticket": str, "why": str})
-        wanted = migrating.wish(said.get("to"), said.get("share"), _texts(said.get("consumers")))
-        return _json(migrating.promote(office, endpoint, wanted, Said(who, said.get("ticket", ""), said.get("why", ""))))
+        body = said(to=str, share=str, consumers=dict, ticket=str, why=str)
+        wanted = migrating.wish(body.get("to"), body.get("share"), _texts(body.get("consumers")))
+        return as_json(migrating.promote(office, endpoint, wanted, Said(who, body.get("ticket", ""), body.get("why", ""))))
 
     @api.post("/<endpoint>/approve")
     def approve(endpoint: str) -> Response:
-        return _json(migrating.approve(office, endpoint, _may(caller(), APPROVE).name))
+        return as_json(migrating.approve(office, endpoint, _may(caller(), APPROVE).name))
 
     @api.post("/<endpoint>/withdraw")
     def withdraw(endpoint: str) -> Response:
-        return _json(migrating.withdraw(office, endpoint, Said(_may(caller(), CHANGE).name)))
+        return as_json(migrating.withdraw(office, endpoint, Said(_may(caller(), CHANGE).name)))
 
     @api.post("/<endpoint>/rollback")
     def rollback(endpoint: str) -> Response:
         who = _may(caller(), CHANGE).name
-        said = _said({"to": str, "why": str, "accept_loss": str})
-        to = migrating.wish(said.get("to")).to
-        return _json(migrating.rollback(office, endpoint, to, Said(who, why=said.get("why", "")), said.get("accept_loss", "")))
+        body = said(to=str, why=str, accept_loss=str)
+        to = migrating.wish(body.get("to")).to
+        return as_json(migrating.rollback(office, endpoint, to, Said(who, why=body.get("why", "")), body.get("accept_loss", "")))
 
     @api.post("/reconcile/<reference>/retry")
     def retry(reference: str) -> Response:
-        return _json(migrating.retry(office, reference, _may(caller(), CHANGE).name))
+        return as_json(migrating.retry(office, reference, _may(caller(), CHANGE).name))
 
     @api.post("/reconcile/<reference>/settle")
     def settle(reference: str) -> Response:
         who = _may(caller(), CHANGE).name
-        return _json(migrating.settle(office, reference, Said(who, why=_said({"why": str}).get("why", ""))))
+        return as_json(migrating.settle(office, reference, Said(who, why=said(why=str).get("why", ""))))
 
     @api.post("/reconcile/write-owed")
     def write_owed() -> Response:
         who = _may(caller(), CHANGE).name
-        return _json(migrating.write_owed(office, _said({"group": str}).get("group", ""), who))
+        return as_json(migrating.write_owed(office, said(group=str).get("group", ""), who))
 
     @api.post("/kill")
     @api.post("/<endpoint>/kill")
@@ -130,7 +131,7 @@ def _moves(api: Blueprint, office: Office, caller: Callable[[], Caller], audit: 
         who = _may(caller(), CHANGE).name
         which = killing.named(office.catalogue, endpoint) if endpoint is not None else killing.Named()
         audit.note("act", who=who, what="migrate kill", about=endpoint or "all", via="api")  # nothing holds a kill up
-        return _json(killing.kill(office.store, office.store.folder, which, Said(who, why=_said({"why": str}).get("why", ""))))
+        return as_json(killing.kill(office.store, office.store.folder, which, Said(who, why=said(why=str).get("why", ""))))
 
 
 def _may(caller: Caller, scope: str) -> Caller:
@@ -140,22 +141,7 @@ def _may(caller: Caller, scope: str) -> Caller:
     return caller
 
 
-def _said(allowed: Mapping[str, type]) -> dict[str, Any]:
-    """The body: an object with these members at most."""
-    body = json_body.parse(request.get_data(), request.environ.get("CONTENT_TYPE", ""), request.environ.get("HTTP_CONTENT_ENCODING", ""))
-    for name, value in body.items():
-        if name not in allowed:
-            raise Invalid(f"the body has {', '.join(allowed)}; {name!r} is none of them")
-        if not isinstance(value, allowed[name]):
-            raise Invalid(f"{name} must be {'an object' if allowed[name] is dict else 'text'}")
-    return body
-
-
 def _texts(shares: Mapping[str, Any] | None) -> Mapping[str, str] | None:
     if shares is not None and not all(isinstance(share, str) for share in shares.values()):
         raise Invalid('consumers must be like {"claims-ui": "100%"}')
     return shares
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Reply(orjson.dumps(body), content_type="application/json")

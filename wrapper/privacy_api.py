@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, request
 
-from wrapper import json_body
 from wrapper.audit.trail import Audit
-from wrapper.edge import SEEN, Reply
+from wrapper.edge import SEEN, as_json, said
 from wrapper.operation import Auth
 from wrapper.policy.keys import Caller, authorise, need
 from wrapper.privacy import Desk
@@ -28,17 +26,17 @@ def blueprint(store: Store, audit: Audit, caller: Callable[[], Caller]) -> Bluep
     """`caller` authenticates the request."""
     api = Blueprint("privacy", __name__)
 
-    def desk(who: Caller, said: dict[str, Any]) -> Desk:
-        return Desk(store, audit, who.principal, said.get("why", ""))
+    def desk(who: Caller, body: dict[str, Any]) -> Desk:
+        return Desk(store, audit, who.principal, body.get("why", ""))
 
     def about(scope: str, act: Callable[[Desk, Subject], dict[str, Any]]) -> Callable[[], Response]:
         def view() -> Response:
             who = caller()
             need(who, scope)
-            said = _said("kind", "value", "why")
-            if not (said.get("kind") and said.get("value")):
+            body = said(kind=str, value=str, why=str)
+            if not (body.get("kind") and body.get("value")):
                 raise Invalid('say whom it is about: {"kind": "customer", "value": "..."}')
-            return _json(act(desk(who, said), Subject(said["kind"], said["value"], who.tenant)))
+            return as_json(act(desk(who, body), Subject(body["kind"], body["value"], who.tenant)))
 
         return view
 
@@ -55,23 +53,11 @@ def blueprint(store: Store, audit: Audit, caller: Callable[[], Caller]) -> Bluep
         who = caller()
         purpose = authorise(Auth(REVEAL, purposes=tuple(sorted(who.purposes))), who, request.headers.get("Figway-Purpose"))
         if not purpose:
-            raise Forbidden("this needs a caller with a purpose")
-        body = json_body.parse(request.get_data(), request.mimetype)
-        tokens, why = body.get("tokens"), body.get("why", "")
-        if set(body) - {"tokens", "why"} or not isinstance(tokens, list) or not all(isinstance(text, str) for text in (why, *tokens)):
+            raise Forbidden("this needs a caller that was given a purpose")
+        body = said(tokens=list, why=str)
+        tokens = body.get("tokens")
+        if tokens is None or not all(isinstance(token, str) for token in tokens):
             raise Invalid('the body is like {"tokens": ["tk1_..."], "why": "..."}')
-        return _json({"values": desk(who, body).reveal(tokens, who.tenant, purpose, request.environ[SEEN].trace)})
+        return as_json({"values": desk(who, body).reveal(tokens, who.tenant, purpose, request.environ[SEEN].trace)})
 
     return api
-
-
-def _said(*names: str) -> dict[str, str]:
-    """The body: an object of texts."""
-    body = json_body.parse(request.get_data(), request.mimetype)
-    if set(body) - set(names) or not all(isinstance(value, str) for value in body.values()):
-        raise Invalid(f"the body has {', '.join(names)}, and each is text")
-    return dict(body)
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Reply(orjson.dumps(body, default=str), content_type="application/json")

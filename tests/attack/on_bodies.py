@@ -9,9 +9,9 @@ from typing import Any
 from tests.attack.parts import Attack, Seen, control, same
 from wrapper import json_body
 
-BODY = "wrapper.json_body"
-TWICE = control("names once", (BODY, "if len(made) != len(pairs):", "if False:"))
-FINITE = control("no NaN", (BODY, "parse_constant=_constant, ", ""))
+BODY, STRICT = "wrapper.json_body", "wrapper.strict_json"
+TWICE = control("names once", (STRICT, "if len(made) != len(pairs):", "if False:"))
+FINITE = control("no NaN", (STRICT, "parse_constant=_constant, ", ""))
 DIGITS = control("digits", (BODY, "if len(text) > MOST_DIGITS:", "if False:"))
 OBJECT = control("an object", (BODY, "if not isinstance(body, dict):", "if False:"))
 WHOLE_TEXT = control("whole characters", (BODY, 'json.dumps(body, ensure_ascii=False, default=str).encode("utf-8")', "pass"))

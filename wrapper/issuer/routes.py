@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, request
 
 from wrapper.access import OwnIssuer
-from wrapper.edge import SEEN, Reply
+from wrapper.edge import SEEN, Reply, as_json
 from wrapper.issuer import forms, pages, passwords
 from wrapper.issuer.clients import Asked
 from wrapper.issuer.server import Act, Answer, Server
@@ -56,11 +56,11 @@ def blueprint(own: OwnIssuer, store: Store, logins: LoginLimit, stranger: Strang
 def _published(issuer: Blueprint, server: Server) -> None:
     @issuer.get("/.well-known/oauth-authorization-server")
     def metadata() -> Response:
-        return _json(server.metadata())
+        return as_json(server.metadata())
 
     @issuer.get("/oauth/jwks")
     def jwks() -> Response:
-        return _json(server.store.public_keys())
+        return as_json(server.store.public_keys())
 
 
 def _programs(issuer: Blueprint, server: Server, door: _Door) -> None:
@@ -161,10 +161,6 @@ def _back(server: Server, answer: Answer) -> Response:
 def _html(page: str, status: int, back: str = "") -> Response:
     headers = {"Content-Security-Policy": pages.policy(back)}
     return Reply(page.encode(), status, headers, content_type="text/html; charset=utf-8")
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Reply(orjson.dumps(body), content_type="application/json")
 
 
 def _form() -> dict[str, str]:

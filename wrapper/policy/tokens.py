@@ -12,14 +12,14 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
-from wrapper import log
+from wrapper import log, strict_json
 from wrapper.access import OWN, Access, Issuer
 from wrapper.policy import bearer, jwks
 from wrapper.policy.jwks import Fetch, Jwks
@@ -32,6 +32,7 @@ TYPES = ("at+jwt", "application/at+jwt")
 _NAME = re.compile(r"[A-Za-z0-9._:@|~+=-]{1,128}", re.ASCII)  # for logs, lists and patterns: no blank, quote, comma, slash, % or *
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _BOUND = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_JSON = strict_json.decoder()
 _LATEST = 1e11  # a time of the day beyond which there is no sense
 
 Claims = Mapping[str, Any]
@@ -214,17 +215,3 @@ def _time(claims: Claims, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LATEST:
         raise _Refused(f"its {name} is no time, or is missing")
     return float(value)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("an object names a member twice")
-    return made
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

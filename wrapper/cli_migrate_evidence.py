@@ -167,9 +167,11 @@ def sweep(
     rows = list(sweeping.after(rows, after) if after is not None else rows)
     hours = sweeping.window(window) if window else None
     caller = _sweeper(operation)
-    before = signal.signal(signal.SIGTERM, _interrupted)
+    before = [(ends, signal.signal(ends, _interrupted)) for ends in (signal.SIGTERM, signal.SIGHUP)]
     try:
-        facade = sweeping.Facade(url, endpoint, here.store.issue(caller), next(iter(sorted(caller.purposes)), ""))
+        with recording(here.store, "migrate sweep", about=endpoint, of=caller.name):
+            key = here.store.issue(caller)
+        facade = sweeping.Facade(url, endpoint, key, next(iter(sorted(caller.purposes)), ""))
         run = sweeping.Sweep(facade, rows, at_once, hours)
         try:
             with suppress(KeyboardInterrupt):
@@ -177,7 +179,8 @@ def sweep(
         finally:
             _summary(run.summary)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for ends, heard in before:
+            signal.signal(ends, heard)
         _revoke(here.store, caller)
     sys.exit(0 if not run.summary.unasked else 130)
 

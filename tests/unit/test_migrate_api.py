@@ -226,13 +226,15 @@ def test_a_sweep_compares_a_list_through_the_served_facade_and_takes_its_key_bac
     assert all(row.revoked for row in api.office.store.all_keys() if row.caller.name.startswith("sweep-"))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_that_is_ended_says_what_was_done_and_where_to_go_on_and_takes_its_key_back(
-    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    api.old.heard = lambda target: signal.raise_signal(signal.SIGTERM) if target == "/things/2" else None  # the sweep's, as it runs here
+    api.old.heard = lambda target: signal.raise_signal(how) if target == "/things/2" else None  # the sweep's, as it runs here
     ran = sweep(api, tmp_path, monkeypatch, *map(str, range(1, 400)))
     assert ran.exit_code == 130
     counts, onward = ran.stdout.splitlines()[0], ran.stdout.splitlines()[-1]
     assert re.fullmatch(r"\d+ asked, .*, 3\d\d unasked", counts)
     assert re.fullmatch(r"go on with --after \d+", onward)
+    assert [act["about"] for act in records(api.office.store.folder / "audit", "act") if act["what"] == "migrate sweep"] == ["things.get"]
     assert all(row.revoked for row in api.office.store.all_keys() if row.caller.name.startswith("sweep-"))

@@ -26,6 +26,8 @@ _FORMS = {
     "--tenant": (r"[a-z0-9][a-z0-9-]{0,63}", "retail-uk"),
     "--overlap": (r"[1-9][0-9]{0,5}(s|m|h|d)", "24h"),
 }
+OWN_NAMES = ("figway", "leg")
+"""As whom Figway acts by itself: figway, and figway:leg (state/legs.py), which a token of a client or person `leg` would make its bearer."""
 _OPTIONS = (
     click.option("--scope", "scopes", multiple=True, help="May be given more than once."),
     click.option(
@@ -51,6 +53,8 @@ def caller(
     from wrapper.policy.keys import Caller
 
     checked("NAME", name)
+    if name in OWN_NAMES:
+        raise click.UsageError(f"{name} is Figway's own name: take another one")
     for option, words in (("--scope", scopes), ("--purpose", purposes), ("--claim", claims), ("--tenant", [tenant] if tenant else [])):
         checked(option, *words)
     bound: dict[str, frozenset[str]] = {}

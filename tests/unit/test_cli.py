@@ -90,6 +90,14 @@ def test_a_key_that_can_not_be_rotated_says_why(state: str) -> None:
     assert run("key", "rotate", "ui", "--overlap", "0h").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "words", [("key", "new", "figway"), ("client", "add", "leg", "--public", "--redirect", "https://a.example/"), ("person", "add", "leg")]
+)
+def test_nobody_is_called_what_figway_calls_itself(state: str, words: tuple[str, ...]) -> None:
+    made = CliRunner().invoke(figway, words, input="correct horse battery staple\n")
+    assert (made.exit_code, "Figway's own" in made.output) == (2, True)
+
+
 def test_a_key_is_revoked_by_name(state: str) -> None:
     run("key", "new", "ui")
     assert run("key", "revoke", "ui").output == "1 revoked\n"

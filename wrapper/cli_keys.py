@@ -27,7 +27,7 @@ _FORMS = {
     "--overlap": (r"[1-9][0-9]{0,5}(s|m|h|d)", "24h"),
 }
 OWN_NAMES = ("figway", "leg")
-"""As whom Figway acts by itself: figway, and figway:leg (state/legs.py), which a token of a client or person `leg` would make its bearer."""
+"""As whom Figway acts by itself: figway, and figway:leg (state/legs.py), whom a token would make of a client or person `leg`."""
 _OPTIONS = (
     click.option("--scope", "scopes", multiple=True, help="May be given more than once."),
     click.option(

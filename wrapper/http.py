@@ -67,7 +67,8 @@ def install(app: Flask, service: Service, systems: Systems, store: Store, teleme
         from wrapper.issuer import routes  # who has another issuer needs none of it
 
         act = partial(service.audit.act, via="oauth")
-        app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger, act))
+        spend = lambda caller: service.quotas.spend(None, caller, _seen().told)  # noqa: E731
+        app.register_blueprint(routes.blueprint(access.issuer, store, logins, service.audit.stranger, act, spend))
     document = orjson.dumps(openapi.document(service.catalogue, access))
     app.add_url_rule("/openapi.json", "openapi", lambda: Reply(document, content_type="application/json"))
     shown, signs_in = {"app_name": "Figway", "validatorUrl": None}, {"usePkceWithAuthorizationCodeGrant": True}

@@ -32,7 +32,7 @@ from werkzeug.test import TestResponse
 from tests.unit.trails import records
 from tests.waiting import until
 from wrapper import http
-from wrapper.access import OwnIssuer
+from wrapper.access import Access, OwnIssuer, Rate
 from wrapper.audit.trail import Audit
 from wrapper.edge import Facade
 from wrapper.issuer import passwords, proofs, routes
@@ -40,6 +40,7 @@ from wrapper.issuer.minting import hashed, signing_key
 from wrapper.policy.keys import ANY, Caller
 from wrapper.policy.logins import FAILURES, LoginLimit
 from wrapper.policy.proxied import PEER
+from wrapper.policy.quotas import Quotas
 from wrapper.problems import NotReady
 from wrapper.state.issuer import Client, Grant, Person
 from wrapper.state.store import Store
@@ -196,6 +197,18 @@ def test_who_fails_too_often_is_made_to_wait_before_anything_is_looked_up(site: 
     assert site.batch().status_code == 429
     page = Browser(site.app).get("/oauth/authorize", query_string=ASKED, base_url=URL)
     assert page.status_code == 200
+
+
+def test_tokens_cost_their_clients_quota(site: Site) -> None:
+    quotas = Quotas(Access(quotas={"north/figway:batch": Rate(2, 60, 2)}), {}, site.store)
+    app = Facade("test")
+    spend = partial(quotas.spend, None, told={})
+    app.register_blueprint(routes.blueprint(OwnIssuer(URL), site.store, LoginLimit(), site.audit.stranger, site.audit.act, spend))
+    app.register_error_handler(Exception, partial(http._failed, lambda *_: None))
+    limited = replace(site, app=app)
+    assert [limited.batch().status_code for _ in range(3)] == [200, 200, 429]
+    assert limited.batch(key=OTHER_KEY).status_code == 400  # who can't show who they are spends nothing of anybody's
+    assert limited.token(grant_type="client_credentials", client_id="till", peer=TILL).status_code == 200
 
 
 def test_codes_that_a_clients_people_make_up_lock_nobody_out(site: Site) -> None:

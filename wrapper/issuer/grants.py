@@ -14,7 +14,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from wrapper.issuer.clients import METHODS, Registered
-from wrapper.issuer.minting import hashed, principal
+from wrapper.issuer.minting import hashed, known, principal
 from wrapper.state.issuer import Grant
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class ClientCredentials(grants.ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def create_token_response(self) -> Answered:
+        self.server.spend(known(self.client.record.caller))  # not before it has shown who it is: nobody spends another's
         token = self.server.token(self.request, None, self.client.get_allowed_scope(self.request.payload.scope))
         return 200, token, self.TOKEN_RESPONSE_HEADER
 

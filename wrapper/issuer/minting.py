@@ -37,9 +37,13 @@ def rights(client: Client, person: Person | None) -> Caller:
     return Caller(who.name, app.scopes & who.scopes, app.purposes & who.purposes, claims, who.tenant)
 
 
-def principal(caller: Caller) -> str:
+def known(caller: Caller) -> Caller:
     """As whom the facade knows who comes with a token of this caller."""
-    return replace(caller, name=f"{OWN}:{caller.name}").principal
+    return replace(caller, name=f"{OWN}:{caller.name}")
+
+
+def principal(caller: Caller) -> str:
+    return known(caller).principal
 
 
 def _both(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:

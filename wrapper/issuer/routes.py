@@ -17,7 +17,7 @@ from wrapper.access import OwnIssuer
 from wrapper.edge import SEEN, Reply, as_json
 from wrapper.issuer import forms, pages, passwords
 from wrapper.issuer.clients import Asked
-from wrapper.issuer.server import Act, Answer, Server
+from wrapper.issuer.server import Act, Answer, Server, Spend
 from wrapper.policy.logins import LoginLimit
 from wrapper.policy.proxied import ADDRESS, PEER
 from wrapper.state.issuer import Person
@@ -44,9 +44,9 @@ class _Door:
         self.stranger(_address(), request.endpoint, request.environ[SEEN].trace)
 
 
-def blueprint(own: OwnIssuer, store: Store, logins: LoginLimit, stranger: Stranger, act: Act) -> Blueprint:
+def blueprint(own: OwnIssuer, store: Store, logins: LoginLimit, stranger: Stranger, act: Act, spend: Spend = lambda _: None) -> Blueprint:
     """All of it, under /oauth and /.well-known."""
-    server, door, issuer = Server(own, store, act), _Door(logins, stranger), Blueprint("issuer", __name__)
+    server, door, issuer = Server(own, store, act, spend), _Door(logins, stranger), Blueprint("issuer", __name__)
     _published(issuer, server)
     _programs(issuer, server, door)
     _people(issuer, server, door)

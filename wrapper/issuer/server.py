@@ -17,20 +17,22 @@ from wrapper.issuer.clients import METHODS, PROOFS, Asked, Assertion, Registered
 from wrapper.issuer.grants import AuthorizationCode, ClientCredentials, Held, Pkce, Refresh, RefreshToken, Revocation
 from wrapper.issuer.minting import access_token, hashed, principal, rights
 from wrapper.issuer.proofs import ALGORITHMS
+from wrapper.policy.keys import Caller
 from wrapper.state.issuer import Person
 from wrapper.state.store import Store
 
 Act = Callable[..., object]
+Spend = Callable[[Caller], None]
 Answer = tuple[int, str | Mapping[str, Any], Sequence[tuple[str, str]]]
 
 
 class Server(AuthorizationServer):
     """Thread-safe: it keeps nothing of a request. Its own methods raise NotReady while the store is away."""
 
-    def __init__(self, own: OwnIssuer, store: Store, act: Act) -> None:
-        """`act` puts on the audit trail what is about to be given."""
+    def __init__(self, own: OwnIssuer, store: Store, act: Act, spend: Spend) -> None:
+        """`act` puts on the audit trail what is about to be given; `spend` takes it from a caller's quota. Raises TooMany."""
         super().__init__()
-        self.own, self.store, self.act = own, store, act
+        self.own, self.store, self.act, self.spend = own, store, act, spend
         self.register_client_auth_method(PROOFS["key"], Assertion(store, [own.url, f"{own.url}/oauth/token"]))
         self.register_client_auth_method(PROOFS["certificate"], by_certificate)
         for grant, extensions in ((ClientCredentials, []), (AuthorizationCode, [Pkce()]), (RefreshToken, [])):

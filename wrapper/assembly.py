@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +34,7 @@ from wrapper.state.store import Store
 from wrapper.systems import Systems
 from wrapper.telemetry import Telemetry
 from wrapper.tracing import Tracing
+from wrapper.units import HOUR
 
 FAULTS = (catalogue.CatalogueError, BadSettings, BadStore, ScoringError, AdapterError)
 """What assemble() and Figway.open() raise for a person to act on."""
@@ -58,7 +60,7 @@ class Figway:
         pilot = Pilot(self.catalogue, self.store, Clock(), self.telemetry.metrics, self.service.audit.note)
         upkeep = Upkeep(trail_of(self.settings, self.store.folder), self.anchor(), self.access.retention["audit"])
         purge = Purge(self.store, self.service.audit, self.access.retention)
-        return Runner(self.service, self.systems, self.store, self._count, pilot, upkeep, purge)
+        return Runner(self.service, self.systems, self.store, self._count, pilot, upkeep, purge, secrets.randbelow(int(HOUR)))
 
     def anchor(self) -> Anchor | None:
         """What anchors the audit trail. Raises BadSettings."""

@@ -27,7 +27,9 @@ from typing import Any
 from adapters.base import Adapter, Call, Deferred, Reply, Ticket
 from adapters.errors import AdapterError, CircuitOpen, Closed, DeadlineExceeded, OutcomeUnknown, Unavailable
 from wrapper import log
+from wrapper.audit import daily
 from wrapper.audit.anchor import NOTHING
+from wrapper.audit.follow import Fault
 from wrapper.audit.purge import Upkeep
 from wrapper.operation import SIDES, Operation, Side, Source
 from wrapper.outbox import Outbox
@@ -41,6 +43,7 @@ from wrapper.state.census import Counted
 from wrapper.state.clock import me
 from wrapper.state.records import Job, LeaseLost
 from wrapper.state.store import Store
+from wrapper.units import DAY, HOUR
 
 LEASE = 60.0
 POLL = 0.2
@@ -65,11 +68,14 @@ class Runner:
         pilot: Pilot | None = None,
         upkeep: Upkeep | None = None,
         purge: Purge | None = None,
+        verify_in: float = HOUR,
     ) -> None:
         """`count` is told now and then what is open; `pilot` and `upkeep` (of the audit trail) have threads of their
-        own while the worker runs; `purge` drops what is past its time."""
+        own while the worker runs; `purge` drops what is past its time. All of an anchored trail is verified `verify_in` seconds from the
+        start on, and then once a day."""
         self._pilot, self._upkeep = pilot, upkeep
         self._purge, self._purge_due = purge, 0.0
+        self._verify_in = verify_in
         self._count, self._count_due = count, 0.0
         self._service, self._adapters, self._store = service, adapters, store
         self._name = f"{me()}{os.urandom(4).hex()}"  # of a process that has ended, the store frees the job at once
@@ -83,6 +89,7 @@ class Runner:
         beside.append(threading.Thread(target=self._keep_trail, args=(stop,), name="figway-audit-upkeep", daemon=True))
         for thread in beside:
             thread.start()
+        threading.Thread(target=self._verify_trail, args=(stop,), name="figway-audit-verify", daemon=True).start()  # only reads
         while not stop.is_set():
             busy = False
             with _apart("jobs"):
@@ -108,9 +115,22 @@ class Runner:
             log.get().warning("audit", outcome=NOTHING)
         while self._upkeep is not None and not stop.is_set():
             with _apart("audit"):
-                for fault in self._upkeep.turn():
-                    log.get().error("audit", outcome="not as it was anchored: figway audit verify tells more", detail=str(fault))
+                try:
+                    faults = self._upkeep.turn()
+                except Fault as error:
+                    faults = [error]
+                for fault in faults:
+                    self._service.audit.fault(fault)
             stop.wait(ANCHOR)
+
+    def _verify_trail(self, stop: threading.Event) -> None:
+        anchor = self._upkeep.anchor if self._upkeep is not None else None
+        due = self._verify_in
+        while anchor is not None and not stop.wait(due):
+            due = DAY
+            with _apart("audit"):
+                for fault in daily.faults(anchor, stop.wait):
+                    self._service.audit.fault(fault)
 
     def _carry(self, stop: threading.Event, side: Side) -> None:
         """Nor does a side that stalls hold up the other one's legs."""

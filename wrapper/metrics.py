@@ -58,6 +58,7 @@ HAPPENED: Mapping[str, str] = {
     "audit_records": "Records that are on the audit trail",
     "audit_refused": "Requests and acts refused, because they could not be recorded",
     "audit_lost": "Records of what has happened that could not be kept",
+    "audit_faults": "Faults of the audit trail, each time that it is looked at: it was changed",
     "log_dropped": "Log lines dropped, because whoever reads the log stalls",
     "spans_lost": "Batches of spans that the collector did not take",
 }
@@ -83,7 +84,7 @@ OPEN: Mapping[str, str] = {
     "job_oldest_seconds": "Age of the oldest open job",
     "writes_unknown": "Writes whose outcome is unknown",
 }
-_FIGWAY = ("quota_refused", "login_refused", "log_dropped", "spans_lost", "audit_records", "audit_refused", "audit_lost")
+_FIGWAY = ("quota_refused", "login_refused", "log_dropped", "spans_lost", "audit_records", "audit_refused", "audit_lost", "audit_faults")
 _ELSEWHERE = {"store_failed": "store", "quota_alone": "store"} | dict.fromkeys(_FIGWAY, "figway")  # the rest happens to systems
 LEGS = ("pending", "owed", "failed", "unknown")
 JOBS = ("accepted", "publishing", "published", "unknown", "failed", "poisoned")

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -23,7 +24,8 @@ from tests.unit.small import ALICE, Scripted, operation, request, service
 from tests.unit.test_store_faults import disk
 from tests.unit.trails import records
 from tests.waiting import until
-from wrapper.audit import lines, show, signing
+from wrapper import log
+from wrapper.audit import daily, lines, show, signing
 from wrapper.audit.anchor import PURGED, Anchor, Anchors
 from wrapper.audit.chain import Chain
 from wrapper.audit.follow import Fault
@@ -31,6 +33,8 @@ from wrapper.audit.purge import Upkeep, purge
 from wrapper.audit.verify import Verified, verify
 from wrapper.audit.writer import Writer
 from wrapper.cli import figway
+from wrapper.jobs import Runner
+from wrapper.metrics import Metrics
 from wrapper.operation import Auth, ObjectRule
 from wrapper.problems import NotReady
 from wrapper.settings import BadSettings
@@ -62,7 +66,7 @@ def key(tmp_path: Path) -> Path:
 
 
 def looked(folder: Path, anchor: Anchor | None = None) -> list[Verified]:
-    known = None if anchor is None else Anchors(anchor._file, anchor.key.public_key())
+    known = None if anchor is None else Anchors(anchor.file, anchor.key.public_key())
     return list(verify(folder, known, None if anchor is None else anchor.key.public_key()))
 
 
@@ -237,6 +241,41 @@ def test_upkeep_anchors_what_there_is_and_purges_what_was_kept_for_long_enough(t
     now[0] += 31 * DAY
     assert upkeep.turn() == []
     assert sum(each.purged for each in no_fault(trail, anchor)) == 7
+
+
+def test_a_running_job_worker_finds_what_was_changed_long_after_it_was_anchored_and_says_so(
+    tmp_path: Path, key: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trail, anchor = tmp_path / "trail", Anchor(tmp_path / "trail", key, tmp_path / "anchors")
+    chain = written(trail, 5)
+    anchor.turn()
+    made, store = service(tmp_path, Scripted(lambda _call: []), operation())
+    counted, stop = made.audit._events, threading.Event()
+    assert isinstance(counted, Metrics)
+    file = lines.segments(trail / chain.id)[0]
+    file.write_bytes(file.read_bytes().replace(b'"at"', b'"AT"', 1))
+    upkeep = Upkeep(trail, anchor, 30 * DAY, lambda: -1.0)  # no purge is due: that looks at old segments, too
+    worker = Runner(made, {}, store, upkeep=upkeep, verify_in=0.0)
+    running = threading.Thread(target=worker.run, args=(stop,))
+    running.start()
+    until(lambda: b'figway_audit_faults_total{system="figway"} 1.0' in counted.page()[0])
+    stop.set()
+    running.join()
+    log.flush()
+    assert f'not as it was anchored: figway audit verify tells more","detail":"{file}:' in capfd.readouterr().err
+
+
+def test_a_sound_trail_and_one_that_is_gone_are_told_apart_and_there_is_a_rest_after_each_segment(tmp_path: Path, key: Path) -> None:
+    trail, anchor, rests = tmp_path / "trail", Anchor(tmp_path / "trail", key, tmp_path / "anchors"), list[float]()
+    for _ in range(3):
+        written(trail, 5)
+    anchor.turn()
+    assert daily.faults(anchor, rests.append) == []
+    assert len(rests) == 3
+    assert all(0 < rest < 5 for rest in rests)
+    anchor.file.unlink()
+    (fault,) = daily.faults(anchor, rests.append)
+    assert (fault.file, fault.what) == (anchor.file, "it is not there any more")
 
 
 def test_a_purge_that_was_killed_is_finished_by_the_next_one(tmp_path: Path, key: Path) -> None:

@@ -80,7 +80,7 @@ class Anchor:
 
     def __init__(self, folder: Path, key: Path, file: Path) -> None:
         """Raises BadSettings for a key that can't be used, or that lies with what it vouches for."""
-        self._folder, self._file = folder, file
+        self.folder, self.file = folder, file
         if folder.resolve() in (*key.resolve().parents, *file.resolve().parents):
             raise BadSettings("the audit key and the anchor file must lie outside of the audit trail's folder")
         self.key: Ed25519PrivateKey = signing.private(key)
@@ -88,13 +88,13 @@ class Anchor:
 
     def turn(self) -> list[Fault]:
         """Anchor what there is. What is not as it was anchored stays as it was in the anchors, and is returned. Raises OSError, Fault."""
-        there = self._folder.is_dir()
-        with locked(self._folder) if there else nullcontext():
-            if self._file.exists():
+        there = self.folder.is_dir()
+        with locked(self.folder) if there else nullcontext():
+            if self.file.exists():
                 self._anchors.read()
             if not there:
                 return self._lost(set())
-            at, gone_on, writers = lines.now(), dict[str, Anchored](), lines.writers(self._folder)
+            at, gone_on, writers = lines.now(), dict[str, Anchored](), lines.writers(self.folder)
             faults = self._lost({writer.name for writer in writers})
             for writer in writers:
                 known = self._anchors.heads.get(writer.name, Anchored(Head()))
@@ -111,13 +111,13 @@ class Anchor:
 
     def _lost(self, there: Set[str]) -> list[Fault]:
         gone, heads = "it was anchored, and is not there any more", self._anchors.heads
-        return [Fault(self._folder / id, 0, gone) for id in sorted(heads.keys() - there) if not heads[id].over]
+        return [Fault(self.folder / id, 0, gone) for id in sorted(heads.keys() - there) if not heads[id].over]
 
     def _add(self, at: str, writers: Mapping[str, Anchored]) -> None:
         told = {id: {**asdict(anchored.head), "over": anchored.over} for id, anchored in writers.items()}
         body = lines.packed({"at": at, "writers": told})
         line = signing.signed(lines.linked(self._anchors.n + 1, self._anchors.hash, body), self.key)
-        file = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_DSYNC, 0o644)
+        file = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_DSYNC, 0o644)
         try:
             size = os.fstat(file).st_size
             cut = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""  # a line that a full disk cut short stays as it is

@@ -22,9 +22,10 @@ import orjson
 
 from adapters.base import Events
 from adapters.events import SILENT
-from wrapper import subjects
+from wrapper import log, subjects
 from wrapper.audit.acts import PATIENCE, Act
 from wrapper.audit.denials import STRANGERS, Denials
+from wrapper.audit.follow import Fault
 from wrapper.audit.lines import now, packed
 from wrapper.audit.tokens import Keys, Tokens
 from wrapper.audit.writer import Writer
@@ -47,6 +48,7 @@ class Audit:
     def __init__(self, folder: Path, keys: Keys, catalogue: str = "", events: Events = SILENT) -> None:
         """`catalogue` is the hash of what is served."""
         self.writer = Writer(folder, {"process": me(), "catalogue": catalogue}, events)
+        self._events = events
         self._late = Late()
         self.tokens = Tokens(keys, self._late)
         self.denials = Denials(lambda about: self.writer.offer(packed(about)))
@@ -75,6 +77,11 @@ class Audit:
     def note(self, kind: str, **about: Any) -> bool:
         """What has been done where no caller waits (a job, a write that was settled): whether it is on record by now."""
         return self.writer.tell(packed({"at": now(), "kind": kind, **about}), SOON)
+
+    def fault(self, fault: Fault) -> None:
+        """The trail was looked at, and is not as it was."""
+        log.get().error("audit", outcome="not as it was anchored: figway audit verify tells more", detail=str(fault))
+        self._events.happened("audit_faults", "figway")
 
     def fields(self, operation: Operation, caller: Caller) -> orjson.Fragment:
         """Which fields this caller gets, clear and masked, by name; made once."""

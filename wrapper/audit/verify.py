@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -41,8 +41,11 @@ class Verified:
     fault: Fault | None = None
 
 
-def verify(folder: Path, anchors: Anchors | None, public: Ed25519PublicKey | None) -> Iterator[Verified]:
-    """Writer by writer. Raises Fault for anchors that are not sound themselves or not there, OSError."""
+def verify(
+    folder: Path, anchors: Anchors | None, public: Ed25519PublicKey | None, between: Callable[[], None] = lambda: None
+) -> Iterator[Verified]:
+    """Writer by writer; `between` is called after each segment. Raises Fault for anchors that are not sound themselves or not there, and
+    OSError."""
     stones: Stones = defaultdict(list)
     if anchors is not None:
         anchors.read()
@@ -50,12 +53,12 @@ def verify(folder: Path, anchors: Anchors | None, public: Ed25519PublicKey | Non
             raise Fault(anchors.file, 1, "it holds no anchor: it was emptied, or is another file")
     names = {writer.name for writer in lines.writers(folder)} | ({PURGED} if anchors is not None and PURGED in anchors.heads else set())
     if PURGED in names:
-        verified = _one(folder, PURGED, {}, anchors)
+        verified = _one(folder, PURGED, {}, anchors, between)
         if verified.fault is None:
             stones, verified = _stones(folder, verified, public)
         yield verified
     for name in sorted((names | stones.keys() | (anchors.heads.keys() if anchors is not None else set())) - {PURGED}):
-        yield _one(folder, name, stones, anchors)
+        yield _one(folder, name, stones, anchors, between)
 
 
 def _stones(folder: Path, verified: Verified, public: Ed25519PublicKey | None) -> tuple[Stones, Verified]:
@@ -73,7 +76,7 @@ def _stones(folder: Path, verified: Verified, public: Ed25519PublicKey | None) -
     return found, verified
 
 
-def _one(folder: Path, name: str, stones: Stones, anchors: Anchors | None) -> Verified:
+def _one(folder: Path, name: str, stones: Stones, anchors: Anchors | None, between: Callable[[], None]) -> Verified:
     known = anchors.heads.get(name) if anchors is not None else None
     head, purged, watch = Head(), 0, Watch(known.head.n if known is not None else 0, lines.START)
     try:
@@ -81,7 +84,7 @@ def _one(folder: Path, name: str, stones: Stones, anchors: Anchors | None) -> Ve
             head = _under(folder / name, head, stone)
             purged += stone["count"]
             watch.seen(head.n, head.hash, line)
-        head = _followed(folder / name, head, watch)
+        head = _followed(folder / name, head, watch, between)
         if known is not None:
             _as_anchored(folder / name, head, known, watch)
         elif anchors is not None:
@@ -101,11 +104,12 @@ def _under(writer: Path, head: Head, stone: Mapping[str, Any]) -> Head:
     return purge.buried(stone)
 
 
-def _followed(writer: Path, head: Head, watch: Watch) -> Head:
+def _followed(writer: Path, head: Head, watch: Watch, between: Callable[[], None]) -> Head:
     """As follow.chain, of segments after the tombstones; what a purge was about to take away may be there yet."""
     for file in lines.segments(writer):
         if int(file.stem) > head.segment:
             head = follow.follow(file, head, watch)
+            between()
     return head
 
 

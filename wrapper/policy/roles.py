@@ -14,7 +14,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _VIEWER,
     "migrator": _VIEWER | {"migration:change", "migration:samples", "migration:sweep", "migration:test"},
     "operator": _VIEWER | {"cache:bypass", "migration:approve"},
-    "security": frozenset({"audit:read", "health:read", "quotas:read", "subjects:erase", "subjects:hold", "subjects:report"}),
+    "security": frozenset({"health:read", "quotas:read", "subjects:erase", "subjects:hold", "subjects:report"}),
 }
 
 

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from adapters.blocks import seconds
 from wrapper.settings import BadSettings, resolve
+from wrapper.units import DAY
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-DAY = 86400.0
 ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 """Of tokens that are believed, unless an issuer says fewer."""
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d{1,5})?|http://(127\.0\.0\.1|localhost)(:\d{1,5})?", re.ASCII)

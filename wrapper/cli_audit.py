@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrapper.cli_state import STATE, account, listed, opened, recording
-from wrapper.settings import Settings, from_environment
+from wrapper.cli_state import STATE, account, listed, opened, recording, settings_of
+from wrapper.settings import Settings
 from wrapper.state.store import folder_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def verify(anchor: str | None, public: str | None, state: str | None) -> None:
     from wrapper.audit import verify as verifying
     from wrapper.audit.follow import Fault
 
-    settings, began = _settings(state, audit_anchor=anchor), time.monotonic()
+    settings, began = settings_of(state, audit_anchor=anchor), time.monotonic()
     key = anchors.public_of(Path(public) if public else None, settings.audit_key)
     known = anchors.Anchors(settings.audit_anchor, key) if settings.audit_anchor is not None else None
     found = list[verifying.Verified]()
@@ -96,7 +96,7 @@ def anchor_now(state: str | None) -> None:
     from wrapper.audit.anchor import NOTHING, anchoring
     from wrapper.audit.follow import Fault
 
-    settings = _settings(state)
+    settings = settings_of(state)
     made = anchoring(settings, _beside(settings))
     if made is None:
         raise click.ClickException(NOTHING)
@@ -123,7 +123,7 @@ def purge(before: str, why: str, state: str | None) -> None:
         datetime.strptime(before, "%Y-%m-%d")
     except ValueError:
         raise click.UsageError(f"--before must be a day like 2026-01-31, met {before!r}") from None
-    settings = _settings(state)
+    settings = settings_of(state)
     with closing(opened(state)) as store, recording(store, "audit purge", before=before, why=why):
         try:
             gone = purged(_folder(settings), before, account(), why, anchoring(settings, _beside(settings)))
@@ -152,12 +152,8 @@ def show(who: str | None, operation: str | None, subject: str | None, tenant: st
     about = {name: said for name, said in {"of": who, "op": operation, "since": since}.items() if said}
     with closing(opened(state)) as store, recording(store, "audit show", **about):
         tokens = shown.tokens(store.subject_keys, Subject(kind, value, tenant)) if equals else None
-        found = shown.records(_folder(_settings(state)), who, operation, tokens, since)
+        found = shown.records(_folder(settings_of(state)), who, operation, tokens, since)
         listed([json.dumps(record) for record in found], "no records")
-
-
-def _settings(state: str | None, **given: Any) -> Settings:
-    return from_environment(catalogue=str(Path.cwd()), state=state, **given)
 
 
 def _beside(settings: Settings) -> Path:

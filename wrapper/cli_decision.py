@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from wrapper.cli_migrate import me
-from wrapper.cli_state import STATE, account, listed, opened, recording
+from wrapper.cli_state import STATE, account, listed, opened, recording, trail
 from wrapper.units import iso
 
 
@@ -54,16 +54,14 @@ def show(id: str, state: str | None) -> None:
 @STATE
 def review(id: str, outcome: str, why: str, by: str | None, state: str | None) -> None:
     """Answer an open review, which somebody else has asked for."""
-    from wrapper.audit import acts, anchor
+    from wrapper.audit import acts
     from wrapper.decisions import REVIEW, Decisions
     from wrapper.policy.keys import Caller
-    from wrapper.settings import from_environment
 
     store, who = opened(state), me(by)
     found = store.decision(id)
     if found is None:
         raise click.ClickException(f"there is no decision {id}")
-    trail = anchor.folder(from_environment(catalogue=".", state=state), store.folder)
-    act = partial(acts.alone, trail, via="cli", account=account())
+    act = partial(acts.alone, trail(store), via="cli", account=account())
     Decisions(store, act).end(id, Caller(who, frozenset({REVIEW}), tenant=found.tenant), outcome, why)
     click.echo(f"{id}: {outcome}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrapper.cli_state import CATALOGUE, STATE, account, listed
+from wrapper.cli_state import CATALOGUE, STATE, account, listed, trail
 from wrapper.settings import from_environment
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ def migrate() -> None:
 def office(catalogue: str | None, state: str | None) -> Office:
     """The catalogue and a store that is there."""
     from wrapper import catalogue as catalogues
-    from wrapper.audit import acts, anchor
+    from wrapper.audit import acts
     from wrapper.migrating import Office
     from wrapper.state.store import Store
 
     settings = from_environment(catalogue=catalogue, state=state)
     store = Store(settings.state, settings.state_key, there=True)
-    act = partial(acts.alone, anchor.folder(settings, store.folder), via="cli", account=account())
+    act = partial(acts.alone, trail(store), via="cli", account=account())
     return Office(catalogues.load(settings.catalogue, settings.models), store, act=act)
 
 

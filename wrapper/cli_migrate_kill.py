@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from wrapper.cli_migrate import BY, ONE_OR_ALL, WHY, me
-from wrapper.cli_state import CATALOGUE, STATE, account, listed
+from wrapper.cli_state import CATALOGUE, STATE, account, listed, settings_of
 from wrapper.settings import BadSettings, Settings, from_environment
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def kill(endpoint: str | None, everything: bool, local: bool, why: str, by: str 
 
     which = _which(endpoint, everything, catalogue)
     said = Said(me(by), why=why)
-    settings = _settings(state)
+    settings = settings_of(state)
     folder = folder_of(settings.state, settings.state_key)
     acts.told(anchor.folder(settings, folder), said.who, "migrate kill", about=endpoint or "all", via="cli", account=account(), why=why)
     try:
@@ -64,7 +63,7 @@ def unkill(endpoint: str | None, everything: bool, state: str | None) -> None:
 
     if (endpoint is None) is not everything:
         raise click.UsageError("say an endpoint, or --all")
-    settings = _settings(state)
+    settings = settings_of(state)
     done = killing.unkill(folder_of(settings.state, settings.state_key), [endpoint] if endpoint else [])
     click.echo(f"{', '.join(done['freed'])}: not held here any more" + (f"; still held: {', '.join(done['held'])}" if done["held"] else ""))
     _stand(settings, done["freed"], done["held"])
@@ -102,11 +101,6 @@ def _which(endpoint: str | None, everything: bool, catalogue: str | None) -> Nam
     except (BadSettings, catalogues.CatalogueError) as error:
         click.echo(f"the catalogue has faults: {str(error).splitlines()[0]}", err=True)
         return Named([endpoint], None, known=False)
-
-
-def _settings(state: str | None) -> Settings:
-    """No catalogue is needed to know the store."""
-    return from_environment(catalogue=str(Path.cwd()), state=state)
 
 
 COMMANDS = (kill, unkill)

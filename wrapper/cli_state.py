@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrapper.settings import from_environment
+from wrapper.settings import Settings, from_environment
 from wrapper.units import iso
 
 if TYPE_CHECKING:
@@ -25,16 +25,28 @@ def opened(state: str | None, there: bool = True) -> Store:
     """The store that a command is about; one that is not `there` is made."""
     from wrapper.state.store import Store
 
-    settings = from_environment(catalogue=str(Path.cwd()), state=state)
+    settings = settings_of(state)
     return Store(settings.state, settings.state_key, there=there)
+
+
+def settings_of(state: str | None, **given: Any) -> Settings:
+    """Those of a command that needs no catalogue: it may have faults, or be elsewhere."""
+    return from_environment(catalogue=str(Path.cwd()), state=state, **given)
+
+
+def trail(store: Store) -> Path:
+    """The audit trail's folder."""
+    from wrapper.audit import anchor
+
+    return anchor.folder(settings_of(None), store.folder)
 
 
 @contextmanager
 def recording(store: Store, what: str, **about: Any) -> Iterator[None]:
     """What a person does at the command line: on the audit trail before it is done, and how it ended. Raises NotReady: then it is not."""
-    from wrapper.audit import acts, anchor
+    from wrapper.audit import acts
 
-    with acts.alone(anchor.folder(from_environment(catalogue=str(Path.cwd())), store.folder), account(), what, via="cli", **about):
+    with acts.alone(trail(store), account(), what, via="cli", **about):
         yield
 
 
@@ -137,7 +149,7 @@ def restore_state(file: Path, state: str | None) -> None:
     caller repeats would be done again."""
     from wrapper.state.store import restored
 
-    settings = from_environment(catalogue=str(Path.cwd()), state=state)
+    settings = settings_of(state)
     click.echo(f"{restored(settings.state, settings.state_key, file)} rows; what was under way at the backup counts as unknown")
 
 

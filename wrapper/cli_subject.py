@@ -7,12 +7,11 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrapper.cli_state import CATALOGUE, STATE, account, opened, state
+from wrapper.cli_state import CATALOGUE, STATE, account, opened, state, trail
 from wrapper.settings import from_environment
 from wrapper.subjects import Subject
 from wrapper.units import iso
@@ -29,16 +28,13 @@ _WHOM = click.argument("whom", metavar="KIND=VALUE|FINGERPRINT")
 @contextmanager
 def desk(state: str | None, why: str) -> Iterator[Desk]:
     """Where this is done, by who types."""
-    from wrapper.audit import anchor
     from wrapper.audit.trail import Audit
     from wrapper.privacy import Desk
 
     if not why.strip():
         raise click.UsageError("--why must say why, like --why 'case 71'")
-    with closing(opened(state)) as store:
-        folder = anchor.folder(from_environment(catalogue=str(Path.cwd()), state=state), store.folder)
-        with closing(Audit(folder, store)) as trail:
-            yield Desk(store, trail, account(), why)
+    with closing(opened(state)) as store, closing(Audit(trail(store), store)) as audit:
+        yield Desk(store, audit, account(), "cli", why)
 
 
 @click.group()
@@ -122,7 +118,7 @@ def purge_state(dry_run: bool, catalogue: str | None, state: str | None) -> None
 
     settings = from_environment(catalogue=catalogue, state=state)
     kept = access.read(catalogues.load(settings.catalogue, settings.models).access, settings.environ).retention
-    with desk(state, "") as at:
+    with desk(state, "retention") as at:
         purge = Purge(at.store, at.audit, kept)
         for kind, rows in purge.due(MANY).items():
             click.echo(f"{kind}: {f'{MANY} rows or more' if rows >= MANY else f'{rows} rows'} from before {iso(time.time() - kept[kind])}")

@@ -157,7 +157,7 @@ def _health(systems: Systems, store: Store, caller: Callable[[], Caller]) -> Blu
 
 def _login(known: Known, logins: LoginLimit, environ: Mapping[str, Any]) -> Caller:
     """Who calls. An address from which too many logins have failed is refused before another one is tried."""
-    authorization, address = environ.get("HTTP_AUTHORIZATION"), environ.get(proxied.ADDRESS) or environ.get("REMOTE_ADDR", "")
+    authorization, address = environ.get("HTTP_AUTHORIZATION"), proxied.address(environ)
     try:
         return known.caller(authorization, environ.get(proxied.PEER), admit=partial(logins.check, address))
     except Unauthenticated as error:
@@ -233,7 +233,7 @@ def _failed(service: Service, error: Exception) -> Response:
         error = _from_flask(error)
     trace, caller = _seen().trace, _seen().caller
     if isinstance(error, Unauthenticated):
-        service.audit.stranger(request.environ.get("figway.address", request.remote_addr or ""), request.endpoint, trace)
+        service.audit.stranger(proxied.address(request.environ), request.endpoint, trace)
     elif caller is not None and isinstance(error, RequestError) and request.endpoint not in service.catalogue.operations:
         service.audit.denied(caller, request.endpoint or "", error, trace)
     shown = problem(error, trace)

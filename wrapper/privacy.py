@@ -30,11 +30,12 @@ REVEALED = 100
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where such requests are met. `who` asks, and `why` is for the record: the number of a case, and no name."""
+    """Where such requests are met. `who` asks, `via` api or cli: two may have one name. `why` is the number of a case, for the record."""
 
     store: Store
     audit: Audit
     who: str
+    via: str
     why: str = ""
 
     def report(self, subject: Subject) -> dict[str, Any]:
@@ -83,11 +84,11 @@ class Desk:
             except NoToken as error:
                 raise Invalid(f"token {number}: {error}") from None
         classes = dict(sorted(Counter(kind for kind, _ in opened.values()).items()))
-        with self.audit.act(self.who, "token reveal", purpose=purpose, classes=classes, why=self.why, request=trace):
+        with self.audit.act(self.who, "token reveal", via=self.via, purpose=purpose, classes=classes, why=self.why, request=trace):
             return {each: value for each, (_, value) in opened.items()}
 
     def _act(self, what: str, found: str) -> Any:
-        return self.audit.act(self.who, what, subject=found, why=self.why)
+        return self.audit.act(self.who, what, via=self.via, subject=found, why=self.why)
 
     def _hold(self, found: str) -> dict[str, str] | None:
         hold = self.store.held(found)

@@ -27,7 +27,7 @@ def blueprint(store: Store, audit: Audit, caller: Callable[[], Caller]) -> Bluep
     api = Blueprint("privacy", __name__)
 
     def desk(who: Caller, body: dict[str, Any]) -> Desk:
-        return Desk(store, audit, who.principal, body.get("why", ""))
+        return Desk(store, audit, who.principal, "api", body.get("why", ""))
 
     def about(scope: str, act: Callable[[Desk, Subject], dict[str, Any]]) -> Callable[[], Response]:
         def view() -> Response:

@@ -15,7 +15,7 @@ PURPOSE = control(
 )
 SUITABLE = control("a purpose is the endpoint's", (KEYS, "if stated not in auth.purposes:", "if False:"))
 OBJECT = control("the caller's own customer", ("wrapper.policy.objects", "if not may(caller, value, params):", "if False:"))
-SECRET = control("the key's secret", (KEYS, "if not hmac.compare_digest(row.digest, _digest(found[2])):", "if False:"))
+SECRET = control("the key's secret", (KEYS, "if not hmac.compare_digest(row.digest, hashed(found[2])):", "if False:"))
 
 INCOME, CREDIT, APPLICATION, ACCOUNTS = (
     "/v1/customers/{}/income",

@@ -119,7 +119,7 @@ def erases(held: bool) -> Callable[[Path], Seen]:
             found = store.fingerprint(Subject("customer", "7"))
             if held:
                 store.hold(found, "ann", "a court's order")
-            done = Desk(store, audit, "bob", "a request").erase(found)
+            done = Desk(store, audit, "bob", "cli", "a request").erase(found)
             return Seen("erased" in done, f"erased {done['erased']}")
 
     return act
@@ -129,7 +129,9 @@ def reveals(many: int) -> Callable[[Path], Seen]:
     def act(folder: Path) -> Seen:
         with closing(Store(f"sqlite:///{folder}/state.sqlite")) as store:
             audit, tokens = Audit(folder / "audit", store, "hash", Metrics()), Tokens(store)
-            told = Desk(store, audit, "bob").reveal([tokens.tokenise("account_number", str(n)) for n in range(many)], "", "servicing")
+            told = Desk(store, audit, "bob", "cli").reveal(
+                [tokens.tokenise("account_number", str(n)) for n in range(many)], "", "servicing"
+            )
             return Seen(len(told) == many, f"{len(told)} values")
 
     return act

@@ -186,7 +186,7 @@ def test_after_an_erasure_the_chain_verifies_and_nobody_can_tell_whose_records_t
     anchor.turn()
     tokens = show.tokens(store.subject_keys, seven)
     assert len(list(show.records(trail, tokens=tokens))) == 2
-    assert store.forget_subject(seven) == 1
+    assert store.erase_of(store.fingerprint(seven))["keys"] == 1
     no_fault(trail, anchor)
     assert show.tokens(store.subject_keys, seven) == []
     assert len(list(show.records(trail, tokens=show.tokens(store.subject_keys, Subject("customer", "8"))))) == 1

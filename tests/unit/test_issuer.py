@@ -36,8 +36,8 @@ from wrapper.access import Access, OwnIssuer, Rate
 from wrapper.audit.trail import Audit
 from wrapper.edge import Facade
 from wrapper.issuer import passwords, proofs, routes
-from wrapper.issuer.minting import hashed, signing_key
-from wrapper.policy.keys import ANY, Caller
+from wrapper.issuer.minting import signing_key
+from wrapper.policy.keys import ANY, Caller, hashed
 from wrapper.policy.logins import FAILURES, LoginLimit
 from wrapper.policy.proxied import PEER
 from wrapper.policy.quotas import Quotas

@@ -154,7 +154,7 @@ def test_the_memory_is_bounded_and_forgets_who_was_vouched_for_longest_ago() -> 
 def test_roles_are_the_scopes_that_they_stand_for() -> None:
     key, row = keys.new(Caller("alice", frozenset({"role:viewer", "role:nobody", "a:read"})))
     caller = Known(Rows({row.id: row})).caller(f"Bearer {key}")
-    assert caller.scopes == {"role:viewer", "role:nobody", "a:read", "health:read", "migration:read", "quotas:read"}
+    assert caller.scopes == {"role:viewer", "role:nobody", "a:read", "health:read", "migration:read"}
 
 
 def test_no_role_both_changes_a_stage_and_approves_it_or_sees_personal_values() -> None:

@@ -45,7 +45,7 @@ def put(made: Any, key: str = "k1", id: str = "7", caller: Caller = ALICE) -> An
 
 
 def desk(store: Store, audit: Audit, why: str = "case 1") -> Desk:
-    return Desk(store, audit, "ann", why)
+    return Desk(store, audit, "ann", "cli", why)
 
 
 def test_whom_a_request_is_about_is_kept_with_it_and_reported_and_erased(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_erasure_empties_the_caches_of_other_processes_within_a_second(tmp_pa
         before = len(back_end.calls)
         each.serve(READ, request("7"))
         assert len(back_end.calls) == before
-    Desk(store, made.audit, "ann").erase(store.fingerprint(Subject("customer", "7")))
+    Desk(store, made.audit, "ann", "cli").erase(store.fingerprint(Subject("customer", "7")))
 
     def asked_anew(each: Any, back_end: Scripted) -> bool:
         before = len(back_end.calls)

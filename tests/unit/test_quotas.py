@@ -21,7 +21,7 @@ from wrapper.catalogue import Folder
 from wrapper.edge import Facade
 from wrapper.metrics import Metrics
 from wrapper.operation import Caching, Catalogue, Operation, System
-from wrapper.policy import bucket, keys
+from wrapper.policy import bucket
 from wrapper.policy.bucket import Bucket, Draw, Drawn
 from wrapper.policy.keys import Caller
 from wrapper.policy.logins import FAILURES
@@ -302,8 +302,7 @@ def facade(folder: Path, back_end: Scripted, op: Operation, access: Access | Non
     """A client of the facade, and a key."""
     made, store = service(folder, back_end, op)
     made.quotas = Quotas(access or Access(), {}, store)
-    token, row = keys.new(ALICE)
-    store.put_key(row)
+    token = store.issue(ALICE)
     app = Facade("figway")
     systems = Systems(Catalogue({}, {}, "hash"), Settings(folder, "", folder), Folder(folder), Holder(store))
     http.install(app, made, systems, store, Telemetry(Metrics()), Access())

@@ -21,7 +21,6 @@ from wrapper.edge import Facade
 from wrapper.metrics import Metrics
 from wrapper.migration.decide import Standing
 from wrapper.operation import Catalogue, Migration, Operation, Stage
-from wrapper.policy import keys
 from wrapper.problems import BrownOut, Gone
 from wrapper.settings import Settings
 from wrapper.state.holder import Holder
@@ -47,8 +46,7 @@ def asked(folder: Path, back_end: Scripted, op: Operation, stage: Stage = "legac
     """A client of a facade over that back end, with a key."""
     made, store = service(folder, back_end, op)
     store.move([op.name], Standing(stage), "anna", "its time has come")
-    token, row = keys.new(ALICE)
-    store.put_key(row)
+    token = store.issue(ALICE)
     app = Facade("figway")
     systems = Systems(Catalogue({}, {}, "hash"), Settings(folder, "", folder), Folder(folder), Holder(store))
     http.install(app, made, systems, store, Telemetry(Metrics()), Access())

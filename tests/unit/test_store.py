@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.unit.stores import Place, Time, died
-from wrapper.policy.keys import Caller, new
+from wrapper.policy.keys import Caller
 from wrapper.problems import NotReady
 from wrapper.state.clock import me
 from wrapper.state.database import BadStore
@@ -25,10 +25,12 @@ WRITE = WriteId("alice", "payments.create", "key-1")
 
 
 def test_a_key_is_found_by_its_id_until_it_is_revoked(store: Store) -> None:
-    text, row = new(Caller("alice", frozenset({"a:b"}), frozenset({"servicing"}), {"customer": frozenset({"1", "2"})}))
-    store.put_key(row)
-    assert store.key(row.id) == row
-    assert text.split("_", 2)[2] not in (row.digest, row.id)
+    alice = Caller("alice", frozenset({"a:b"}), frozenset({"servicing"}), {"customer": frozenset({"1", "2"})})
+    _, id, secret = store.issue(alice).split("_", 2)
+    row = store.key(id)
+    assert row is not None
+    assert (row.id, row.caller, row.revoked, row.expires) == (id, alice, False, None)
+    assert secret not in (row.digest, row.id)
     assert store.revoke("alice") == 1
     assert store.revoke("alice") == 0
     found = store.key(row.id)

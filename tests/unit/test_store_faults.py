@@ -21,7 +21,7 @@ from tests.postgres import Cluster
 from tests.unit.stores import Place, on_postgres, on_sqlite
 from tests.waiting import until
 from wrapper.migration.facts import Batch
-from wrapper.policy.keys import Caller, new
+from wrapper.policy.keys import Caller
 from wrapper.problems import NotReady, Unsure
 from wrapper.state.database import BadStore
 from wrapper.state.holder import Holder
@@ -73,9 +73,7 @@ def works(store: Store, name: str = "again") -> None:
 @pytest.fixture
 def known(store: Store) -> str:
     """A key's id."""
-    _, row = new(Caller("alice"))
-    store.put_key(row)
-    return row.id
+    return store.issue(Caller("alice")).split("_")[1]
 
 
 def test_while_another_holds_the_store_reads_go_on_and_all_who_write_are_told_in_time(store: Store, place: Place, known: str) -> None:

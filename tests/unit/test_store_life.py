@@ -19,7 +19,7 @@ from wrapper.migration.decide import Standing
 from wrapper.migration.evidence import Seen
 from wrapper.migration.facts import Batch, Calls, Epoch, Sample
 from wrapper.migration.moves import Proposal
-from wrapper.policy.keys import Caller, new
+from wrapper.policy.keys import Caller
 from wrapper.state.clock import Clock
 from wrapper.state.database import BadStore
 from wrapper.state.postgres import Postgres
@@ -131,8 +131,7 @@ def test_a_store_of_the_first_version_with_a_strange_key_is_refused(tmp_path: Pa
 
 def filled(store: Store) -> str:
     """A store with something of everything; returns a key's id."""
-    _, row = new(Caller("alice", frozenset({"a:b"}), claims={"customer": frozenset({"1"})}))
-    store.put_key(row)
+    key = store.issue(Caller("alice", frozenset({"a:b"}), claims={"customer": frozenset({"1"})}))
     for write in (DONE, OPEN):
         store.reserve(write, {}, 30)
     store.intend(OPEN, {"ask": "x"})
@@ -153,7 +152,7 @@ def filled(store: Store) -> str:
     store.move(["loans.get"], Standing("canary", Decimal("0.01")), "ann", "shown", second="bob", report="{}")
     store.propose(Proposal("loans.get", 1.0, Standing("modern"), "ann", "", ""))
     store.record(seen())
-    return row.id
+    return key.split("_")[1]
 
 
 def seen() -> Batch:

@@ -78,7 +78,7 @@ def test_a_good_token_says_who_calls_and_what_for(web: IssuerWeb, known: Known) 
 def test_an_issuer_gives_no_more_than_it_may(web: IssuerWeb, issuer: Issuer) -> None:
     claims = web.claims(scope="a:read subjects:erase", roles=["operator", "viewer"])
     caller = asks(believing(replace(issuer, scopes=frozenset({"a:read", "role:viewer"}))), token(EC, claims))
-    assert caller.scopes == {"a:read", "role:viewer", "health:read", "migration:read", "quotas:read"}
+    assert caller.scopes == {"a:read", "role:viewer", "health:read", "migration:read"}
 
 
 @pytest.mark.parametrize("by", [EC, RSA, PSS, ED], ids=lambda by: by.alg)

@@ -62,12 +62,12 @@ def written(line: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def chain(folder: Path, head: Head | None = None, watch: Watch | None = None) -> Head:
+def chain(folder: Path, head: Head | None = None) -> Head:
     """The head of what a writer's folder holds from `head` on. Raises Fault, OSError."""
     head = head or Head()
     for file in segments(folder):
         if int(file.stem) >= head.segment:
-            head = follow(file, head, watch)
+            head = follow(file, head)
     return head
 
 

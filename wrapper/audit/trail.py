@@ -104,18 +104,8 @@ class Entry:
     """What is on record of one request. `served` is filled by whoever gets rows: the side and the rows."""
 
     __slots__ = (
-        "_about",
-        "_audit",
-        "_began",
-        "_caller",
-        "_intent",
-        "_operation",
-        "_recorded",
-        "_subjects",
-        "decision",
-        "purpose",
-        "served",
-    )
+        "_about", "_audit", "_began", "_caller", "_intent", "_operation", "_recorded", "_subjects", "decision", "purpose", "served",
+    )  # fmt: skip
 
     def __init__(self, audit: Audit, operation: Operation, caller: Caller, trace: str, purpose: str) -> None:
         self._audit, self._operation, self._caller = audit, operation, caller

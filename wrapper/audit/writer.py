@@ -17,7 +17,7 @@ from pathlib import Path
 from adapters.base import Events
 from adapters.events import SILENT
 from wrapper import log
-from wrapper.audit.chain import SIZE, Chain
+from wrapper.audit.chain import Chain
 from wrapper.problems import NotReady
 
 ROOM = 4096  # records that may wait
@@ -41,8 +41,8 @@ class _Record:
 class Writer:
     """Thread-safe. The thread and the files begin with the first record, hence after a fork."""
 
-    def __init__(self, folder: Path, about: Mapping[str, str], events: Events = SILENT, size: int = SIZE) -> None:
-        self.folder, self._about, self._events, self._size = folder, about, events, size
+    def __init__(self, folder: Path, about: Mapping[str, str], events: Events = SILENT) -> None:
+        self.folder, self._about, self._events = folder, about, events
         self.idle: Callable[[], None] = lambda: None
         """Called by the thread about once a second."""
         self._queue: queue.SimpleQueue[_Record | None] = queue.SimpleQueue()
@@ -149,7 +149,7 @@ class Writer:
         began = time.monotonic()
         try:
             if self._chain is None:
-                self._chain = Chain(self.folder, self._about, self._size)
+                self._chain = Chain(self.folder, self._about)
             first = self._chain.append([record.body for record in records])
         except OSError as error:
             self._failed(error)

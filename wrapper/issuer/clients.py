@@ -4,7 +4,6 @@ somebody's desk, by its word alone, which PKCE and its redirect URIs make enough
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import math
@@ -22,8 +21,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from wrapper.issuer.minting import hashed
 from wrapper.issuer.proofs import fitting, public_key
+from wrapper.policy.keys import hashed
 from wrapper.state.issuer import Client
 from wrapper.state.store import Store
 
@@ -146,8 +145,3 @@ def by_certificate(query_client: Query, request: Asked) -> Registered | None:
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise InvalidClientError("The certificate is not valid at this time.")
     return client
-
-
-def thumbprint(peer: bytes) -> str:
-    """x5t#S256."""
-    return base64.urlsafe_b64encode(hashlib.sha256(peer).digest()).rstrip(b"=").decode()

@@ -14,7 +14,8 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from wrapper.issuer.clients import METHODS, Registered
-from wrapper.issuer.minting import hashed, known, principal
+from wrapper.issuer.minting import known, principal
+from wrapper.policy.keys import hashed
 from wrapper.state.issuer import Grant
 
 if TYPE_CHECKING:

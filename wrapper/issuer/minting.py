@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,11 +14,6 @@ from wrapper.access import OWN, OwnIssuer
 from wrapper.policy.keys import ANY, Caller
 from wrapper.state.issuer import Client, Person
 from wrapper.state.store import Store
-
-
-def hashed(secret: str) -> str:
-    """As the store keeps what it must only know again: 256 bits of randomness need no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def signing_key() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from wrapper.issuer import forms, pages, passwords
 from wrapper.issuer.clients import Asked
 from wrapper.issuer.server import Act, Answer, Server, Spend
 from wrapper.policy.logins import LoginLimit
-from wrapper.policy.proxied import ADDRESS, PEER
+from wrapper.policy.proxied import PEER, address
 from wrapper.state.issuer import Person
 from wrapper.state.store import Store
 
@@ -35,13 +35,13 @@ class _Door:
 
     def check(self) -> None:
         """Before anything is looked up. Raises TooMany."""
-        self.logins.check(_address())
+        self.logins.check(address(request.environ))
 
     def failed(self, guess: bool = True) -> None:
         """Without a `guess` it counts for nobody's address: a code or refresh token can't be guessed, and an app's people send it any."""
         if guess:
-            self.logins.failed(_address())
-        self.stranger(_address(), request.endpoint, request.environ[SEEN].trace)
+            self.logins.failed(address(request.environ))
+        self.stranger(address(request.environ), request.endpoint, request.environ[SEEN].trace)
 
 
 def blueprint(own: OwnIssuer, store: Store, logins: LoginLimit, stranger: Stranger, act: Act, spend: Spend = lambda _: None) -> Blueprint:
@@ -168,10 +168,6 @@ def _form() -> dict[str, str]:
     if request.mimetype != forms.FORM:
         raise InvalidRequestError(f"Send the body as {forms.FORM}.")
     return forms.fields(request.get_data())
-
-
-def _address() -> str:
-    return str(request.environ.get(ADDRESS) or request.environ.get("REMOTE_ADDR", ""))
 
 
 def _secret(server: Server) -> bytes:

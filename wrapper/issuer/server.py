@@ -13,11 +13,12 @@ from authlib.oauth2 import AuthorizationServer, OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError
 
 from wrapper.access import OwnIssuer
-from wrapper.issuer.clients import METHODS, PROOFS, Asked, Assertion, Registered, by_certificate, thumbprint
+from wrapper.issuer.clients import METHODS, PROOFS, Asked, Assertion, Registered, by_certificate
 from wrapper.issuer.grants import AuthorizationCode, ClientCredentials, Held, Pkce, Refresh, RefreshToken, Revocation
-from wrapper.issuer.minting import access_token, hashed, principal, rights
+from wrapper.issuer.minting import access_token, principal, rights
 from wrapper.issuer.proofs import ALGORITHMS
-from wrapper.policy.keys import Caller
+from wrapper.policy.keys import Caller, hashed
+from wrapper.policy.peers import thumbprint
 from wrapper.state.issuer import Person
 from wrapper.state.store import Store
 

@@ -1,6 +1,6 @@
 """API keys: who is calling, and what they may ask.
 
-A key is `fw_<id>_<secret>`. The store keeps the secret's SHA-256 only: it is 256 bits of randomness, so a slow hash would add nothing.
+A key is `fw_<id>_<secret>`. The store keeps the secret's SHA-256 only: see hashed().
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Keys(Protocol):
 def new(caller: Caller) -> tuple[str, KeyRow]:
     """A fresh key as the caller will send it, shown once, and what is stored of it."""
     id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    return f"fw_{id}_{secret}", KeyRow(id, _digest(secret), caller)
+    return f"fw_{id}_{secret}", KeyRow(id, hashed(secret), caller)
 
 
 def authenticate(sent: str, keys: Keys, now: float) -> Vouched:
@@ -85,7 +85,7 @@ def authenticate(sent: str, keys: Keys, now: float) -> Vouched:
     row = keys.key(found[1]) if found else None
     if not found or row is None:
         raise bearer.invalid()
-    if not hmac.compare_digest(row.digest, _digest(found[2])):
+    if not hmac.compare_digest(row.digest, hashed(found[2])):
         raise bearer.invalid()
     if row.revoked:
         raise bearer.invalid()
@@ -119,5 +119,6 @@ def authorise(auth: Auth, caller: Caller, purpose: str | None) -> str:
     return stated
 
 
-def _digest(secret: str) -> str:
+def hashed(secret: str) -> str:
+    """As the store keeps what it must only know again: 256 bits of randomness need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()

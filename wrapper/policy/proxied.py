@@ -23,6 +23,11 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTI
 _HOP = re.compile(r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<v4>[0-9.]+):\d{1,5}", re.ASCII)
 
 
+def address(environ: Mapping[str, Any]) -> str:
+    """The caller's, for limits and records."""
+    return str(environ.get(ADDRESS) or environ.get("REMOTE_ADDR", ""))
+
+
 def place(proxy: Proxy | None, environ: dict[str, Any]) -> None:
     """Put both into `environ`; there, PEER is what our own TLS has verified so far. Raises RequestError (400)."""
     address = _plain(environ.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104 - of a server that does not say it

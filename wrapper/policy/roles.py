@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 PREFIX = "role:"
-_VIEWER = frozenset({"health:read", "migration:read", "quotas:read"})
+_VIEWER = frozenset({"health:read", "migration:read"})
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _VIEWER,
     "migrator": _VIEWER | {"migration:change", "migration:samples", "migration:sweep", "migration:test"},
     "operator": _VIEWER | {"cache:bypass", "migration:approve"},
-    "security": frozenset({"health:read", "quotas:read", "subjects:erase", "subjects:hold", "subjects:report"}),
+    "security": frozenset({"health:read", "subjects:erase", "subjects:hold", "subjects:report"}),
 }
 
 

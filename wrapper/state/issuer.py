@@ -15,8 +15,9 @@ from wrapper.problems import NotPossible
 from wrapper.state import marks
 from wrapper.state.database import Row, Transaction
 from wrapper.state.table import Table
+from wrapper.units import DAY
 
-RETIRED = 86400.0
+RETIRED = DAY
 """Seconds for which a signing key that was replaced is still published: longer than any token holds."""
 
 

@@ -21,10 +21,6 @@ class Keys(Table):
             self._put(tx, row if lasts is None else replace(row, expires=tx.wall() + lasts))
         return key
 
-    def put_key(self, row: KeyRow) -> None:
-        with self._db.transaction() as tx:
-            self._put(tx, row)
-
     def rotate(self, name: str, overlap: float) -> str:
         """A fresh key with the rights of that name's and as long a life; the others hold for `overlap` seconds more. Raises NotPossible."""
         with self._db.transaction(alone="keys") as tx:

@@ -44,11 +44,6 @@ class SubjectKeys(Table):
             values = (found, row["n"], self._seal.close(secret, "subjects", found, row["n"]), tx.wall())
             tx.execute("INSERT INTO subjects (fingerprint, number, sealed, created) VALUES (?, ?, ?, ?)", values)
 
-    def forget_subject(self, subject: Subject) -> int:
-        """How many keys were destroyed."""
-        with self._db.transaction(alone="subjects") as tx:
-            return tx.execute("DELETE FROM subjects WHERE fingerprint = ?", (self.fingerprint(subject),)).rowcount
-
 
 def mark(seal: Seal, subject: Subject) -> str:
     """A subject's fingerprint: 32 hexadecimal digits."""

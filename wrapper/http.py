@@ -1,6 +1,6 @@
 """The REST facade: Flask routes from the catalogue, health, jobs, and the docs page.
 
-With app.py, edge.py and migrate_api.py the only file that knows Flask. A view turns HTTP into a Request, asks Service.serve, and turns the
+Which files know Flask is a contract in pyproject.toml. A view turns HTTP into a Request, asks Service.serve, and turns the
 Answer or the error back into HTTP; what edge.py and the hook add (request id, security headers, log line) decides nothing.
 """
 

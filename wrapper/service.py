@@ -3,7 +3,7 @@
     authorise -> spend the caller's quota -> [410 or a brown-out] -> load params -> authorise the object
         -> [write: reserve the idempotency key; of an earlier one: its answer, or what became of it; look what is there before]
         -> decide the side -> [write: its intent on record]
-        -> fetch = cache ( the system's rate -> adapter call -> read schema -> echo check -> quality gate )
+        -> fetch = cache ( the system's rate -> [sides.py: adapter call -> read schema -> quality gate -> echo check] )
         -> score -> [a decision: on record with its reasons] -> [write: keep the answer] -> mask -> on record (wrapper/audit) -> Answer
         (later, off the request: the other side is asked, and both answers are compared)
 

@@ -20,6 +20,7 @@ from tests.live import CATALOGUE, ROOT
 from tests.unit.trails import records
 from wrapper.cli import figway
 from wrapper.policy.keys import authenticate
+from wrapper.state.kept import CLASSES
 from wrapper.state.records import WriteId
 from wrapper.state.store import Store
 
@@ -202,6 +203,13 @@ def test_the_wrong_seal_key_is_told_in_a_line(state: str, content: bytes) -> Non
     ran = run("jobs", "list")
     assert ran.exit_code == 1
     assert re.fullmatch(r"figway: .*key.*\n", ran.output)
+
+
+def test_what_is_past_its_time_is_counted_or_dropped_without_a_reason(state: str) -> None:
+    assert run("key", "new", "ui").exit_code == 0
+    counted = run("state", "purge", "--dry-run", "--catalogue", str(CATALOGUE))
+    assert [line.split(" from ")[0] for line in counted.output.splitlines()] == [f"{kind}: 0 rows" for kind in CLASSES]
+    assert run("state", "purge", "--catalogue", str(CATALOGUE)).exit_code == 0
 
 
 def test_a_catalogue_is_checked_and_listed(state: str, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -20,6 +20,9 @@ from wrapper.state.store import folder_of
 
 if TYPE_CHECKING:
     from wrapper.audit.verify import Verified
+    from wrapper.subjects import Subject
+
+MANY = 10_000  # people in a file
 
 
 @click.group()
@@ -135,25 +138,50 @@ def purge(before: str, why: str, state: str | None) -> None:
 @audit.command("show")
 @click.option("--who", help="A caller, or who acted; by a bare name those of every issuer and tenant.")
 @click.option("--operation", help="An endpoint.")
-@click.option("--subject", "subject", metavar="KIND=VALUE", help="A person: customer=0000012345.")
+@click.option("--subject", metavar="KIND=VALUE", help="A person: customer=0000012345.")
+@click.option(
+    "--subjects", type=click.File(encoding="utf-8"), help="A file of people, KIND=VALUE in each line: each record says whose it is."
+)
 @click.option("--tenant", default="", help="Whose customer that is, where there are several tenants.")
 @click.option("--since", default="", help="A day or a moment, like 2026-01-31 or 2026-01-31T12:00 (UTC).")
 @STATE
-def show(who: str | None, operation: str | None, subject: str | None, tenant: str, since: str, state: str | None) -> None:
-    """Print records as JSON lines, writer by writer."""
+def show(
+    who: str | None, operation: str | None, subject: str | None, subjects: TextIO | None, tenant: str, since: str, state: str | None
+) -> None:
+    """Print records as JSON lines, writer by writer. That you looked is on record, with whom you looked for: as tokens."""
     from wrapper.audit import show as shown
-    from wrapper.subjects import Subject
 
-    kind, equals, value = (subject or "").partition("=")
-    if subject is not None and not equals:
-        raise click.UsageError(f"--subject must be like customer=0000012345, met {subject!r}")
+    people = [subject] if subject is not None else [] if subjects is None else _people(subjects)
+    asked = [_subject(person, tenant) for person in people]
     if not re.fullmatch(r"(\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?)?", since):
         raise click.UsageError(f"--since must be like 2026-01-31, or 2026-01-31T12:00 (UTC), met {since!r}")
     about = {name: said for name, said in {"of": who, "op": operation, "since": since}.items() if said}
-    with closing(opened(state)) as store, recording(store, "audit show", **about):
-        tokens = shown.tokens(store.subject_keys, Subject(kind, value, tenant)) if equals else None
-        found = shown.records(_folder(settings_of(state)), who, operation, tokens, since)
-        listed([json.dumps(record) for record in found], "no records")
+    with closing(opened(state)) as store:
+        whose = {token: f"{one.kind}={one.value}" for one in asked for token in shown.tokens(store.subject_keys, one)}
+        with recording(store, "audit show", **about, **({"subjects": [*whose]} if asked else {})):
+            found = shown.records(_folder(settings_of(state)), who, operation, whose if asked else None, since)
+            listed([json.dumps(_named(record, whose) if subjects else record) for record in found], "no records")
+
+
+def _people(file: TextIO) -> list[str]:
+    """Those whom a file names: at most so many as one record of the trail can tell of."""
+    people = [line.strip() for line in file if line.strip()]
+    if not 0 < len(people) <= MANY:
+        raise click.UsageError(f"--subjects must have 1 to {MANY} lines, met {len(people)}")
+    return people
+
+
+def _subject(said: str, tenant: str) -> Subject:
+    from wrapper.subjects import Subject
+
+    kind, equals, value = said.partition("=")
+    if not (kind and equals and value):
+        raise click.UsageError("a person must be given like customer=0000012345, and one was not")
+    return Subject(kind, value, tenant)
+
+
+def _named(record: dict[str, Any], whose: Mapping[str, str]) -> dict[str, Any]:
+    return {"whose": sorted({whose[token] for token in record["subjects"] if token in whose}), **record}
 
 
 def _beside(settings: Settings) -> Path:

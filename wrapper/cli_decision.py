@@ -9,7 +9,7 @@ import click
 
 from wrapper.cli_migrate import me
 from wrapper.cli_state import STATE, account, listed, opened, recording, trail
-from wrapper.units import iso
+from wrapper.units import iso, moment
 
 
 @click.group()
@@ -19,11 +19,22 @@ def decision() -> None:
 
 @decision.command("list")
 @click.option("--review", type=click.Choice(["open", "upheld", "overturned"]), help="Only those in this state of review.")
+@click.option("--model", help="Only those by this one, like default-risk@1.")
+@click.option("--since", help="A day or a moment, like 2026-01-31 or 2026-01-31T12:00 (UTC).")
+@click.option("--before", metavar="ID", help="Only those that come after this one in the list: the next page.")
 @click.option("--limit", default=50, show_default=True)
 @STATE
-def list_decisions(review: str | None, limit: int, state: str | None) -> None:
+def list_decisions(review: str | None, model: str | None, since: str | None, before: str | None, limit: int, state: str | None) -> None:
     """List decisions, the newest first: id, time, endpoint, model, outcome, review, who made it."""
-    found = opened(state).decisions(None, review, limit)  # type: ignore[arg-type]
+    try:
+        begin = moment(since) if since else None
+    except ValueError:
+        raise click.UsageError(f"--since must be like 2026-01-31, or 2026-01-31T12:00 (UTC), met {since!r}") from None
+    store = opened(state)
+    last = store.decision(before) if before else None
+    if before and last is None:
+        raise click.ClickException(f"there is no decision {before}")
+    found = store.decisions(None, review, limit, model=model, since=begin, before=last)  # type: ignore[arg-type]
     lines = [
         f"{one.id} {iso(one.created)} {one.operation} {one.model} {one.made['outcome']} {one.review or '-'} {one.principal}"
         for one in found

@@ -18,7 +18,7 @@ from wrapper.problems import Forbidden, Invalid, NoSuchThing, NotPossible, NotRe
 from wrapper.request import Terms
 from wrapper.state.records import Decision, Review
 from wrapper.state.store import Store
-from wrapper.units import iso
+from wrapper.units import iso, moment
 
 REVIEW = "decisions:review"
 LONGEST = 4000  # characters of a person's words
@@ -58,12 +58,17 @@ class Decisions:
         with self._act(caller.principal, "decision shown", about=id):
             return told(found, whole=REVIEW in caller.scopes)
 
-    def open(self, caller: Caller, review: str) -> dict[str, Any]:
-        """Those of the reviewer's tenant in a state of review, the newest first."""
+    def open(self, caller: Caller, review: str, model: str | None = None, since: str = "", before: str = "") -> dict[str, Any]:
+        """Those of the reviewer's tenant in a state of review, the newest first: 50 at a time, and those after the one with id `before`."""
         need(caller, REVIEW)
         if review not in ("open", *_ENDS):
             raise Invalid(f"review is open, {' or '.join(_ENDS)}")
-        found = self._store.decisions(caller.tenant, review)
+        try:
+            begin = moment(since) if since else None
+        except ValueError:
+            raise Invalid("since is like 2026-01-31 or 2026-01-31T12:00 (UTC)") from None
+        last = self._found(before, caller) if before else None
+        found = self._store.decisions(caller.tenant, review, model=model, since=begin, before=last)
         with self._act(caller.principal, "decisions shown", about=[one.id for one in found]):
             return {"decisions": [told(one, whole=True) for one in found]}
 
@@ -104,7 +109,7 @@ def told(one: Decision, whole: bool) -> dict[str, Any]:
         "id": one.id, "at": iso(one.created), "operation": one.operation, "model": one.model, "catalogue": one.catalogue,
         "outcome": one.made["outcome"], "score": one.made["score"], "reasons": one.made["reasons"], "review": _review(one, whole),
     }  # fmt: skip
-    return {**about, "principal": one.principal, "features": one.made["features"]} if whole else about
+    return {**about, "principal": one.principal, "subjects": one.subject.split(), "features": one.made["features"]} if whole else about
 
 
 def _review(one: Decision, whole: bool) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from wrapper.decisions import Decisions
 from wrapper.edge import as_json, said
 from wrapper.policy.keys import Caller
+from wrapper.problems import Invalid
 
 
 def blueprint(decisions: Decisions, caller: Callable[[], Caller]) -> Blueprint:
@@ -19,7 +20,10 @@ def blueprint(decisions: Decisions, caller: Callable[[], Caller]) -> Blueprint:
 
     @api.get("")
     def listed() -> Response:
-        return as_json(decisions.open(caller(), request.args.get("review", "open")))
+        asked = request.args.to_dict()
+        if more := asked.keys() - {"review", "model", "since", "before"}:
+            raise Invalid(f"decisions are listed by review, model, since and before, and {len(more)} more was met")
+        return as_json(decisions.open(caller(), **{"review": "open", **asked}))
 
     @api.get("/<id>")
     def shown(id: str) -> Response:

@@ -29,6 +29,11 @@ def iso(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def moment(said: str) -> float:
+    """A day, or a time of it, as people say it: 2026-01-31, 2026-01-31T12:00 (UTC). Raises ValueError."""
+    return datetime.fromisoformat(f"{said}Z" if "T" in said else f"{said}T00:00Z").timestamp()
+
+
 def instant(at: float) -> str:
     """For a person."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}"

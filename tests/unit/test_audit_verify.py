@@ -396,6 +396,26 @@ def test_the_commands_make_a_key_anchor_verify_show_and_purge(tmp_path: Path) ->
     assert "at fault" in run("audit", "verify", env=env, code=1)
 
 
+def test_of_many_people_each_record_says_whose_it_is_and_that_one_looked_names_them_by_their_tokens(tmp_path: Path) -> None:
+    env, people = {"FIGWAY_STATE": f"sqlite:///{tmp_path}/state.sqlite"}, tmp_path / "people.txt"
+    op = operation(auth=Auth("things:read", object={"id": ObjectRule(claim="customer")}))
+    made, _ = service(tmp_path, Scripted(), op)
+    for customer in "789":
+        made.serve(op, request(customer, caller=ALICE))
+    made.audit.close()
+    people.write_text("customer=7\n\ncustomer=9\ncustomer=none\n")
+    shown = [json.loads(line) for line in run("audit", "show", "--subjects", str(people), env=env).splitlines()]
+    assert [record["whose"] for record in shown if record["kind"] == "read"] == [["customer=7"], ["customer=9"]]
+    (act,) = [record for record in records(tmp_path / "audit", "act") if record["what"] == "audit show"]
+    assert act["subjects"] == [record["subjects"][0] for record in shown if record["kind"] == "read"]
+    assert "=9" not in json.dumps(act)
+    again = [json.loads(line) for line in run("audit", "show", "--subject", "customer=9", env=env).splitlines()]
+    assert [record["kind"] for record in again][:2] == ["read", "act"]  # who asks about a person sees who has asked
+    for wrong in ("", "customer", "=7", "customer=7\n" * 10_001):
+        people.write_text(wrong)
+        run("audit", "show", "--subjects", str(people), env=env, code=2)
+
+
 def test_a_bare_name_finds_who_is_of_an_issuer_or_a_tenant(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     names = ["ann", "sso:ann", "retail/ann", "retail/sso:ann", "joann", "ann:bob"]

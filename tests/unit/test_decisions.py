@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from wrapper.policy.keys import ANY, Caller
 from wrapper.problems import Forbidden, Invalid, NoSuchThing, NotPossible, NotReady, RequestError
 from wrapper.service import Service
 from wrapper.state.store import Store
+from wrapper.subjects import Subject
 
 MODELS = Path(__file__).parents[2] / "fixtures" / "models"
 MODEL = Models(MODELS).model("default-risk@1")
@@ -138,6 +140,30 @@ def test_who_looks_at_a_decision_is_on_record_before_it_leaves(rig: Rig) -> None
     ]  # fmt: skip
 
 
+def test_reviewers_turn_pages_and_ask_by_model_and_time(rig: Rig) -> None:
+    app, ids = Flask("test"), [rig.ask(id=id)["meta"]["decision"] for id in "789"]
+    for id in ids:
+        rig.decisions.ask(id, BANK, WORDS)
+    app.register_blueprint(decisions_api.blueprint(rig.decisions, lambda: JUDGE))
+    app.testing = True
+
+    def get(asked: Mapping[str, str]) -> bytes:
+        return app.test_client().get("/decisions", query_string=asked, environ_overrides={SEEN: Seen("trace")}).data
+
+    def listed(**asked: str) -> list[str]:
+        return [one["id"] for one in json.loads(get(asked))["decisions"]]
+
+    whole = listed()
+    assert sorted(whole) == sorted(ids)
+    assert listed(before=whole[0], model="default-risk@1", since="2026-01-31") == whole[1:]
+    assert listed(model="default-risk@2") == listed(since="9999-01-01T00:00") == listed(review="upheld") == []
+    for wrong in ({"since": "31/01/2026"}, {"befor": "x"}, {"review": "any"}):
+        with pytest.raises(Invalid):
+            get(wrong)
+    with pytest.raises(NoSuchThing):
+        get({"before": "0" * 32})
+
+
 def test_a_review_is_asked_for_once_and_answered_by_somebody_else(rig: Rig) -> None:
     id = rig.ask()["meta"]["decision"]
     with pytest.raises(NotPossible):
@@ -214,7 +240,11 @@ def test_the_commands_list_show_and_review(rig: Rig, tmp_path: Path) -> None:
         return done.output
 
     assert f"{id} " in run("list", "--review", "open")
-    assert WORDS in run("show", id)
+    assert f"{id} " in run("list", "--model", "default-risk@1", "--since", "2026-01-31T12:00")
+    for none in (["--model", "default-risk@2"], ["--since", "9999-01-01"], ["--before", id]):
+        assert "no decisions" in run("list", *none)
+    assert WORDS in (shown := run("show", id))
+    assert rig.store.fingerprint(Subject("customer", "7", "north")) in shown
     assert "decision shown" in [act["what"] for act in records(tmp_path / "audit", "act")]
     assert run("review", id, "overturned", "--why", "somebody else's", "--by", "judy") == f"{id}: overturned\n"
     assert "no decisions" in run("list", "--review", "open")

@@ -39,6 +39,19 @@ def test_a_list_is_of_a_tenant_and_a_state(store: Store) -> None:
     assert len(store.decisions(None, limit=1)) == 1
 
 
+def test_a_list_goes_on_after_any_of_its_decisions_and_is_of_a_model_and_a_time(store: Store) -> None:
+    made = {store.add_decision("bank", "", "risk", f"m@{n % 2}", "hash", [Subject("customer", str(n))], MADE) for n in range(6)}
+    whole = store.decisions(None)
+    assert {one.id for one in whole} == made
+    paged = store.decisions(None, limit=2)
+    while page := store.decisions(None, limit=2, before=paged[-1]):
+        paged += page
+    assert paged == whole
+    assert [one.model for one in store.decisions(None, model="m@1")] == ["m@1"] * 3
+    assert store.decisions(None, since=whole[0].created)[0] == whole[0]
+    assert store.decisions(None, since=whole[0].created + 1) == []
+
+
 def test_of_many_who_ask_for_a_review_or_end_it_one_does(store: Store) -> None:
     id = added(store)
     with ThreadPoolExecutor(4) as threads:

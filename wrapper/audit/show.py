@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ def tokens(keys: Callable[[Subject], list[bytes]], subject: Subject) -> list[str
 
 
 def records(
-    folder: Path, who: str | None = None, operation: str | None = None, tokens: Sequence[str] | None = None, since: str = ""
+    folder: Path, who: str | None = None, operation: str | None = None, tokens: Collection[str] | None = None, since: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Those that all of this is true of, with their writers. What is no record is passed over: verify tells of it."""
+    wanted = None if tokens is None else frozenset(tokens)
     for writer in lines.writers(folder):
         for file in lines.segments(writer):
             with file.open("rb") as opened:
@@ -30,7 +31,7 @@ def records(
                         continue
                     if operation is not None and record.get("op") != operation:
                         continue
-                    if tokens is None or not set(tokens).isdisjoint(record.get("subjects", ())):
+                    if wanted is None or not wanted.isdisjoint(record.get("subjects", ())):
                         yield {"writer": writer.name, **record}
 
 

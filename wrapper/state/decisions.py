@@ -16,7 +16,7 @@ from wrapper.state.subjects import fingerprints
 from wrapper.state.table import Table
 from wrapper.subjects import Subject
 
-_COLUMNS = "id, principal, tenant, operation, model, catalogue, created, sealed, review, asked_by, words, reviewer, why, changed"
+_COLUMNS = "id, principal, tenant, operation, model, catalogue, created, sealed, review, asked_by, words, reviewer, why, changed, subject"
 
 
 class Decisions(Table):
@@ -40,13 +40,24 @@ class Decisions(Table):
             row = tx.one(f"SELECT {_COLUMNS} FROM decisions WHERE id = ?", (id,))
         return None if row is None else self._decision(row)
 
-    def decisions(self, tenant: str | None, review: Review | None = None, limit: int = 50) -> list[Decision]:
-        """The newest first, of one tenant or (None) of all, of one state of review or of any."""
-        wanted = {"tenant = ?": tenant, "review = ?": review}
-        told = {condition: value for condition, value in wanted.items() if value is not None}
-        where = f" WHERE {' AND '.join(told)}" if told else ""
+    def decisions(
+        self,
+        tenant: str | None,
+        review: Review | None = None,
+        limit: int = 50,
+        *,
+        model: str | None = None,
+        since: float | None = None,
+        before: Decision | None = None,
+    ) -> list[Decision]:
+        """The newest first, of one tenant or (None) of all, of one state of review or of any; those that come after `before`."""
+        wanted = {"tenant = ?": tenant, "review = ?": review, "model = ?": model, "created >= ?": since}
+        told: dict[str, Any] = {condition: value for condition, value in wanted.items() if value is not None}
+        values = [*told.values(), *([before.created, before.created, before.id] if before is not None else []), limit]
+        conditions = [*told, *(["(created < ? OR (created = ? AND id > ?))"] if before is not None else [])]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         with self._db.reading() as tx:
-            rows = tx.all(f"SELECT {_COLUMNS} FROM decisions{where} ORDER BY created DESC, id LIMIT ?", (*told.values(), limit))
+            rows = tx.all(f"SELECT {_COLUMNS} FROM decisions{where} ORDER BY created DESC, id LIMIT ?", values)
         return [self._decision(row) for row in rows]
 
     def ask_review(self, id: str, who: str, words: str) -> bool:
@@ -74,5 +85,5 @@ class Decisions(Table):
         return Decision(
             id, row["principal"], row["tenant"], row["operation"], row["model"], row["catalogue"], row["created"],
             self._seal.open(row["sealed"], "decisions.sealed", id), row["review"], row["asked_by"], words, row["reviewer"], why,
-            row["changed"],
+            row["changed"], row["subject"],
         )  # fmt: skip

@@ -76,7 +76,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided of somebody by a model's score. `made` has the score, outcome, features and reasons; `words` are the person's, `why`
-    is the reviewer's."""
+    is the reviewer's; `subject` are the fingerprints of whom it is about, with a blank between."""
 
     id: str
     principal: str
@@ -92,6 +92,7 @@ class Decision:
     reviewer: str
     why: str | None = field(repr=False)
     changed: float
+    subject: str = ""
 
 
 class LeaseLost(Exception):

@@ -33,10 +33,15 @@ def outcome(spec: Scoring, score: float) -> str:
 
 
 class Decisions:
-    """Thread-safe. `act` puts what people do on the audit trail before it is done."""
+    """Thread-safe. `act` puts what people do on the audit trail before it is done; `decided` counts what a model has decided."""
 
-    def __init__(self, store: Store, act: Callable[..., AbstractContextManager[object]]) -> None:
-        self._store, self._act = store, act
+    def __init__(
+        self,
+        store: Store,
+        act: Callable[..., AbstractContextManager[object]],
+        decided: Callable[[str, str], None] = lambda _model, _outcome: None,
+    ) -> None:
+        self._store, self._act, self._decided = store, act, decided
 
     def recorded(
         self, operation: Operation, terms: Terms, score: Mapping[str, Any], explained: Callable[[], Explained]
@@ -50,6 +55,7 @@ class Decisions:
             id = self._store.add_decision(terms.consumer, terms.tenant, operation.name, model, operation.hash, terms.subjects, made)
         except (NotReady, ScoringError):
             return None, {"not_scored": "the decision could not be put on record"}
+        self._decided(model, made["outcome"])
         return score, {"decision": id, "outcome": made["outcome"]}
 
     def shown(self, id: str, caller: Caller) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class Metrics:
         self._call_seconds = Histogram("figway_backend_call_seconds", "Time of a back-end call", took, buckets=SECONDS, registry=made)
         left = "Share of the deadline that was left when a back-end call ended"
         self._left = Histogram("figway_deadline_left_ratio", left, took, buckets=SHARES, registry=made)
+        self._decisions = Counter("figway_decisions_total", "Scores that decided, by outcome", ["model", "outcome"], registry=made)
         self._happened = {n: Counter(f"figway_{n}_total", help, [on], registry=made) for n, help in HAPPENED.items()}
         self._levels = {n: Gauge(f"figway_{n}", help, [on], multiprocess_mode=_mode(n), registry=made) for n, help in LEVELS.items()}
         self._took = {n: Histogram(f"figway_{n}_seconds", help, [on], buckets=SECONDS, registry=made) for n, help in TOOK.items()}
@@ -150,6 +151,10 @@ class Metrics:
         count(1)
         took(seconds)
         had_left(left)
+
+    def decided(self, model: str, outcome: str) -> None:
+        """A score has made a decision, which is on record; a repeat within the day is counted, and on record once."""
+        self._decisions.labels(model, outcome).inc()
 
     def happened(self, event: str, system: str) -> None:
         """See base.Events."""

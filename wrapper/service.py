@@ -90,7 +90,7 @@ class Service:
         told = telemetry or Telemetry(Metrics())
         self.audit = audit or Audit(store.folder / "audit", store, catalogue.hash, told.metrics)
         self._sides = Sides(catalogue, adapters, packages, told)
-        self.decisions = Decisions(store, partial(self.audit.act, via="api"))
+        self.decisions = Decisions(store, partial(self.audit.act, via="api"), told.metrics.decided)
         self._join = Join(self._rows_of)
         self.standings, self.ledger = Standings(store), Ledger(store)
         self.traffic = Traffic(catalogue, self.standings, store, self.ledger)

@@ -23,6 +23,7 @@ def series() -> dict[str, set[str]]:
     counted = Metrics()
     counted.request("customer", "legacy", 200, 0.1)
     counted.call("core", "customer", "legacy", "ok", 0.1, 0.5)
+    counted.decided("m@1", "accepted")
     counted.census({"published": 1}, 0, 0.0, 0, {"pending": 1})
     for name in HAPPENED:
         counted.happened(name, "core")

@@ -20,6 +20,7 @@ from tests.unit.trails import records
 from wrapper import decisions_api
 from wrapper.cli import figway
 from wrapper.edge import SEEN, Seen
+from wrapper.metrics import Metrics
 from wrapper.operation import Auth, Field, ObjectRule, Scoring
 from wrapper.policy.keys import ANY, Caller
 from wrapper.problems import Forbidden, Invalid, NoSuchThing, NotPossible, NotReady, RequestError
@@ -68,6 +69,9 @@ def rig(tmp_path: Path) -> Rig:
 def test_a_decision_is_on_record_with_its_reasons_when_its_answer_leaves(rig: Rig) -> None:
     body = rig.ask()
     assert body["meta"]["outcome"] == "declined"
+    counted = rig.service.audit._events
+    assert isinstance(counted, Metrics)
+    assert b'figway_decisions_total{model="default-risk@1",outcome="declined"} 1.0' in counted.page()[0]
     found = rig.store.decision(body["meta"]["decision"])
     assert found is not None
     assert (found.principal, found.tenant, found.operation, found.model, found.catalogue) == (

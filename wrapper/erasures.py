@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from wrapper import log
 from wrapper.problems import NotReady
@@ -26,33 +27,34 @@ class Erasures:
         self._begun, self._first, self._stop = False, threading.Lock(), threading.Event()
 
     def heeded(self) -> None:
-        """From now on; called before anything is remembered."""
-        if self._begun or not self._first.acquire(blocking=False):
+        """From now on; called before anything is remembered. The first time the store is asked, within its own bound: what is fetched
+        from here on is of after so many erasures."""
+        if self._begun:
             return
-        try:
+        with self._first:
             if not self._begun:
-                threading.Thread(target=self._run, name="figway-erasures", daemon=True).start()
-                self._begun = True
-        except RuntimeError:
-            pass  # no thread to be had: who comes next tries again
-        finally:
-            self._first.release()
+                self._known = self._asked()
+                with suppress(RuntimeError):  # no thread to be had: who comes next tries again
+                    threading.Thread(target=self._run, name="figway-erasures", daemon=True).start()
+                    self._begun = True
 
     def close(self) -> None:
         self._stop.set()
 
     def _run(self) -> None:
-        pause = 0.0  # the first look is at once: what is remembered by then is forgotten, and that is next to nothing
-        while not self._stop.wait(pause):
-            pause = POLL
-            try:
-                number = self._number()
-            except NotReady:
-                continue
-            except Exception as error:  # noqa: BLE001 - it must go on asking
-                log.get().error("erasures", outcome=type(error).__name__, exc_info=error)
-                continue
-            if number != self._known:
+        while not self._stop.wait(POLL):
+            number = self._asked()
+            if number is not None and number != self._known:
                 for forget in self._forget:
                     forget()
                 self._known = number
+
+    def _asked(self) -> int | None:
+        """None when the store can't tell: then all is forgotten at the first word of it."""
+        try:
+            return self._number()
+        except NotReady:
+            return None
+        except Exception as error:  # noqa: BLE001 - it must go on asking
+            log.get().error("erasures", outcome=type(error).__name__, exc_info=error)
+            return None

@@ -145,7 +145,7 @@ def test_an_erasure_reaches_both_workers_and_all_that_was_kept_and_the_trail_ver
         all_had_to_ask(10)
         before = {answer.headers["x-request-id"] for answer in asked}
         code, told = world.figway("audit", "show", "--subject", person)
-        assert before <= {json.loads(line)["request"] for line in told.splitlines()}
+        assert before <= {json.loads(line).get("request") for line in told.splitlines()}
         body = {"kind": "customer", "value": customer, "why": "case 1"}
         erased = world.facade.ask("POST /subjects/erase", key="officer", body=body)
         end = time.monotonic() + 2
@@ -157,8 +157,8 @@ def test_an_erasure_reaches_both_workers_and_all_that_was_kept_and_the_trail_ver
     assert (world.move(customer, line1).status, world.commits(line1)) == (410, commits)
     code, told = world.figway("audit", "verify")
     assert (code, "no fault" in told) == (0, True), told
-    shown = {json.loads(line)["request"] for line in world.figway("audit", "show", "--subject", person)[1].splitlines()}
-    assert shown
+    shown = {json.loads(line).get("request") for line in world.figway("audit", "show", "--subject", person)[1].splitlines()}
+    assert shown - {None}
     assert not shown & before  # what came after the erasure is of somebody new
 
 

@@ -70,7 +70,6 @@ def _two(name: str, by: Control, act: Any, owner: str = "alice", other: str = "b
 
 ATTACKS = (
     _two("job.of_another", JOB, reads),
-    _two("job.of_another_as_admin", JOB, reads, other="changer"),
     _two("job.of_another_tenant", TENANT, reads, "north/app", "south/app"),
     _two("key.replay_of_another", OWN, replays),
     _two("key.replay_of_another_tenant", TENANT, replays, "north/app", "south/app"),

@@ -101,8 +101,9 @@ def _classes(seen: Sequence[Seen]) -> str:
     return ", ".join(f"{n} {slug}" for slug, n in sorted(counts.items()))
 
 
-def leaked(rig: Rig, base: Counts, seconds: float = 8.0, threads: int = 6) -> str:
-    """What stays above the baseline for `seconds`: '' or words."""
+def leaked(rig: Rig, base: Counts, seconds: float = 8.0, threads: int = 10) -> str:
+    """What stays above the baseline for `seconds`: '' or words. Some threads begin with the first need of them, once: the job worker's with
+    its first job (its trail's writer, who tells late, its SFTP connections), a worker's when a crowd first comes."""
     until = time.monotonic() + seconds
     while (grown := rig.counts().over(base, threads=threads)) and time.monotonic() < until:
         time.sleep(0.2)

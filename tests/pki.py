@@ -70,3 +70,17 @@ def _called(name: str) -> x509.Name:
 def _blank(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: datetime.timedelta) -> x509.CertificateBuilder:
     made = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), NOW - 2 * DAY, NOW + lasts)
     return made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+
+
+def self_signed() -> str:
+    """A certificate for 127.0.0.1 that is its own authority, and its key, as PEM."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "figway test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return (made.public_bytes(serialization.Encoding.PEM) + secret).decode()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters import clear
 from adapters.errors import AdapterError, Misconfigured
@@ -20,6 +15,7 @@ from adapters.httpwire import Wire
 from adapters.odbc.session import database
 from adapters.tn3270.adapter import _place
 from tests.adapters.odbc_asking import door
+from tests.pki import self_signed
 from tests.postgres import cluster
 
 ODBC = "DRIVER=psqlodbcw.so;Server={};Port=5432"
@@ -74,14 +70,14 @@ def test_only_this_machine_is_loopback() -> None:
 
 
 def test_a_database_is_believed_by_its_authority_and_name_only(tmp_path: Path) -> None:
-    pem = _certificate()
+    pem = self_signed()
     with cluster(pem) as postgres:
         file = _written(pem, tmp_path)
         dsn = f"{postgres.odbc()}SSLmode=verify-full;"
         asked = f"{dsn}pqopt={{sslrootcert={file}}}"
         probe(asked)
         with pytest.raises(AdapterError):
-            probe(asked.replace(str(file), str(_written(_certificate(), tmp_path))))
+            probe(asked.replace(str(file), str(_written(self_signed(), tmp_path))))
         with pytest.raises(AdapterError):
             probe(asked.replace("Server=127.0.0.1", "Server=localhost"))
 
@@ -95,17 +91,3 @@ def _written(pem: str, folder: Path) -> Path:
     file = folder / f"{hash(pem)}.pem"
     file.write_text(pem)
     return file
-
-
-def _certificate() -> str:
-    """A certificate for 127.0.0.1 and its key."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "figway test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return (made.public_bytes(serialization.Encoding.PEM) + secret).decode()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import io
-import ipaddress
 import socket
 import ssl
 import threading
@@ -15,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.base import Call
 from adapters.errors import AdapterError, DeadlineExceeded, Misconfigured, Misread, OutcomeUnknown, PoolExhausted, Unavailable
 from adapters.httpwire import MOST, Answer, Wire
 from fixtures.web import Asked, Page, Web
+from tests.pki import self_signed
 from tests.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -337,17 +333,8 @@ def test_a_url_that_is_more_or_less_than_a_base_is_refused(url: str) -> None:
 @pytest.fixture(scope="module")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1, signed by itself, and its key in one file."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "figway test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + pem)
+    path.write_text(self_signed())
     return path
 
 
